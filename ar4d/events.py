@@ -1,0 +1,81 @@
+"""What a run reports while it works: the only interface for progress.
+
+The command line, the page, the run's folder and the tests all consume this stream. Nothing else
+says how far a run is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from ar4d.gaussians import Gaussians
+
+if TYPE_CHECKING:
+    from ar4d.asset import Asset4D
+
+Stage = Literal["initialize", "generate", "refine"]
+
+
+@dataclass(frozen=True)
+class ExpertChosen:
+    """An expert that this run really uses, and why it is not another one."""
+
+    role: Literal["image_to_gaussians", "views_to_gaussians"]
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class StageStarted:
+    stage: Stage
+    num_steps: int  # optimisation steps of the whole stage that are still to come
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimisation step. Reported every few steps, the last one of a frame always."""
+
+    stage: Stage
+    frame_index: int | None  # the frame being made; None where a step serves the whole clip
+    step: int  # 1-based, within this frame (or this stage)
+    num_steps: int
+    loss: float
+    psnr: float  # dB, reference view against the clip's frame
+
+
+@dataclass(frozen=True)
+class FrameFinished:
+    """A frame's Gaussians exist (stage 1: frame 0; stage 2: each later frame)."""
+
+    stage: Stage
+    frame_index: int  # 0-based
+    gaussians: Gaussians
+    psnr: float  # dB, reference view, RGB on white
+    ssim: float
+    seconds: float  # spent on this frame
+
+
+@dataclass(frozen=True)
+class StageFinished:
+    stage: Stage
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The run is whole. `psnr` and `ssim`: the asset at the reference view, one value a frame."""
+
+    asset: Asset4D
+    psnr: tuple[float, ...]
+    ssim: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something the user should know that does not stop the run."""
+
+    message: str
+
+
+Event = ExpertChosen | StageStarted | Step | FrameFinished | StageFinished | Finished | Warned
