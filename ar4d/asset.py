@@ -2,17 +2,149 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Protocol
 
-from ar4d.gaussians import Gaussians
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ar4d.deformation import DeformationField, global_field
+from ar4d.errors import UserError
+from ar4d.gaussians import Gaussians, interpolate
+from ar4d.parameters import Parameters
+from ar4d.presets import FieldSettings
 
 
 class Asset4D(Protocol):
     """Gaussians that move, for t in [0, 1] over the clip's length."""
 
-    num_frames: int  # frames of the clip it was made from
-    fps: float  # of those frames, so that the clip lasts (num_frames - 1) / fps seconds
+    @property
+    def num_frames(self) -> int:
+        """Frames of the clip it was made from."""
+        ...
+
+    @property
+    def fps(self) -> float:
+        """Of those frames: the clip lasts (num_frames - 1) / fps seconds."""
+        ...
 
     def at(self, t: float) -> Gaussians:
         """The Gaussians at time `t` in [0, 1]; continuous in t. Frame k is t = k / (num_frames - 1)."""
         ...
+
+    def to(self, device: torch.device | str) -> Asset4D: ...
+
+    def save(self, path: Path) -> None:
+        """Writes one safetensors file that `load_asset` reads."""
+        ...
+
+
+def frame_time(frame_index: int, num_frames: int) -> float:
+    """The time t of a frame; a clip of one frame has only t = 0."""
+    return frame_index / (num_frames - 1) if num_frames > 1 else 0.0
+
+
+@dataclass(frozen=True)
+class DeformedGaussians:
+    """What stage 3 makes: canonical Gaussians and the global field that moves them (Eq. 9)."""
+
+    canonical: Parameters
+    field: DeformationField
+    field_settings: FieldSettings
+    num_frames: int
+    fps: float
+
+    @torch.no_grad()
+    def at(self, t: float) -> Gaussians:
+        g = self.canonical.activated(self.field, t)
+        return Gaussians(g.means, g.quats, g.scales, g.opacities, g.colors.clamp(0, 1))
+
+    def to(self, device: torch.device | str) -> DeformedGaussians:
+        return DeformedGaussians(
+            self.canonical.to(device), self.field.to(device), self.field_settings, self.num_frames, self.fps
+        )
+
+    def save(self, path: Path) -> None:
+        tensors = {f"canonical.{k}": v for k, v in self.canonical.state().items()}
+        tensors |= {f"field.{k}": v for k, v in self.field.state_dict().items()}
+        meta = {
+            "kind": "deformed",
+            "sigmoid_colors": self.canonical.sigmoid_colors,
+            "field": asdict(self.field_settings),
+        }
+        _save(path, tensors, meta, self)
+
+
+@dataclass(frozen=True)
+class FrameSequence:
+    """What stage 2 makes, taken as it is: one set per frame, interpolated between frames."""
+
+    frames: tuple[Gaussians, ...]
+    fps: float
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.frames)
+
+    def at(self, t: float) -> Gaussians:
+        position = min(max(t, 0.0), 1.0) * (self.num_frames - 1)
+        k = min(int(position + 1e-6), max(self.num_frames - 2, 0))
+        weight = position - k
+        if weight < 1e-6:
+            return self.frames[k]
+        return interpolate(self.frames[k], self.frames[k + 1], min(weight, 1.0))
+
+    def to(self, device: torch.device | str) -> FrameSequence:
+        return FrameSequence(tuple(g.to(device) for g in self.frames), self.fps)
+
+    def save(self, path: Path) -> None:
+        names = self.frames[0].state()
+        tensors = {f"frames.{n}": torch.stack([g.state()[n] for g in self.frames]) for n in names}
+        _save(path, tensors, {"kind": "frames"}, self)
+
+
+def load_asset(path: Path) -> Asset4D:
+    """Reads the asset that `save` wrote.
+
+    Raises:
+        UserError: the file is missing, cut short or not an asset.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            meta = json.loads((file.metadata() or {})["ar4d"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        if meta["kind"] == "frames":
+            return _load_frames(tensors, meta)
+        return _load_deformed(tensors, meta)
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        raise UserError(f"{path} is not a finished 4D asset ({error}); lift the clip again.") from error
+
+
+def _load_frames(tensors: dict[str, Tensor], meta: dict) -> FrameSequence:
+    named = {name.removeprefix("frames."): value for name, value in tensors.items()}
+    frames = tuple(Gaussians(**{n: v[k] for n, v in named.items()}) for k in range(meta["num_frames"]))
+    return FrameSequence(frames, meta["fps"])
+
+
+def _load_deformed(tensors: dict[str, Tensor], meta: dict) -> DeformedGaussians:
+    canonical = Parameters(
+        **{n.removeprefix("canonical."): v for n, v in tensors.items() if n.startswith("canonical.")},
+        sigmoid_colors=meta["sigmoid_colors"],
+    )
+    settings = FieldSettings(**meta["field"])
+    field = global_field(settings, canonical.means, meta["num_frames"])
+    field.load_state_dict({n.removeprefix("field."): v for n, v in tensors.items() if n.startswith("field.")})
+    return DeformedGaussians(canonical, field, settings, meta["num_frames"], meta["fps"])
+
+
+def _save(path: Path, tensors: dict[str, Tensor], meta: dict, asset: Asset4D) -> None:
+    meta = {**meta, "num_frames": asset.num_frames, "fps": asset.fps}
+    save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+        path,
+        metadata={"ar4d": json.dumps(meta)},
+    )

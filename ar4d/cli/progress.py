@@ -1,0 +1,92 @@
+"""A run's events as lines and bars on the terminal."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from ar4d.events import (
+    Event,
+    ExpertChosen,
+    Finished,
+    FrameFinished,
+    StageFinished,
+    StageStarted,
+    Step,
+    Warned,
+)
+from ar4d.runs import Run
+
+TITLES = {"initialize": "1 initialize", "generate": "2 generate", "refine": "3 refine"}
+
+
+class _Speed(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.0f} it/s" if task.speed else "", style="cyan")
+
+
+def show(run: Run) -> None:
+    """Works on a run and shows how it goes, on stderr; the result's place goes to stdout."""
+    console = Console(file=sys.stderr)
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        _Speed(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+    ]
+    num_frames = run.clip.num_frames
+    with Progress(*columns, console=console) as progress:
+        view = _View(progress, num_frames)
+        for event in run.work():
+            view.on(event)
+    print(run.folder)
+
+
+class _View:
+    """Turns one event after the other into output."""
+
+    def __init__(self, progress: Progress, num_frames: int) -> None:
+        self.progress, self.num_frames = progress, num_frames
+        self.task = progress.add_task("starting", total=None, note="")
+        self.finished_steps = 0  # of the frames before the current one
+
+    def on(self, event: Event) -> None:
+        say = self.progress.console.print
+        match event:
+            case Warned():
+                say(f"[yellow]warning:[/] {event.message}")
+            case ExpertChosen():
+                say(f"expert for {event.role.replace('_', ' ')}: [bold]{event.name}[/] ({event.reason})")
+            case StageStarted():
+                self.finished_steps = 0
+                self.progress.remove_task(self.task)
+                self.task = self.progress.add_task(TITLES[event.stage], total=event.num_steps, note="")
+            case Step():
+                frame = "" if event.frame_index is None else f"frame {event.frame_index + 1}/{self.num_frames}  "
+                psnr = "" if event.psnr != event.psnr else f"{event.psnr:.1f} dB"
+                done = self.finished_steps + event.step
+                self.progress.update(self.task, completed=done, note=frame + psnr)
+                if event.stage == "generate" and event.step == event.num_steps:
+                    self.finished_steps = done
+            case FrameFinished():
+                at = f"frame {event.frame_index + 1}/{self.num_frames}"
+                quality = f"PSNR {event.psnr:5.2f} dB  SSIM {event.ssim:.4f}"
+                say(f"{TITLES[event.stage]}  {at}  {quality}  {event.seconds:.1f} s", highlight=False)
+            case StageFinished():
+                say(f"[green]{TITLES[event.stage]} finished[/] in {event.seconds:.1f} s", highlight=False)
+            case Finished():
+                psnr, ssim = (sum(values) / len(values) for values in (event.psnr, event.ssim))
+                say(f"[bold green]finished[/]  reference view: PSNR {psnr:.2f} dB  SSIM {ssim:.4f}", highlight=False)

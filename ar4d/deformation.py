@@ -1,0 +1,229 @@
+"""Deformation fields: how one set of Gaussians becomes the next (Eq. 3) or any other (Eq. 9).
+
+A field maps Gaussians to moved Gaussians and offsets: δμ is applied to the means, δα and δs are
+handed back for logit-opacities and log-scales. Every field's last layer (or table) starts at zero,
+so the first step renders exactly the Gaussians that went in.
+
+- `GaussianField`, the paper's: an MLP asked for each Gaussian.
+- `NodeField`: offsets live at a few hundred control nodes and are blended to the Gaussians
+  (`blending.py`). A node also carries a rotation, which turns its Gaussians about it. The nodes'
+  offsets come from the same MLP, or are free parameters.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ar4d.blending import blend
+from ar4d.gaussians import rotation_matrices
+from ar4d.presets import FieldSettings
+
+OFFSETS = 4  # δ of the logit-opacity, then of the three log-scales
+
+
+class DeformationField(nn.Module, ABC):
+    """What all fields have in common."""
+
+    @abstractmethod
+    def forward(self, means: Tensor, quats: Tensor, t: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
+        """Moves Gaussians.
+
+        Args:
+            means: [N, 3].
+            quats: [N, 4] wxyz.
+            t: time in [0, 1]; fields of one frame pair ignore it.
+
+        Returns:
+            Means [N, 3], quats [N, 4] (not normalised) and the offsets [N, 4] of the logit-opacity
+            and the three log-scales.
+        """
+
+
+def positional_encoding(x: Tensor, frequencies: int) -> Tensor:
+    """γ of Eq. 4: (sin 2⁰x, cos 2⁰x, …, sin 2^{L-1}x, cos 2^{L-1}x) of every component.
+
+    Args:
+        x: [..., D]; Eq. 4 has neither a factor π nor x itself.
+        frequencies: L.
+
+    Returns:
+        [..., 2 L D].
+    """
+    scaled = x[..., None, :] * 2.0 ** torch.arange(frequencies, dtype=x.dtype, device=x.device)[:, None]
+    return torch.cat([scaled.sin(), scaled.cos()], dim=-1).flatten(-2)
+
+
+class DeformationMLP(nn.Module):
+    """The network F_θ: ReLU layers with the input once more after the middle one, zero output at first."""
+
+    def __init__(self, inputs: int, outputs: int, width: int, depth: int) -> None:
+        super().__init__()
+        self.skip = depth // 2 + 1 if depth > 4 else depth  # only deep networks need the reminder
+        sizes = [inputs] + [width] * (depth - 1)
+        self.hidden = nn.ModuleList(
+            nn.Linear(size + (inputs if i == self.skip else 0), width) for i, size in enumerate(sizes)
+        )
+        for layer in self.hidden:
+            nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+        self.out = nn.Linear(width, outputs)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = x
+        for i, layer in enumerate(self.hidden):
+            h = F.relu(layer(torch.cat([h, x], -1) if i == self.skip else h))
+        return self.out(h)
+
+
+class GaussianField(DeformationField):
+    """{δμ, δα, δs} = F_θ(γ(μ)) for every Gaussian (Eq. 3), or F_θ(γ(μ), γ(t)) (Eq. 9)."""
+
+    def __init__(self, settings: FieldSettings, timed: bool) -> None:
+        super().__init__()
+        self.settings, self.timed = settings, timed
+        self.net = DeformationMLP(_encoded_size(settings, timed), 3 + OFFSETS, settings.width, settings.depth)
+
+    def forward(self, means: Tensor, quats: Tensor, t: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
+        # The position is a coordinate here, not a path for gradients: through γ they would be 2^9 too large.
+        offsets = self.net(_encode(means.detach(), t, self.settings, self.timed))
+        return means + offsets[:, :3], quats, offsets[:, 3:]
+
+
+class NodeField(DeformationField):
+    """Offsets at control nodes, blended to the Gaussians by fixed weights.
+
+    A node's ten numbers: translation 3, rotation 3 (the quaternion (1, r), normalised), δα 1, δs 3.
+    """
+
+    nodes: Tensor  # [M, 3]
+    indices: Tensor  # [N, K] int32
+    weights: Tensor  # [N, K], each row sums to 1
+
+    def __init__(self, settings: FieldSettings, means: Tensor, timed: bool, keyframes: int = 1) -> None:
+        """Places the nodes among `means` [N, 3]; `keyframes` is for a timed table only."""
+        super().__init__()
+        self.settings, self.timed = settings, timed
+        chosen = farthest_points(means, settings.nodes)
+        nodes = means[chosen].detach().clone()
+        indices, weights = blend_weights(means.detach(), nodes, settings.neighbours)
+        self.chosen = chosen
+        self.register_buffer("nodes", nodes)
+        self.register_buffer("indices", indices)
+        self.register_buffer("weights", weights)
+        if settings.kind == "node-table":
+            frames = keyframes if timed else 1
+            self.table = nn.Parameter(torch.zeros(frames, len(nodes), 6 + OFFSETS, device=means.device))
+        else:
+            size = _encoded_size(settings, timed)
+            self.net = DeformationMLP(size, 6 + OFFSETS, settings.width, settings.depth)
+
+    def at_nodes(self, t: float) -> Tensor:
+        """[M, 10] offsets of the nodes at time `t`."""
+        if self.settings.kind == "node-table":
+            return spline(self.table, t) if self.timed else self.table[0]
+        return self.net(_encode(self.nodes, t, self.settings, self.timed))
+
+    def forward(self, means: Tensor, quats: Tensor, t: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
+        return self.apply_nodes(self.at_nodes(t), means, quats)
+
+    def apply_nodes(self, offsets: Tensor, means: Tensor, quats: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Blends given offsets [M, 10] of the nodes to the Gaussians; returns what `forward` does."""
+        turns = F.normalize(F.pad(offsets[:, 3:6], (1, 0), value=1.0), dim=-1)
+        return blend(
+            rotations=rotation_matrices(turns),
+            quats=turns,
+            translations=offsets[:, :3],
+            extras=offsets[:, 6:],
+            nodes=self.nodes,
+            indices=self.indices,
+            weights=self.weights,
+            means=means,
+            quats_in=quats,
+        )
+
+
+def local_field(settings: FieldSettings, means: Tensor) -> DeformationField:
+    """A fresh field for one frame pair (Eq. 3)."""
+    if settings.kind == "mlp":
+        return GaussianField(settings, timed=False).to(means.device)
+    return NodeField(settings, means, timed=False).to(means.device)
+
+
+def global_field(settings: FieldSettings, means: Tensor, num_frames: int) -> DeformationField:
+    """A fresh field over the whole clip (Eq. 9)."""
+    if settings.kind == "mlp":
+        return GaussianField(settings, timed=True).to(means.device)
+    return NodeField(settings, means, timed=True, keyframes=num_frames).to(means.device)
+
+
+def farthest_points(points: Tensor, count: int) -> Tensor:
+    """Indices [min(count, N)] of points that are far from one another, the first point among them."""
+    count = min(count, len(points))
+    chosen = torch.zeros(count, dtype=torch.long, device=points.device)
+    x = points.detach()
+    distance = torch.full((len(x),), math.inf, device=x.device)
+    for i in range(1, count):
+        distance = torch.minimum(distance, (x - x[chosen[i - 1]]).square().sum(-1))
+        chosen[i] = distance.argmax()
+    return chosen
+
+
+def blend_weights(means: Tensor, nodes: Tensor, neighbours: int) -> tuple[Tensor, Tensor]:
+    """Which nodes move a Gaussian, and how much.
+
+    A node's influence falls off as a Gaussian of the distance, with the mean distance to its own
+    three nearest nodes as its width.
+
+    Returns:
+        Indices [N, K] int32 and weights [N, K] that sum to 1, for the K nearest nodes.
+    """
+    neighbours = min(neighbours, len(nodes))
+    distances, indices = torch.cdist(means, nodes).topk(neighbours, largest=False)
+    spacing = torch.cdist(nodes, nodes).topk(min(4, len(nodes)), largest=False).values[:, 1:]
+    width = spacing.mean(-1).clamp_min(1e-6) if spacing.shape[1] else torch.ones_like(nodes[:, 0])
+    weights = torch.softmax(-distances.square() / (2 * width[indices].square()), dim=-1)
+    return indices.to(torch.int32).contiguous(), weights.contiguous()
+
+
+def spline(keyframes: Tensor, t: float) -> Tensor:
+    """A smooth curve through keyframes at equal steps of t in [0, 1] (Catmull-Rom, C¹).
+
+    Args:
+        keyframes: [F, ...]; passed through exactly at t = k / (F - 1).
+    """
+    last = keyframes.shape[0] - 1
+    position = min(max(t, 0.0), 1.0) * last
+    k = min(int(position + 1e-6), max(last - 1, 0))
+    u = min(max(position - k, 0.0), 1.0)
+    if last < 1 or u < 1e-6:
+        return keyframes[k]
+    if u > 1 - 1e-6:
+        return keyframes[k + 1]
+    a, b = keyframes[k], keyframes[k + 1]
+    slope_a = (b - keyframes[k - 1]) / 2 if k > 0 else b - a
+    slope_b = (keyframes[k + 2] - a) / 2 if k + 2 <= last else b - a
+    return (
+        (2 * u**3 - 3 * u**2 + 1) * a
+        + (u**3 - 2 * u**2 + u) * slope_a
+        + (3 * u**2 - 2 * u**3) * b
+        + (u**3 - u**2) * slope_b
+    )
+
+
+def _encoded_size(settings: FieldSettings, timed: bool) -> int:
+    return 6 * settings.frequencies + (2 * settings.time_frequencies if timed else 0)
+
+
+def _encode(points: Tensor, t: float, settings: FieldSettings, timed: bool) -> Tensor:
+    code = positional_encoding(points, settings.frequencies)
+    if not timed:
+        return code
+    time = positional_encoding(points.new_tensor([t]), settings.time_frequencies)
+    return torch.cat([code, time.expand(len(points), -1)], dim=-1)

@@ -1,0 +1,212 @@
+"""The expert that needs no weights: it inflates the object's silhouette.
+
+It knows nothing about the unseen side. A front sheet shows the picture, a back sheet the same
+colours blurred, and a wall along the outline closes the two. That is a balloon, not a
+reconstruction, but it has a volume, it holds together, and it shows no colour the picture lacks.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.ndimage as ndi
+import scipy.sparse as sparse
+import torch
+import torch.nn.functional as F
+from scipy.sparse.linalg import spsolve
+from torch import Tensor
+
+from ar4d.cameras import RADIUS, intrinsics, orbit
+from ar4d.errors import UserError
+from ar4d.gaussians import Gaussians, quaternions, rotation_matrices
+
+MAX_HALF_THICKNESS = 0.35  # world units
+OPACITY = 0.95
+FLATNESS = 0.25  # standard deviation across a sheet, in grid cells
+SPREAD = 0.5  # standard deviation along a sheet, in grid cells
+BACK_BLUR = 3.0 / 128  # of the back sheet's colours, in grid widths
+
+
+@dataclass(frozen=True)
+class Silhouette:
+    """`ImageToGaussians` and `ViewsToGaussians` by inflation; of four views it uses the first."""
+
+    curvature: float = 2.5
+    """c of ∇²u = -c, whose root is the thickness: 2 makes a long strip a cylinder, 4 a disc a ball."""
+    pseudo_budget: int = 8000
+    name: str = "silhouette"
+
+    def lift(self, rgba: Tensor, budget: int, elevation_deg: float = 0.0) -> Gaussians:
+        coverage = float((rgba[..., 3] > 0.5).float().mean())
+        if coverage == 0:
+            raise UserError(
+                "The picture shows no object: its cut-out is empty; correct the background removal."
+            )
+        # Two sheets of `coverage * cells²` Gaussians each; the wall adds a few per cent.
+        cells = math.sqrt(budget / (2.1 * coverage))
+        grid = _resample(rgba, int(min(max(cells, 32), rgba.shape[0])))
+        return _to_world(_inflate(grid, self.curvature), elevation_deg).to(rgba.device)
+
+    def reconstruct(self, rgba: Tensor, elevation_deg: float = 0.0) -> Gaussians:
+        return self.lift(rgba[0], self.pseudo_budget, elevation_deg)
+
+
+def _resample(rgba: Tensor, size: int) -> np.ndarray:
+    """[size, size, 4] straight alpha; colour and alpha are averaged as light, premultiplied."""
+    light = torch.cat([rgba[..., :3] * rgba[..., 3:], rgba[..., 3:]], -1).permute(2, 0, 1)[None].float().cpu()
+    small = F.interpolate(light, size=(size, size), mode="area")[0].permute(1, 2, 0).numpy()
+    return np.concatenate([small[..., :3] / np.maximum(small[..., 3:], 1e-3), small[..., 3:]], -1)
+
+
+def _inflate(rgba: np.ndarray, curvature: float) -> Gaussians:
+    """Front, back and wall of the silhouette, in the frame of a camera at elevation 0."""
+    mask = rgba[..., 3] > 0.5
+    cell = RADIUS / float(intrinsics(len(mask))[0, 0])  # width of a pixel at the origin's depth
+    half = np.minimum(half_thickness(mask, curvature) * cell, MAX_HALF_THICKNESS)
+    front_colors = _outline_from_within(rgba[..., :3], mask)
+    back_colors = _blur_within(front_colors, mask, BACK_BLUR * len(mask))
+    parts = [
+        _sheet(half, mask, cell, front_colors, side=+1),
+        _sheet(half, mask, cell, back_colors, side=-1),
+        _wall(half, mask, cell, front_colors),
+    ]
+    means, axes, colors = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return _surfels(means, axes, colors, cell)
+
+
+def half_thickness(mask: np.ndarray, curvature: float) -> np.ndarray:
+    """√u with ∇²u = -c inside the mask and u = 0 outside (Poisson inflation).
+
+    Args:
+        mask: [H, W] bool; its border row and column count as outside.
+        curvature: c.
+
+    Returns:
+        [H, W] float64, in pixels: a strip of width w gets √(c/8)·w in its middle, a disc of
+        diameter d gets √(c/16)·d.
+    """
+    inside = np.zeros_like(mask)
+    inside[1:-1, 1:-1] = mask[1:-1, 1:-1]
+    ys, xs = np.nonzero(inside)
+    thickness = np.zeros(mask.shape)
+    if len(ys) == 0:
+        return thickness
+    number = np.full(mask.shape, -1)
+    number[ys, xs] = np.arange(len(ys))
+    rows, cols = [], []
+    for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+        neighbour = number[ys + dy, xs + dx]
+        rows.append(np.flatnonzero(neighbour >= 0))
+        cols.append(neighbour[neighbour >= 0])
+    row, col = np.concatenate(rows), np.concatenate(cols)
+    links = sparse.csc_matrix((np.ones(len(row)), (row, col)), shape=(len(ys), len(ys)))
+    laplacian = 4 * sparse.identity(len(ys), format="csc") - links
+    thickness[ys, xs] = np.sqrt(np.maximum(spsolve(laplacian, np.full(len(ys), curvature)), 0))
+    return thickness
+
+
+def _outline_from_within(colors: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Colours whose outermost pixels are those just inside: the outline is mixed with the background."""
+    core = ndi.binary_erosion(mask)
+    if not core.any():
+        return colors
+    nearest = ndi.distance_transform_edt(~core, return_distances=False, return_indices=True)
+    return colors[nearest[0], nearest[1]]
+
+
+def _blur_within(colors: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
+    weight = ndi.gaussian_filter(mask.astype(float), sigma)
+    mixed = ndi.gaussian_filter(colors * mask[..., None], (sigma, sigma, 0))
+    return mixed / np.maximum(weight, 1e-6)[..., None]
+
+
+def _sheet(
+    half: np.ndarray, mask: np.ndarray, cell: float, colors: np.ndarray, side: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One Gaussian per pixel, `side * half` in front of the picture plane, stretched along the surface.
+
+    Returns:
+        Means [n, 3], two tangents of one grid step each [n, 2, 3], colours [n, 3].
+    """
+    points = _unproject(side * half)
+    along_x, along_y = (_difference(points, mask, axis) for axis in (1, 0))
+    flat = np.array([[cell, 0, 0], [0, cell, 0]])
+    lonely = np.linalg.norm(along_x, axis=-1) == 0
+    along_x[lonely] = flat[0]
+    lonely = np.linalg.norm(along_y, axis=-1) == 0
+    along_y[lonely] = flat[1]
+    axes = np.stack([along_x[mask], along_y[mask]], 1)
+    return points[mask], axes, colors[mask]
+
+
+def _wall(
+    half: np.ndarray, mask: np.ndarray, cell: float, colors: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fills the step between front and back along the outline; same returns as `_sheet`."""
+    outline = mask & ~ndi.binary_erosion(mask)
+    ys, xs = np.nonzero(outline)
+    steps = np.maximum(np.ceil(2 * half[ys, xs] / cell).astype(int), 1)
+    inward = np.stack(np.gradient(ndi.gaussian_filter(mask.astype(float), 1.0)), -1)[ys, xs]
+    inward /= np.maximum(np.linalg.norm(inward, axis=-1, keepdims=True), 1e-9)
+    which = np.repeat(np.arange(len(ys)), steps)
+    place = np.concatenate([(np.arange(n) + 0.5) / n * 2 - 1 for n in steps]) if len(ys) else np.zeros(0)
+    y, x = ys[which], xs[which]
+    means = _unproject_at(x + 0.5, y + 0.5, place * half[y, x], len(mask))
+    dy, dx = inward[which].T
+    zero = np.zeros_like(dx)
+    tangent = np.stack([-dy, -dx, zero], -1) * cell  # the outline's direction; image y points down
+    depth = np.stack([zero, zero, np.maximum(2 * half[y, x] / steps[which], cell)], -1)
+    return means, np.stack([tangent, depth], 1), colors[y, x]
+
+
+def _difference(points: np.ndarray, mask: np.ndarray, axis: int) -> np.ndarray:
+    """The surface's step to the next pixel along `axis`: central where both neighbours are inside."""
+    after, before = np.roll(points, -1, axis), np.roll(points, 1, axis)
+    has_after, has_before = (np.roll(mask, shift, axis)[..., None] for shift in (-1, 1))
+    one_sided = np.where(has_after, after - points, np.where(has_before, points - before, 0))
+    return np.where(has_after & has_before, (after - before) / 2, one_sided)
+
+
+def _unproject(height: np.ndarray) -> np.ndarray:
+    """World points [S, S, 3] of all pixels, `height` [S, S] above the picture plane towards the camera."""
+    ys, xs = np.mgrid[: len(height), : len(height)]
+    return _unproject_at(xs + 0.5, ys + 0.5, height, len(height))
+
+
+def _unproject_at(x: np.ndarray, y: np.ndarray, height: np.ndarray, size: int) -> np.ndarray:
+    focal = float(intrinsics(size)[0, 0])
+    depth = RADIUS - height
+    return np.stack([(x - size / 2) / focal * depth, -(y - size / 2) / focal * depth, height], -1)
+
+
+def _surfels(means: np.ndarray, axes: np.ndarray, colors: np.ndarray, cell: float) -> Gaussians:
+    """Flat Gaussians spanned by two tangents each: their covariance is SPREAD² Σ a aᵀ, kept in bounds."""
+    a = torch.from_numpy(axes * SPREAD)
+    variances, directions = torch.linalg.eigh(a.transpose(1, 2) @ a)
+    scales = variances.clamp_min(0).sqrt().clamp(FLATNESS * cell, 4 * cell)
+    directions[:, :, 0] *= torch.linalg.det(directions).sign()[:, None]
+    return Gaussians(
+        means=torch.from_numpy(means).float(),
+        quats=quaternions(directions).float(),
+        scales=scales.float(),
+        opacities=torch.full((len(means),), OPACITY),
+        colors=torch.from_numpy(colors).float().clamp(0, 1),
+    )
+
+
+def _to_world(gaussians: Gaussians, elevation_deg: float) -> Gaussians:
+    """Turns what a camera at elevation 0 would see so that one at `elevation_deg` sees it."""
+    if elevation_deg == 0:
+        return gaussians
+    level, raised = (orbit(0.0, e, size=1).viewmats[0, :3, :3] for e in (0.0, elevation_deg))
+    turn = raised.T @ level
+    rotations = turn @ rotation_matrices(gaussians.quats)
+    return Gaussians(
+        gaussians.means @ turn.T,
+        quaternions(rotations),
+        gaussians.scales,
+        gaussians.opacities,
+        gaussians.colors,
+    )

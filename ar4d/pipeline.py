@@ -1,0 +1,96 @@
+"""The method: three stages in a row, as one stream of events."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import cast
+
+import torch
+
+from ar4d.asset import Asset4D, FrameSequence, frame_time
+from ar4d.cameras import orbit
+from ar4d.clip import Clip
+from ar4d.errors import UserError
+from ar4d.events import Event, ExpertChosen, Finished, Warned
+from ar4d.experts import ImageToGaussians, ViewsToGaussians
+from ar4d.experts.registry import Role, choose
+from ar4d.gaussians import Gaussians
+from ar4d.losses import psnr, ssim
+from ar4d.presets import Device, Settings
+from ar4d.rendering import render
+from ar4d.stages.generate import generate
+from ar4d.stages.initialize import initialize
+from ar4d.stages.refine import refine
+
+
+def lift(
+    clip: Clip, settings: Settings, finished: Sequence[Gaussians] = ()
+) -> Generator[Event, None, Asset4D]:
+    """Turns a clip into a 4D asset.
+
+    Args:
+        clip: the frames, at `settings.size`.
+        settings: a preset, changed or not.
+        finished: frames of an interrupted run of the same clip and settings, from the first one on.
+            What follows is bit for bit what the undisturbed run would have made.
+
+    Yields:
+        Events; the last one is `Finished`.
+
+    Raises:
+        UserError: an expert or the device asked for is not to be had here.
+    """
+    device = resolve_device(settings.device)
+    for message in clip.warnings:
+        yield Warned(message)
+    rgba = torch.from_numpy(clip.frames).to(device).float() / 255
+    targets = clip.rgb_on_white().to(device)
+    frames = [gaussians.to(device) for gaussians in finished]
+    if not frames:
+        expert = yield from _choose("image_to_gaussians", settings.initialize.expert, device)
+        frames = [(yield from initialize(rgba[0], targets[0], cast(ImageToGaussians, expert), settings))]
+    if len(frames) < clip.num_frames:
+        prior = None
+        if settings.generate.progressive_views:
+            prior = yield from _choose("views_to_gaussians", settings.generate.expert, device)
+        frames = yield from generate(rgba, targets, frames, cast(ViewsToGaussians | None, prior), settings)
+    if settings.refine.enabled and clip.num_frames > 1:
+        asset: Asset4D = yield from refine(targets, frames, clip.fps, settings)
+    else:
+        asset = FrameSequence(tuple(frames), clip.fps)
+    yield _finished(asset, targets, settings)
+    return asset
+
+
+def resolve_device(device: Device) -> torch.device:
+    """The device to compute on; "auto" is the GPU where there is one.
+
+    Raises:
+        UserError: a GPU is asked for and torch sees none.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "No CUDA device is visible to torch: install torch with CUDA and a driver, or use --device cpu."
+        )
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)
+
+
+def _choose(
+    role: Role, name: str, device: torch.device
+) -> Generator[Event, None, ImageToGaussians | ViewsToGaussians]:
+    choice = choose(role, name, device)
+    yield ExpertChosen(role, choice.expert.name, choice.reason)
+    return choice.expert
+
+
+@torch.no_grad()
+def _finished(asset: Asset4D, targets: torch.Tensor, settings: Settings) -> Finished:
+    """Measures the asset at the reference view, frame by frame."""
+    camera = orbit(0.0, settings.elevation_deg, size=settings.size)
+    qualities = []
+    for k, target in enumerate(targets):
+        view = render(asset.at(frame_time(k, asset.num_frames)), camera).rgb
+        qualities.append((psnr(view, target[None]), float(ssim(view, target[None]))))
+    return Finished(asset, *(tuple(values) for values in zip(*qualities, strict=True)))

@@ -1,0 +1,220 @@
+"""Every setting of a run, and the named, frozen sets of them.
+
+`paper` keeps the paper's own numbers; the others say where they leave it and what that won.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Literal
+
+FieldKind = Literal["mlp", "node-mlp", "node-table"]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """Adam's rates for the Gaussians' own parameters, at the start of a stage."""
+
+    means: float = 1.6e-4
+    colors: float = 2.5e-3
+    """Of the colours, or of their logits where `sigmoid_colors` is on."""
+    scales: float = 1e-3
+    """Of log-scales."""
+    opacities: float = 1e-2
+    """Of logit-opacities."""
+    quats: float = 1e-3
+
+
+@dataclass(frozen=True)
+class FieldSettings:
+    """A deformation field (Eq. 3, 4, 9)."""
+
+    kind: FieldKind = "mlp"
+    """mlp: a network per Gaussian, the paper's. node-mlp: the same network at control nodes, blended
+    to the Gaussians. node-table: the nodes' offsets are free parameters."""
+    width: int = 256
+    depth: int = 8
+    frequencies: int = 10
+    """L of Eq. 4."""
+    time_frequencies: int = 10
+    """L for the time of Eq. 9; only the global field has one."""
+    nodes: int = 512
+    neighbours: int = 4
+    lr: float = 5e-4
+    lr_final: float = 1e-6
+
+
+@dataclass(frozen=True)
+class InitializeSettings:
+    """Stage 1 (Sec. 4.1)."""
+
+    expert: str = "auto"
+    """Which expert lifts the first frame; auto takes the best that runs here."""
+    gaussians: int = 65536
+    """About how many Gaussians are wanted."""
+    finetune: bool = True
+    """Ablation switch: fit means and colours to the first frame (Eq. 2)."""
+    iterations: int = 1000
+    rates: LearningRates = LearningRates(colors=5e-3)
+    sigmoid_colors: bool = True
+    """Optimise the colours' logits, so that no colour leaves [0, 1]."""
+    preservation: float = 0.3
+    """Weight of staying close to the expert's own renders from random azimuths."""
+    decay: float = 0.1
+    """Share of the learning rate that is left at the end."""
+
+
+@dataclass(frozen=True)
+class GenerateSettings:
+    """Stage 2 (Sec. 4.2)."""
+
+    expert: str = "auto"
+    """Which expert makes the pseudo-Gaussians; auto takes the best that runs here."""
+    autoregressive: bool = True
+    """Ablation switch: deform each frame from the previous one; off: from the first."""
+    progressive_views: bool = True
+    """Ablation switch: hold the unseen sides by pseudo-views over a growing range (Eq. 6-8)."""
+    iterations: int = 2000
+    """Per frame."""
+    field: FieldSettings = FieldSettings()
+    rates: LearningRates = LearningRates()
+    decay: float = 0.03
+    """Share of the Gaussians' learning rates that is left at the end of a frame."""
+    l1: float = 0.8
+    """λ of Eq. 5; the rest is the weight of 1 - SSIM."""
+    max_azimuth: float = 180.0
+    """N_max of Eq. 6, degrees."""
+    start_azimuth: float = 1.0
+    """N_start of Eq. 6, degrees."""
+    steps_per_degree: float = 10.0
+    """η of Eq. 6: the range grows by one degree every so many steps."""
+    pseudo_every: int = 200
+    """Make the pseudo-Gaussians anew every so many steps."""
+    pseudo_rgb: float = 1.0
+    pseudo_depth: float = 1.0
+    """Weights of the two terms of Eq. 8 (depth in orbit radii)."""
+
+
+@dataclass(frozen=True)
+class RefineSettings:
+    """Stage 3 (Sec. 4.3)."""
+
+    enabled: bool = True
+    """Ablation switch: one canonical set and one global field for the whole clip."""
+    iterations: int = 30000
+    field: FieldSettings = FieldSettings()
+    rates: LearningRates = LearningRates()
+    decay: float = 0.03
+    warm_start: int = 0
+    """Steps in which the field first learns stage 2's motion; 0: none, the paper's."""
+    target: Literal["generated", "input"] = "generated"
+    """What the reference view is held to: stage 2's frame (Eq. 11) or the clip's own."""
+    l1: float = 1.0
+    """Weight of L1 at the reference view; the rest is 1 - SSIM. The paper has L1 alone."""
+    depth: float = 1.0
+    """Weight of the depth term of Eq. 11 (depth in orbit radii)."""
+    rgb: float = 0.0
+    """Weight of stage 2's colours at the view where the depth is compared. The paper: none."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All there is to say about how a clip is lifted."""
+
+    preset: str = "paper"
+    size: int = 512
+    """Width and height at which the clip is fitted."""
+    pseudo_size: int = 256
+    """Width and height of pseudo-views and of depth comparisons."""
+    elevation_deg: float = 0.0
+    """Of the camera that took the clip; positive is above."""
+    seed: int = 0
+    device: Device = "auto"
+    initialize: InitializeSettings = InitializeSettings()
+    generate: GenerateSettings = GenerateSettings()
+    refine: RefineSettings = RefineSettings()
+
+
+def _node_fields(settings: Settings) -> Settings:
+    """The same schedule with offsets at control nodes: what two CPU cores can carry."""
+    local = FieldSettings(kind="node-table", lr=2e-3, lr_final=6e-5)
+    shared = FieldSettings(kind="node-table", lr=1e-3, lr_final=3e-5)
+    return replace(
+        settings,
+        generate=replace(settings.generate, field=local),
+        refine=replace(settings.refine, field=shared),
+    )
+
+
+PAPER = Settings(
+    initialize=InitializeSettings(sigmoid_colors=False, preservation=0.0),
+)
+
+QUALITY = Settings(
+    preset="quality",
+    refine=RefineSettings(warm_start=2000, target="input", l1=0.8, rgb=1.0),
+)
+
+FAST = replace(
+    QUALITY,
+    preset="fast",
+    initialize=replace(QUALITY.initialize, iterations=500),
+    generate=replace(
+        QUALITY.generate,
+        iterations=400,
+        field=FieldSettings(kind="node-mlp", lr=1e-3, lr_final=1e-5),
+        steps_per_degree=2.0,
+    ),
+    refine=replace(
+        QUALITY.refine,
+        iterations=6000,
+        field=FieldSettings(kind="node-mlp", lr=1e-3, lr_final=1e-5),
+    ),
+)
+
+CPU = _node_fields(
+    Settings(
+        preset="cpu",
+        size=256,
+        pseudo_size=128,
+        initialize=InitializeSettings(
+            gaussians=8000, iterations=300, rates=LearningRates(means=2e-4, colors=0.05)
+        ),
+        generate=GenerateSettings(iterations=150, steps_per_degree=0.75, pseudo_rgb=0.3, pseudo_depth=0.3),
+        refine=RefineSettings(iterations=2400, warm_start=480, target="input", l1=0.8, rgb=1.0),
+    )
+)
+
+CPU_FINE = replace(
+    CPU,
+    preset="cpu-fine",
+    size=512,
+    pseudo_size=256,
+    initialize=replace(CPU.initialize, gaussians=16000),
+)
+
+PRESETS = {settings.preset: settings for settings in (PAPER, QUALITY, FAST, CPU, CPU_FINE)}
+
+
+def table() -> str:
+    """All presets side by side, one row a setting; a setting that all share is left out."""
+    flat = {name: dict(_flatten(settings)) for name, settings in PRESETS.items()}
+    rows = [["", *flat]]
+    for key in flat["paper"]:
+        values = [str(flat[name][key]) for name in flat]
+        if key != "preset" and len(set(values)) > 1:
+            rows.append([key, *values])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows)
+
+
+def _flatten(settings: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    pairs = []
+    for f in fields(settings):
+        value = getattr(settings, f.name)
+        if is_dataclass(value):
+            pairs += _flatten(value, f"{prefix}{f.name}.")
+        else:
+            pairs.append((prefix + f.name, value))
+    return pairs

@@ -1,0 +1,64 @@
+"""What the stages' fits share: falling learning rates, seeded randomness, cached views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ar4d.cameras import orbit
+from ar4d.gaussians import Gaussians
+from ar4d.rendering import Rendering, render
+
+REPORT_EVERY = 10  # steps between two reports of progress
+
+
+def random_stream(seed: int, *place: int) -> np.random.Generator:
+    """Random numbers that belong to one place of a run (stage, frame): resuming there repeats them."""
+    return np.random.default_rng([seed, *place])
+
+
+def seed_networks(seed: int, *place: int) -> None:
+    """Seeds torch's own randomness, which initialises networks, for one place of a run."""
+    torch.manual_seed(int(np.random.default_rng([seed, *place, 1]).integers(2**31)))
+
+
+class FallingAdam:
+    """Adam whose learning rates fall exponentially, each from its start to its own share at the end."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        self.groups: list[dict] = []
+
+    def add(self, parameters: Iterable[Tensor], lr: float, final_share: float) -> None:
+        """Parameters that learn at `lr` at first and at `lr * final_share` at the end."""
+        self.groups.append({"params": list(parameters), "lr": lr, "start": lr, "share": final_share})
+
+    def start(self) -> FallingAdam:
+        self.adam = torch.optim.Adam(self.groups, eps=1e-15, fused=True)
+        return self
+
+    def step(self, loss: Tensor, u: int) -> None:
+        """Takes step `u` of `steps` (0-based) down the gradient of `loss`."""
+        for group in self.adam.param_groups:
+            group["lr"] = group["start"] * group["share"] ** (u / self.steps)
+        self.adam.zero_grad()
+        loss.backward()
+        self.adam.step()
+
+
+class ViewCache:
+    """Views of Gaussians that do not change, rendered once per whole degree of azimuth."""
+
+    def __init__(self, gaussians: Gaussians, elevation_deg: float, size: int) -> None:
+        self.gaussians, self.elevation_deg, self.size = gaussians, elevation_deg, size
+        self.views: dict[int, Rendering] = {}
+
+    @torch.no_grad()
+    def at(self, azimuth_deg: int) -> Rendering:
+        if azimuth_deg not in self.views:
+            camera = orbit(float(azimuth_deg), self.elevation_deg, size=self.size)
+            self.views[azimuth_deg] = render(self.gaussians, camera)
+        return self.views[azimuth_deg]

@@ -1,0 +1,131 @@
+"""Stage 2 (Sec. 4.2): each frame's Gaussians from the previous frame's, through a local field."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+
+import torch
+from torch import Tensor
+
+from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, RADIUS, orbit
+from ar4d.deformation import local_field
+from ar4d.events import Event, FrameFinished, StageFinished, StageStarted, Step
+from ar4d.experts import ViewsToGaussians
+from ar4d.gaussians import Gaussians
+from ar4d.losses import photometric, psnr, ssim
+from ar4d.parameters import Parameters
+from ar4d.presets import GenerateSettings, Settings
+from ar4d.rendering import Rendering, render
+from ar4d.stages.fitting import REPORT_EVERY, FallingAdam, ViewCache, random_stream, seed_networks
+
+
+def generate(
+    rgba: Tensor,
+    targets: Tensor,
+    finished: Sequence[Gaussians],
+    expert: ViewsToGaussians | None,
+    settings: Settings,
+) -> Generator[Event, None, list[Gaussians]]:
+    """Makes G₂ … G_F.
+
+    Args:
+        rgba: [F, S, S, 4] the clip in [0, 1], straight alpha.
+        targets: [F, S, S, 3] the same on white.
+        finished: the frames that exist already: G₁, and those of an interrupted run.
+        expert: makes the pseudo-Gaussians; None where progressive view sampling is off.
+
+    Yields:
+        Progress, and each frame as it is finished.
+
+    Returns:
+        All F frames.
+    """
+    started = time.perf_counter()
+    frames = list(finished)
+    yield StageStarted("generate", (len(rgba) - len(frames)) * settings.generate.iterations)
+    for index in range(len(frames), len(rgba)):
+        source = frames[-1] if settings.generate.autoregressive else frames[0]
+        frame = yield from _next_frame(source, index, rgba[index], targets[index], expert, settings)
+        frames.append(frame)
+    yield StageFinished("generate", time.perf_counter() - started)
+    return frames
+
+
+def azimuth_limit(u: int, options: GenerateSettings) -> float:
+    """N_u of Eq. 6 in degrees: min(N_max, ⌊u / η⌋ + N_start)."""
+    return min(options.max_azimuth, u // options.steps_per_degree + options.start_azimuth)
+
+
+def _next_frame(
+    source: Gaussians,
+    index: int,
+    rgba: Tensor,
+    target: Tensor,
+    expert: ViewsToGaussians | None,
+    settings: Settings,
+) -> Generator[Event, None, Gaussians]:
+    """Eq. 3, 5 and 7: fits a local field, and a copy of the source's own parameters, to one frame.
+
+    The source itself stays as it is: it is the previous frame's result.
+    """
+    options = settings.generate
+    started = time.perf_counter()
+    random = random_stream(settings.seed, 2, index)
+    seed_networks(settings.seed, 2, index)
+    parameters = Parameters.of(source, settings.initialize.sigmoid_colors)
+    field = local_field(options.field, source.means)
+    optimizer = FallingAdam(options.iterations)
+    optimizer.add(field.parameters(), options.field.lr, options.field.lr_final / options.field.lr)
+    for tensors, lr in parameters.trainable(options.rates):
+        optimizer.add(tensors, lr, options.decay)
+    optimizer.start()
+    reference = orbit(0.0, settings.elevation_deg, size=settings.size)
+    for u in range(options.iterations):
+        gaussians = parameters.activated(field)
+        view = render(gaussians, reference).rgb
+        loss = photometric(view, target[None], 1 - options.l1)  # Eq. 5
+        if expert is not None:
+            if u % options.pseudo_every == 0:
+                pseudo = _pseudo_views(gaussians, rgba, expert, settings)
+            limit = int(azimuth_limit(u, options))
+            azimuth_deg = int(random.integers(-limit, limit + 1))
+            loss = loss + _pseudo_loss(gaussians, pseudo, azimuth_deg, options)  # Eq. 7
+        optimizer.step(loss, u)
+        if (u + 1) % REPORT_EVERY == 0 or u + 1 == options.iterations:
+            yield Step("generate", index, u + 1, options.iterations, float(loss), psnr(view, target[None]))
+    with torch.no_grad():
+        gaussians = parameters.activated(field).detach()
+        view = render(gaussians, reference).rgb
+    quality = psnr(view, target[None]), float(ssim(view, target[None]))
+    yield FrameFinished("generate", index, gaussians, *quality, time.perf_counter() - started)
+    return gaussians
+
+
+@torch.no_grad()
+def _pseudo_views(
+    gaussians: Gaussians, rgba: Tensor, expert: ViewsToGaussians, settings: Settings
+) -> ViewCache:
+    """Ĝ, the expert's Gaussians from four orthogonal renders, with the actual frame in place of view 0."""
+    cameras = orbit(ORTHOGONAL_AZIMUTHS_DEG[1:], settings.elevation_deg, size=settings.size)
+    renders = render(gaussians, cameras, background=None)
+    views = torch.cat([rgba[None], _straight(renders)])
+    pseudo = expert.reconstruct(views, settings.elevation_deg)
+    return ViewCache(pseudo, settings.elevation_deg, settings.pseudo_size)
+
+
+def _straight(premultiplied: Rendering) -> Tensor:
+    """[C, H, W, 4] straight alpha in [0, 1] of renders without a background."""
+    alpha = premultiplied.alpha[..., None]
+    return torch.cat([premultiplied.rgb / alpha.clamp_min(1e-6), alpha], dim=-1).clamp(0, 1)
+
+
+def _pseudo_loss(
+    gaussians: Gaussians, pseudo: ViewCache, azimuth_deg: int, options: GenerateSettings
+) -> Tensor:
+    """l_rgb + l_depth of Eq. 8, at one sampled azimuth; depth is measured in orbit radii."""
+    expected = pseudo.at(azimuth_deg)
+    seen = render(gaussians, orbit(float(azimuth_deg), pseudo.elevation_deg, size=pseudo.size))
+    rgb = (seen.rgb - expected.rgb).abs().mean()
+    depth = (seen.depth - expected.depth).abs().mean() / RADIUS
+    return options.pseudo_rgb * rgb + options.pseudo_depth * depth
