@@ -1,0 +1,64 @@
+"""How far two batches of images are apart. All images are [B, H, W, 3], as `render` gives them."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+WINDOW = 11  # px
+SIGMA = 1.5
+C1, C2 = 0.01**2, 0.03**2  # for values in [0, 1]
+
+
+def photometric(a: Tensor, b: Tensor, ssim_weight: float) -> Tensor:
+    """(1 - w) L1 + w (1 - SSIM), the paper's Eq. 5 with w = `ssim_weight`; differentiable by `a`.
+
+    Args:
+        a, b: [B, H, W, 3].
+        ssim_weight: in [0, 1].
+    """
+    similarity, difference = _similarity(a, b)
+    return (1 - ssim_weight) * difference + ssim_weight * (1 - similarity)
+
+
+def ssim(a: Tensor, b: Tensor) -> Tensor:
+    """Mean SSIM of [B, H, W, 3] images with values in [0, 1]; differentiable by `a`.
+
+    11×11 Gaussian window, σ 1.5, zeros beyond the border, as the 3DGS code has it.
+    """
+    return _similarity(a, b)[0]
+
+
+def psnr(a: Tensor, b: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB over the whole batch, for values in [0, 1]."""
+    return -10 * torch.log10(F.mse_loss(a, b))
+
+
+def _similarity(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean SSIM and mean absolute difference."""
+    if a.is_cuda:
+        return similarity_torch(a, b.detach())
+    from ar4d.rendering.cpu.ssim import similarity
+
+    return similarity(a, b)
+
+
+def similarity_torch(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """`_similarity` in plain torch, on any device: separable depthwise convolutions."""
+    planes = torch.stack([a, b, a * a + b * b, a * b])  # [4, B, H, W, 3]
+    ma, mb, e, x = _blur(planes.movedim(-1, 2)).movedim(2, -1)
+    above = (2 * ma * mb + C1) * (2 * (x - ma * mb) + C2)
+    below = (ma * ma + mb * mb + C1) * (e - ma * ma - mb * mb + C2)
+    return (above / below).mean(), (a - b).abs().mean()
+
+
+def _blur(planes: Tensor) -> Tensor:
+    """Gaussian window over the last two axes."""
+    offsets = torch.arange(WINDOW, dtype=planes.dtype, device=planes.device) - WINDOW // 2
+    window = torch.exp(-(offsets**2) / (2 * SIGMA**2))
+    window = window / window.sum()
+    flat = planes.reshape(-1, 1, *planes.shape[-2:])
+    flat = F.conv2d(flat, window.view(1, 1, 1, -1), padding=(0, WINDOW // 2))
+    flat = F.conv2d(flat, window.view(1, 1, -1, 1), padding=(WINDOW // 2, 0))
+    return flat.view(planes.shape)
