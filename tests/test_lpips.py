@@ -62,7 +62,8 @@ def plain_lpips(a: np.ndarray, b: np.ndarray, state: dict[str, np.ndarray]) -> f
 
 def test_agrees_with_its_definition(state, pair):
     plain = {name: tensor.double().numpy() for name, tensor in state.items()}
-    expected = [plain_lpips(*(x.double().numpy() for x in two), plain) for two in zip(*pair, strict=True)]
+    a, b = (x.double().numpy() for x in pair)
+    expected = [plain_lpips(x, y, plain) for x, y in zip(a, b, strict=True)]
     np.testing.assert_allclose(Lpips(state)(*pair).numpy(), expected, rtol=1e-4)
 
 
@@ -87,7 +88,7 @@ def test_reads_weights_files(state, pair, tmp_path, suffix):
 
 
 def test_says_what_is_wrong_with_a_weights_file(state, tmp_path):
-    with pytest.raises(UserError, match="no LPIPS weights file at .*missing.pt"):
+    with pytest.raises(UserError, match=r"no LPIPS weights file at .*missing\.pt"):
         Lpips.load(tmp_path / "missing.pt")
     for name in ("noise.pt", "noise.safetensors"):
         (tmp_path / name).write_bytes(b"no weights at all")
