@@ -131,10 +131,7 @@ class NodeField(DeformationField):
         return self.net(_encode(self.nodes, t, self.settings, self.timed))
 
     def forward(self, means: Tensor, quats: Tensor, t: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
-        return self.apply_nodes(self.at_nodes(t), means, quats)
-
-    def apply_nodes(self, offsets: Tensor, means: Tensor, quats: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Blends given offsets [M, 10] of the nodes to the Gaussians; returns what `forward` does."""
+        offsets = self.at_nodes(t)
         turns = F.normalize(F.pad(offsets[:, 3:6], (1, 0), value=1.0), dim=-1)
         return blend(
             rotations=rotation_matrices(turns),
@@ -145,7 +142,7 @@ class NodeField(DeformationField):
             indices=self.indices,
             weights=self.weights,
             means=means,
-            quats_in=quats,
+            gaussian_quats=quats,
         )
 
 

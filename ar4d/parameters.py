@@ -54,8 +54,8 @@ class Parameters:
         moved = {name: value.to(device) for name, value in self.state().items()}
         return Parameters(**moved, sigmoid_colors=self.sigmoid_colors)
 
-    def trainable(self, rates: LearningRates) -> list[dict[str, list[Tensor] | float]]:
-        """Adam's groups; a rate of 0 keeps that attribute as it is."""
+    def trainable(self, rates: LearningRates) -> list[tuple[Tensor, float]]:
+        """The attributes that learn, each with its rate; a rate of 0 keeps one as it is."""
         named = [
             (self.means, rates.means),
             (self.quats, rates.quats),
@@ -63,4 +63,4 @@ class Parameters:
             (self.logit_opacities, rates.opacities),
             (self.colors, rates.colors),
         ]
-        return [{"params": [tensor.requires_grad_()], "lr": lr} for tensor, lr in named if lr > 0]
+        return [(tensor.requires_grad_(), lr) for tensor, lr in named if lr > 0]

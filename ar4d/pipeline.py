@@ -92,5 +92,5 @@ def _finished(asset: Asset4D, targets: torch.Tensor, settings: Settings) -> Fini
     qualities = []
     for k, target in enumerate(targets):
         view = render(asset.at(frame_time(k, asset.num_frames)), camera).rgb
-        qualities.append((psnr(view, target[None]), float(ssim(view, target[None]))))
+        qualities.append((psnr(view, target[None]).item(), ssim(view, target[None]).item()))
     return Finished(asset, *(tuple(values) for values in zip(*qualities, strict=True)))

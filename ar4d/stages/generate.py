@@ -77,8 +77,8 @@ def _next_frame(
     field = local_field(options.field, source.means)
     optimizer = FallingAdam(options.iterations)
     optimizer.add(field.parameters(), options.field.lr, options.field.lr_final / options.field.lr)
-    for tensors, lr in parameters.trainable(options.rates):
-        optimizer.add(tensors, lr, options.decay)
+    for tensor, lr in parameters.trainable(options.rates):
+        optimizer.add([tensor], lr, options.decay)
     optimizer.start()
     reference = orbit(0.0, settings.elevation_deg, size=settings.size)
     for u in range(options.iterations):
@@ -93,11 +93,13 @@ def _next_frame(
             loss = loss + _pseudo_loss(gaussians, pseudo, azimuth_deg, options)  # Eq. 7
         optimizer.step(loss, u)
         if (u + 1) % REPORT_EVERY == 0 or u + 1 == options.iterations:
-            yield Step("generate", index, u + 1, options.iterations, float(loss), psnr(view, target[None]))
+            yield Step(
+                "generate", index, u + 1, options.iterations, loss.item(), psnr(view, target[None]).item()
+            )
     with torch.no_grad():
         gaussians = parameters.activated(field).detach()
         view = render(gaussians, reference).rgb
-    quality = psnr(view, target[None]), float(ssim(view, target[None]))
+    quality = psnr(view, target[None]).item(), ssim(view, target[None]).item()
     yield FrameFinished("generate", index, gaussians, *quality, time.perf_counter() - started)
     return gaussians
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator
 
@@ -46,9 +47,8 @@ def initialize(
     seconds = time.perf_counter() - started
     with torch.no_grad():
         view = render(gaussians, orbit(0.0, settings.elevation_deg, size=settings.size)).rgb
-    yield FrameFinished(
-        "initialize", 0, gaussians, psnr(view, target[None]), float(ssim(view, target[None])), seconds
-    )
+    quality = psnr(view, target[None]).item(), ssim(view, target[None]).item()
+    yield FrameFinished("initialize", 0, gaussians, *quality, seconds)
     yield StageFinished("initialize", seconds)
     return gaussians
 
@@ -62,8 +62,8 @@ def _finetune(initial: Gaussians, target: Tensor, settings: Settings) -> Generat
     options = settings.initialize
     parameters = Parameters.of(initial, options.sigmoid_colors)
     optimizer = FallingAdam(options.iterations)
-    for group in (parameters.means, options.rates.means), (parameters.colors, options.rates.colors):
-        optimizer.add([group[0].requires_grad_()], group[1], options.decay)
+    optimizer.add([parameters.means.requires_grad_()], options.rates.means, options.decay)
+    optimizer.add([parameters.colors.requires_grad_()], options.rates.colors, options.decay)
     optimizer.start()
     reference = orbit(0.0, settings.elevation_deg, size=settings.size)
     expected = ViewCache(initial, settings.elevation_deg, settings.pseudo_size)
@@ -79,7 +79,9 @@ def _finetune(initial: Gaussians, target: Tensor, settings: Settings) -> Generat
             )
         optimizer.step(loss, u)
         if (u + 1) % REPORT_EVERY == 0 or u + 1 == options.iterations:
-            yield Step("initialize", 0, u + 1, options.iterations, float(loss), float(-10 * error.log10()))
+            yield Step(
+                "initialize", 0, u + 1, options.iterations, loss.item(), -10 * math.log10(error.item())
+            )
     return parameters.activated().detach()
 
 

@@ -66,8 +66,8 @@ def _fit(
     random = random_stream(settings.seed, 3)
     optimizer = FallingAdam(options.iterations)
     optimizer.add(field.parameters(), options.field.lr, options.field.lr_final / options.field.lr)
-    for tensors, lr in parameters.trainable(options.rates):
-        optimizer.add(tensors, lr, options.decay)
+    for tensor, lr in parameters.trainable(options.rates):
+        optimizer.add([tensor], lr, options.decay)
     optimizer.start()
     reference = orbit(0.0, settings.elevation_deg, size=settings.size)
     order: list[int] = []
@@ -86,7 +86,7 @@ def _fit(
         optimizer.step(loss, u)
         if (u + 1) % REPORT_EVERY == 0 or u + 1 == options.iterations:
             step, total = options.warm_start + u + 1, options.warm_start + options.iterations
-            yield Step("refine", None, step, total, float(loss), psnr(view, targets[k][None]))
+            yield Step("refine", None, step, total, loss.item(), psnr(view, targets[k][None]).item())
 
 
 def _geometry_loss(now: Gaussians, was: Gaussians, azimuth_deg: int, settings: Settings) -> Tensor:
@@ -124,7 +124,7 @@ def _learn_motion(
         optimizer.step(loss, u)
         if (u + 1) % REPORT_EVERY == 0:
             total = options.warm_start + options.iterations
-            yield Step("refine", None, u + 1, total, float(loss), float("nan"))
+            yield Step("refine", None, u + 1, total, loss.item(), float("nan"))
 
 
 def _motion_error(field: DeformationField, canonical: Parameters, frame: Gaussians, t: float) -> Tensor:
