@@ -92,11 +92,11 @@ class FrameSequence:
 
     def at(self, t: float) -> Gaussians:
         position = min(max(t, 0.0), 1.0) * (self.num_frames - 1)
-        k = min(int(position + 1e-6), max(self.num_frames - 2, 0))
-        weight = position - k
-        if weight < 1e-6:
+        k = round(position)
+        if abs(position - k) < 1e-6:
             return self.frames[k]
-        return interpolate(self.frames[k], self.frames[k + 1], min(weight, 1.0))
+        k = int(position)
+        return interpolate(self.frames[k], self.frames[k + 1], position - k)
 
     def to(self, device: torch.device | str) -> FrameSequence:
         return FrameSequence(tuple(g.to(device) for g in self.frames), self.fps)

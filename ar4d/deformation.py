@@ -197,13 +197,11 @@ def spline(keyframes: Tensor, t: float) -> Tensor:
     """
     last = keyframes.shape[0] - 1
     position = min(max(t, 0.0), 1.0) * last
-    k = min(int(position + 1e-6), max(last - 1, 0))
-    u = min(max(position - k, 0.0), 1.0)
-    if last < 1 or u < 1e-6:
+    k = round(position)
+    if abs(position - k) < 1e-6:
         return keyframes[k]
-    if u > 1 - 1e-6:
-        return keyframes[k + 1]
-    a, b = keyframes[k], keyframes[k + 1]
+    k = int(position)
+    u, a, b = position - k, keyframes[k], keyframes[k + 1]
     slope_a = (b - keyframes[k - 1]) / 2 if k > 0 else b - a
     slope_b = (keyframes[k + 2] - a) / 2 if k + 2 <= last else b - a
     return (

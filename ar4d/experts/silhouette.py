@@ -24,6 +24,7 @@ from ar4d.gaussians import Gaussians, quaternions, rotation_matrices
 
 MAX_HALF_THICKNESS = 0.35  # world units
 OPACITY = 0.95
+MIN_GRID = 32
 FLATNESS = 0.25  # standard deviation across a sheet, in grid cells
 SPREAD = 0.5  # standard deviation along a sheet, in grid cells
 BACK_BLUR = 3.0 / 128  # of the back sheet's colours, in grid widths
@@ -44,17 +45,19 @@ class Silhouette:
             raise UserError(
                 "The picture shows no object: its cut-out is empty; correct the background removal."
             )
-        # Two sheets of `coverage * cells²` Gaussians each; the wall adds a few per cent.
-        cells = math.sqrt(budget / (2.1 * coverage))
-        grid = _resample(rgba, int(min(max(cells, 32), rgba.shape[0])))
-        return _to_world(_inflate(grid, self.curvature), elevation_deg).to(rgba.device)
+        # Two sheets of `coverage * cells²` Gaussians each; what the wall adds is known once it stands.
+        cells = math.sqrt(budget / (2 * coverage))
+        draft = _inflate(_resample(rgba, cells), self.curvature)
+        inflated = _inflate(_resample(rgba, cells * math.sqrt(budget / len(draft))), self.curvature)
+        return _to_world(inflated, elevation_deg).to(rgba.device)
 
     def reconstruct(self, rgba: Tensor, elevation_deg: float = 0.0) -> Gaussians:
         return self.lift(rgba[0], self.pseudo_budget, elevation_deg)
 
 
-def _resample(rgba: Tensor, size: int) -> np.ndarray:
-    """[size, size, 4] straight alpha; colour and alpha are averaged as light, premultiplied."""
+def _resample(rgba: Tensor, cells: float) -> np.ndarray:
+    """[G, G, 4] straight alpha, G about `cells`; colour and alpha are averaged as light, premultiplied."""
+    size = int(min(max(cells, MIN_GRID), rgba.shape[0]))
     light = torch.cat([rgba[..., :3] * rgba[..., 3:], rgba[..., 3:]], -1).permute(2, 0, 1)[None].float().cpu()
     small = F.interpolate(light, size=(size, size), mode="area")[0].permute(1, 2, 0).numpy()
     return np.concatenate([small[..., :3] / np.maximum(small[..., 3:], 1e-3), small[..., 3:]], -1)

@@ -1,0 +1,72 @@
+"""Small moving objects and quick settings that many tests share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ar4d.clip import Clip, Crop
+from ar4d.presets import CPU, Settings
+
+SIZE = 64
+
+
+def ball_frames(num_frames: int = 4, size: int = SIZE) -> np.ndarray:
+    """[F, S, S, 4] uint8: a two-coloured ball with an antialiased rim that moves to the right."""
+    ys, xs = np.mgrid[:size, :size] + 0.5
+    frames = np.zeros((num_frames, size, size, 4), np.uint8)
+    for k in range(num_frames):
+        x, y = xs - size * (0.42 + 0.03 * k), ys - size / 2
+        alpha = np.clip(size * 0.27 - np.hypot(x, y) + 0.5, 0, 1)
+        stripes = 0.5 + 0.5 * np.sin(x / size * 25)
+        color = np.stack([0.8 - 0.5 * stripes, 0.3 + 0.4 * stripes, np.where(y > 0, 0.7, 0.2)], -1)
+        frames[k, ..., :3] = np.round(255 * color * (alpha > 0)[..., None])
+        frames[k, ..., 3] = np.round(255 * alpha)
+    return frames
+
+
+def make_clip(num_frames: int = 4, size: int = SIZE) -> Clip:
+    return Clip(
+        frames=ball_frames(num_frames, size),
+        fps=10.0,
+        crop=Crop(0.0, 0.0, float(size), size, size),
+        source="ball",
+        matting="alpha",
+        warnings=(),
+    )
+
+
+def quick(settings: Settings = CPU) -> Settings:
+    """The same method with a few steps on a few Gaussians: a second or two in all."""
+    return replace(
+        settings,
+        size=SIZE,
+        pseudo_size=32,
+        device="cpu",
+        initialize=replace(settings.initialize, gaussians=600, iterations=30),
+        generate=replace(
+            settings.generate,
+            iterations=20,
+            steps_per_degree=0.1,
+            pseudo_every=10,
+            field=replace(settings.generate.field, nodes=48, width=32),
+        ),
+        refine=replace(
+            settings.refine,
+            iterations=60,
+            warm_start=min(settings.refine.warm_start, 24),
+            field=replace(settings.refine.field, nodes=48, width=32),
+        ),
+    )
+
+
+@pytest.fixture
+def clip() -> Clip:
+    return make_clip()
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return quick()
