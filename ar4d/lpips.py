@@ -72,7 +72,7 @@ class Lpips:
                 f"{path} cannot be read as LPIPS weights; make it again as `ar4d/lpips.py` explains."
             ) from error
         _check(state, path)
-        return Lpips({name: state[name].float() for name in _shapes()})
+        return Lpips({name: state[name].float() for name in weight_shapes()})
 
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
         """Distance of each pair of pictures; 0 = the same, about 0.1 close, above 0.5 unrelated.
@@ -106,6 +106,16 @@ def find_weights(path: Path | None = None) -> Path | None:
     return Path(named) if named else None
 
 
+def weight_shapes() -> dict[str, tuple[int, ...]]:
+    """What a weights file holds: names and shapes."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for i, size in enumerate(_KERNELS):
+        shapes[f"conv{i}.weight"] = (_CHANNELS[i + 1], _CHANNELS[i], size, size)
+        shapes[f"conv{i}.bias"] = (_CHANNELS[i + 1],)
+        shapes[f"lin{i}.weight"] = (1, _CHANNELS[i + 1], 1, 1)
+    return shapes
+
+
 def _features(images: Tensor, state: dict[str, Tensor]) -> list[Tensor]:
     """The five rectified feature maps, [B, C, h, w] each, of [B, H, W, 3] in [0, 1]."""
     shift, scale = images.new_tensor(_SHIFT), images.new_tensor(_SCALE)
@@ -124,17 +134,8 @@ def _unit(x: Tensor) -> Tensor:
     return x / (x.square().sum(dim=1, keepdim=True).sqrt() + 1e-10)
 
 
-def _shapes() -> dict[str, tuple[int, ...]]:
-    shapes: dict[str, tuple[int, ...]] = {}
-    for i, size in enumerate(_KERNELS):
-        shapes[f"conv{i}.weight"] = (_CHANNELS[i + 1], _CHANNELS[i], size, size)
-        shapes[f"conv{i}.bias"] = (_CHANNELS[i + 1],)
-        shapes[f"lin{i}.weight"] = (1, _CHANNELS[i + 1], 1, 1)
-    return shapes
-
-
 def _check(state: object, path: Path) -> None:
-    for name, shape in _shapes().items():
+    for name, shape in weight_shapes().items():
         tensor = state.get(name) if isinstance(state, dict) else None
         if not isinstance(tensor, Tensor) or tuple(tensor.shape) != shape:
             raise UserError(

@@ -1,0 +1,230 @@
+"""Lifts objects with ground truth in several variants of the method and measures what comes out.
+
+    python -m benchmarks.bench4d --views DIR
+
+`DIR/NAME/input` holds an object's clip, already framed for the reference camera, and `DIR/NAME` its
+ground truth, laid out as `ar4d.ground_truth` says. Results are kept pair by pair in
+`OUT/bench4d.json`: the same command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+import tyro
+from PIL import Image
+
+from ar4d.asset import Asset4D
+from ar4d.cameras import Cameras
+from ar4d.clip import ClipSettings, load_clip
+from ar4d.errors import UserError
+from ar4d.evaluation import Show, find_lpips, mean, score, shown
+from ar4d.files import write_text
+from ar4d.ground_truth import GroundTruth, read_ground_truth, read_rgba
+from ar4d.pictures import STILL_FPS
+from ar4d.pipeline import lift
+from ar4d.presets import PRESETS, Settings
+from ar4d.rendering import Rendering
+from benchmarks.tables import markdown
+
+SIDES_DEG = (90.0, 180.0, 270.0, -75.0)  # where a weak prior shows as roughness and fog
+EDGES_DEG = (90.0, 270.0)  # where a front and a back sheet meet in a seam
+
+VARIANTS: dict[str, Callable[[Settings], Settings]] = {
+    "full": lambda s: s,
+    "no-finetuning": lambda s: replace(s, initialize=replace(s.initialize, finetune=False)),
+    "no-autoregression": lambda s: replace(s, generate=replace(s.generate, autoregressive=False)),
+    "no-pseudo-views": lambda s: replace(s, generate=replace(s.generate, progressive_views=False)),
+    "no-refinement": lambda s: replace(s, refine=replace(s.refine, enabled=False)),
+}
+BASELINES = ("truth", "white", "input-frame")  # nothing is lifted for these
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measure the method on objects with ground truth."""
+
+    views: Path
+    """Folder that holds a folder for each object."""
+    objects: tuple[str, ...] = ()
+    """Names of objects; all by default."""
+    variants: tuple[str, ...] = (*BASELINES, *VARIANTS)
+    """What to measure, see benchmarks/README.md."""
+    preset: str = "cpu"
+    """Preset whose variants are lifted."""
+    frames: int | None = None
+    """First so many frames of each clip; all by default."""
+    size: int | None = None
+    """Width and height at which clips are fitted; the preset's by default."""
+    jobs: Literal[1, 2] = 1
+    """Pairs of object and variant at once; 2 gives each a process with one thread."""
+    lpips: Path | None = None
+    """LPIPS weights file; the environment variable AR4D_LPIPS by default."""
+    out: Path = Path("benchmarks/results")
+    """Folder for bench4d.json and bench4d.md."""
+    renders: Path = Path("runs/bench4d")
+    """Folder for the pictures that benchmarks/contact_sheet.py puts together."""
+
+    @property
+    def settings(self) -> Settings:
+        if self.preset not in PRESETS:
+            raise UserError(f'There is no preset "{self.preset}"; choose one of: {", ".join(PRESETS)}.')
+        preset = PRESETS[self.preset]
+        return replace(preset, size=self.size or preset.size)
+
+    @property
+    def decisive(self) -> dict:
+        """What two results must have in common to stand in one table."""
+        return {"preset": self.preset, "frames": self.frames or "all", "size": self.settings.size}
+
+
+def main(argv: Sequence[str]) -> None:
+    """Measures every pair that is not finished yet and writes the tables."""
+    options = tyro.cli(Options, prog="python -m benchmarks.bench4d", args=argv)
+    objects = _objects(options)
+    results = _read_results(options)
+    results["commands"].append("python -m benchmarks.bench4d " + shlex.join(argv))
+    finished = results["finished"]
+    pairs = [(n, v) for v in options.variants for n in objects if n not in finished.get(v, {})]
+    for name, variant, result in _measure_all(options, pairs):
+        finished.setdefault(variant, {})[name] = result
+        write_text(options.out / "bench4d.json", json.dumps(results, indent=1))
+        unseen = result["report"]["unseen"]
+        quality = f"{unseen['psnr']:.2f} dB at unseen views" if unseen else ""
+        print(f"{variant:18} {name:12} {result['seconds']:7.1f} s  {quality}", flush=True)
+    text = markdown(results, [*BASELINES, *VARIANTS])
+    write_text(options.out / "bench4d.md", text)
+    print(f"\n{text}")
+
+
+def measure(options: Options, name: str, variant: str) -> dict:
+    """Lifts one object in one variant and measures it; what is returned goes into bench4d.json."""
+    folder = options.views / name
+    truth = read_ground_truth(folder, options.frames)
+    begin = time.perf_counter()
+    if variant in BASELINES:
+        show = baseline(variant, folder, truth)
+    else:
+        show = shown(lift_object(folder / "input", VARIANTS[variant](options.settings), truth.num_frames))
+    seconds = time.perf_counter() - begin
+    report = score(show, truth, find_lpips(options.lpips))
+    _save_renders(show, truth, options.renders / name / variant)
+    groups = {"sides": SIDES_DEG, "edges": EDGES_DEG}
+    means = {
+        group: mean([report.views[v.name] for azimuth in azimuths for v in truth.at(azimuth)])
+        for group, azimuths in groups.items()
+    }
+    return {
+        "seconds": seconds,
+        "report": asdict(report),
+        **{group: scores and asdict(scores) for group, scores in means.items()},
+    }
+
+
+def lift_object(clip: Path, settings: Settings, frames: int) -> Asset4D:
+    """The asset that the method makes of the first `frames` frames of a clip."""
+    end = (frames - 0.5) / STILL_FPS  # pictures have no rate of their own
+    cut = ClipSettings(framing="keep", num_frames=frames, end=end)
+    events = lift(load_clip(clip, cut, settings.size), settings)
+    while True:
+        try:
+            next(events)
+        except StopIteration as stop:
+            return stop.value
+
+
+def baseline(variant: str, folder: Path, truth: GroundTruth) -> Show:
+    """The truth itself, an empty picture, or the clip's own frame at every camera."""
+    clip = sorted((folder / "input").glob("*.png"))[: truth.num_frames]
+    own = torch.stack([read_rgba(path) for path in clip]) if variant == "input-frame" else torch.empty(0)
+
+    def show(times: Sequence[float], camera: Cameras) -> Rendering:
+        if variant == "white":
+            rgba = torch.zeros(len(times), camera.height, camera.width, 4)
+        else:
+            seen = next(view.rgba for view in truth.views if view.camera is camera)
+            frames = own if variant == "input-frame" else seen
+            rgba = frames[[round(t * (truth.num_frames - 1)) for t in times]]
+        return _as_rendering(rgba, camera)
+
+    return show
+
+
+def _as_rendering(rgba: torch.Tensor, camera: Cameras) -> Rendering:
+    """Pictures with straight alpha, resized to the camera's size, as if they had been rendered."""
+    premultiplied = torch.cat([rgba[..., :3] * rgba[..., 3:], rgba[..., 3:]], dim=-1).permute(0, 3, 1, 2)
+    resized = F.interpolate(premultiplied, (camera.height, camera.width), mode="area").permute(0, 2, 3, 1)
+    alpha = resized[..., 3]
+    return Rendering(resized[..., :3] + 1 - alpha[..., None], torch.zeros_like(alpha), alpha)
+
+
+def _measure_all(options: Options, pairs: list[tuple[str, str]]) -> Iterator[tuple[str, str, dict]]:
+    if options.jobs == 1:
+        for name, variant in pairs:
+            yield name, variant, measure(options, name, variant)
+        return
+    os.environ["OMP_NUM_THREADS"] = "1"  # read by the processes that are about to start
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(options.jobs, context, torch.set_num_threads, (1,)) as pool:
+        futures = {pool.submit(measure, options, *pair): pair for pair in pairs}
+        for future in as_completed(futures):
+            yield *futures[future], future.result()
+
+
+@torch.no_grad()
+def _save_renders(show: Show, truth: GroundTruth, folder: Path) -> None:
+    """A frame of the middle and the last one, from every camera."""
+    kept = sorted({truth.num_frames // 2, truth.num_frames - 1})
+    for view in truth.views:
+        rgb = show([truth.times[k] for k in kept], view.camera).rgb
+        (folder / view.name).mkdir(parents=True, exist_ok=True)
+        for k, pixels in zip(kept, (rgb.clamp(0, 1) * 255).round().byte().cpu().numpy(), strict=True):
+            Image.fromarray(pixels).save(folder / view.name / f"{k:04}.png")
+
+
+def _objects(options: Options) -> list[str]:
+    known = sorted(path.parent.name for path in options.views.glob("*/meta.json"))
+    if not known:
+        raise UserError(f"{options.views} holds no object: a folder with meta.json, input/ and views/.")
+    for what, named, there in (
+        ("object", options.objects, known),
+        ("variant", options.variants, (*BASELINES, *VARIANTS)),
+    ):
+        unknown = [name for name in named if name not in there]
+        if unknown:
+            raise UserError(f'There is no {what} "{unknown[0]}"; choose from: {", ".join(there)}.')
+    return list(options.objects) or known
+
+
+def _read_results(options: Options) -> dict:
+    """What earlier runs of the same settings finished, or a fresh start."""
+    path = options.out / "bench4d.json"
+    machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+    if not path.exists():
+        return {"settings": options.decisive, "machine": machine, "commands": [], "finished": {}}
+    results = json.loads(path.read_text())
+    if results["settings"] != options.decisive:
+        raise UserError(
+            f"{path} was measured with {results['settings']}, not {options.decisive}: choose another --out."
+        )
+    return results
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"bench4d: {error}")
