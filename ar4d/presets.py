@@ -123,6 +123,7 @@ class Settings:
     """All there is to say about how a clip is lifted."""
 
     preset: str = "paper"
+    """Whose values these are, before any was changed: paper, quality, fast, cpu or cpu-fine."""
     size: int = 512
     """Width and height at which the clip is fitted."""
     pseudo_size: int = 256

@@ -106,12 +106,17 @@ class Run:
     def frame_path(self, index: int) -> Path:
         return self.folder / ("stage1.safetensors" if index == 0 else f"frames/{index:04d}.safetensors")
 
+    @property
+    def num_finished(self) -> int:
+        """How many frames are finished, from the first one on without a gap."""
+        count = 0
+        while self.frame_path(count).exists():
+            count += 1
+        return count
+
     def frames(self) -> list[Gaussians]:
-        """The frames that are finished, from the first one on without a gap."""
-        found = []
-        while self.frame_path(len(found)).exists():
-            found.append(Gaussians.load(self.frame_path(len(found))))
-        return found
+        """The finished frames."""
+        return [Gaussians.load(self.frame_path(k)) for k in range(self.num_finished)]
 
     def asset(self) -> Asset4D:
         """The finished asset.
@@ -125,6 +130,14 @@ class Run:
                 f"{self.folder} is not finished: run `python -m ar4d lift --resume --out {self.folder}`."
             )
         return load_asset(path)
+
+    def metrics(self) -> tuple[list[float], list[float]] | None:
+        """PSNR and SSIM of the asset at the reference view, per frame; None while there is none."""
+        path = self.folder / "metrics.json"
+        if not path.exists():
+            return None
+        reference = json.loads(path.read_text(encoding="utf-8"))["reference"]
+        return reference["psnr"], reference["ssim"]
 
     def work(self) -> Generator[Event, None, None]:
         """Does what is left of the run, writing each result as it comes; yields the events.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from ar4d.clip import ClipSettings, load_clip
 from ar4d.cli.progress import show
+from ar4d.clip import ClipSettings, load_clip
 from ar4d.errors import UserError
 from ar4d.presets import PRESETS, Settings
 from ar4d.runs import Recipe, Run, read_record
@@ -24,14 +24,12 @@ class LiftArguments:
     """Video, GIF, picture or folder of pictures."""
     out: Path | None = None
     """Folder of the run."""
-    preset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """paper, quality, fast, cpu or cpu-fine; by default quality with a GPU and cpu without."""
     resume: bool = False
     """Go on with the run in --out from its last whole frame."""
     from_: Annotated[Path | None, tyro.conf.arg(name="from", metavar="RUN.JSON")] = None
     """Repeat the run recorded in a run.json, with whatever else is said here changed."""
-    input: tyro.conf.OmitArgPrefixes[ClipSettings] = ClipSettings()
-    settings: tyro.conf.OmitArgPrefixes[Settings] = Settings()
+    input: Annotated[ClipSettings, tyro.conf.arg(name="")] = field(default_factory=ClipSettings)
+    settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
 
 
 def main(argv: list[str]) -> None:
@@ -83,4 +81,3 @@ def _resumed(arguments: LiftArguments) -> Run:
     if run.status == "finished":
         raise UserError(f"{arguments.out} is finished already: there is nothing to resume.")
     return run
-

@@ -75,7 +75,9 @@ class _View:
                 self.progress.remove_task(self.task)
                 self.task = self.progress.add_task(TITLES[event.stage], total=event.num_steps, note="")
             case Step():
-                frame = "" if event.frame_index is None else f"frame {event.frame_index + 1}/{self.num_frames}  "
+                frame = (
+                    "" if event.frame_index is None else f"frame {event.frame_index + 1}/{self.num_frames}  "
+                )
                 psnr = "" if event.psnr != event.psnr else f"{event.psnr:.1f} dB"
                 done = self.finished_steps + event.step
                 self.progress.update(self.task, completed=done, note=frame + psnr)
@@ -89,4 +91,7 @@ class _View:
                 say(f"[green]{TITLES[event.stage]} finished[/] in {event.seconds:.1f} s", highlight=False)
             case Finished():
                 psnr, ssim = (sum(values) / len(values) for values in (event.psnr, event.ssim))
-                say(f"[bold green]finished[/]  reference view: PSNR {psnr:.2f} dB  SSIM {ssim:.4f}", highlight=False)
+                say(
+                    f"[bold green]finished[/]  reference view: PSNR {psnr:.2f} dB  SSIM {ssim:.4f}",
+                    highlight=False,
+                )

@@ -25,6 +25,7 @@ from ar4d.gaussians import Gaussians, quaternions, rotation_matrices
 MAX_HALF_THICKNESS = 0.35  # world units
 OPACITY = 0.95
 MIN_GRID = 32
+RIM_INSET = 0.65  # grid cells
 FLATNESS = 0.25  # standard deviation across a sheet, in grid cells
 SPREAD = 0.5  # standard deviation along a sheet, in grid cells
 BACK_BLUR = 3.0 / 128  # of the back sheet's colours, in grid widths
@@ -70,10 +71,11 @@ def _inflate(rgba: np.ndarray, curvature: float) -> Gaussians:
     half = np.minimum(half_thickness(mask, curvature) * cell, MAX_HALF_THICKNESS)
     front_colors = _outline_from_within(rgba[..., :3], mask)
     back_colors = _blur_within(front_colors, mask, BACK_BLUR * len(mask))
+    places, inward = _places(mask)
     parts = [
-        _sheet(half, mask, cell, front_colors, side=+1),
-        _sheet(half, mask, cell, back_colors, side=-1),
-        _wall(half, mask, cell, front_colors),
+        _sheet(half, places, mask, cell, front_colors),
+        _sheet(-half, places, mask, cell, back_colors),
+        _wall(half, places, inward, mask, cell, front_colors),
     ]
     means, axes, colors = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return _surfels(means, axes, colors, cell)
@@ -125,43 +127,55 @@ def _blur_within(colors: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarr
     return mixed / np.maximum(weight, 1e-6)[..., None]
 
 
+def _places(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where in the picture each pixel's Gaussian goes, and which way is inward; [G, G, 2] as (x, y).
+
+    A Gaussian reaches beyond its centre, so those of the outline stand a little inside.
+    """
+    size = len(mask)
+    places = np.stack(np.meshgrid(np.arange(size) + 0.5, np.arange(size) + 0.5), -1)
+    slope_y, slope_x = np.gradient(ndi.gaussian_filter(mask.astype(float), 1.0))
+    inward = np.stack([slope_x, slope_y], -1)
+    inward /= np.maximum(np.linalg.norm(inward, axis=-1, keepdims=True), 1e-9)
+    outline = (mask & ~ndi.binary_erosion(mask))[..., None]
+    return places + np.where(outline, RIM_INSET * inward, 0), inward
+
+
 def _sheet(
-    half: np.ndarray, mask: np.ndarray, cell: float, colors: np.ndarray, side: int
+    height: np.ndarray, places: np.ndarray, mask: np.ndarray, cell: float, colors: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One Gaussian per pixel, `side * half` in front of the picture plane, stretched along the surface.
+    """One Gaussian per pixel, `height` in front of the picture plane, stretched along the surface.
 
     Returns:
         Means [n, 3], two tangents of one grid step each [n, 2, 3], colours [n, 3].
     """
-    points = _unproject(side * half)
+    points = _unproject(places, height, len(mask))
     along_x, along_y = (_difference(points, mask, axis) for axis in (1, 0))
-    flat = np.array([[cell, 0, 0], [0, cell, 0]])
-    lonely = np.linalg.norm(along_x, axis=-1) == 0
-    along_x[lonely] = flat[0]
-    lonely = np.linalg.norm(along_y, axis=-1) == 0
-    along_y[lonely] = flat[1]
-    axes = np.stack([along_x[mask], along_y[mask]], 1)
-    return points[mask], axes, colors[mask]
+    along_x[np.linalg.norm(along_x, axis=-1) == 0] = (cell, 0, 0)  # pixels without a neighbour
+    along_y[np.linalg.norm(along_y, axis=-1) == 0] = (0, cell, 0)
+    return points[mask], np.stack([along_x[mask], along_y[mask]], 1), colors[mask]
 
 
 def _wall(
-    half: np.ndarray, mask: np.ndarray, cell: float, colors: np.ndarray
+    half: np.ndarray,
+    places: np.ndarray,
+    inward: np.ndarray,
+    mask: np.ndarray,
+    cell: float,
+    colors: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fills the step between front and back along the outline; same returns as `_sheet`."""
-    outline = mask & ~ndi.binary_erosion(mask)
-    ys, xs = np.nonzero(outline)
-    steps = np.maximum(np.ceil(2 * half[ys, xs] / cell).astype(int), 1)
-    inward = np.stack(np.gradient(ndi.gaussian_filter(mask.astype(float), 1.0)), -1)[ys, xs]
-    inward /= np.maximum(np.linalg.norm(inward, axis=-1, keepdims=True), 1e-9)
-    which = np.repeat(np.arange(len(ys)), steps)
-    place = np.concatenate([(np.arange(n) + 0.5) / n * 2 - 1 for n in steps]) if len(ys) else np.zeros(0)
-    y, x = ys[which], xs[which]
-    means = _unproject_at(x + 0.5, y + 0.5, place * half[y, x], len(mask))
-    dy, dx = inward[which].T
+    rim = np.nonzero(mask & ~ndi.binary_erosion(mask))
+    steps = np.maximum(np.ceil(2 * half[rim] / cell).astype(int), 1)
+    each = np.repeat(np.arange(len(steps)), steps)
+    order = np.arange(len(each)) - np.repeat(np.cumsum(steps) - steps, steps)
+    height = half[rim][each] * ((order + 0.5) / steps[each] * 2 - 1)
+    means = _unproject(places[rim][each], height, len(mask))
+    dx, dy = inward[rim][each].T
     zero = np.zeros_like(dx)
-    tangent = np.stack([-dy, -dx, zero], -1) * cell  # the outline's direction; image y points down
-    depth = np.stack([zero, zero, np.maximum(2 * half[y, x] / steps[which], cell)], -1)
-    return means, np.stack([tangent, depth], 1), colors[y, x]
+    tangent = np.stack([-dy, -dx, zero], -1) * cell  # along the outline; image y points down
+    depth = np.stack([zero, zero, np.maximum(2 * half[rim] / steps, cell)[each]], -1)
+    return means, np.stack([tangent, depth], 1), colors[rim][each]
 
 
 def _difference(points: np.ndarray, mask: np.ndarray, axis: int) -> np.ndarray:
@@ -172,16 +186,11 @@ def _difference(points: np.ndarray, mask: np.ndarray, axis: int) -> np.ndarray:
     return np.where(has_after & has_before, (after - before) / 2, one_sided)
 
 
-def _unproject(height: np.ndarray) -> np.ndarray:
-    """World points [S, S, 3] of all pixels, `height` [S, S] above the picture plane towards the camera."""
-    ys, xs = np.mgrid[: len(height), : len(height)]
-    return _unproject_at(xs + 0.5, ys + 0.5, height, len(height))
-
-
-def _unproject_at(x: np.ndarray, y: np.ndarray, height: np.ndarray, size: int) -> np.ndarray:
-    focal = float(intrinsics(size)[0, 0])
-    depth = RADIUS - height
-    return np.stack([(x - size / 2) / focal * depth, -(y - size / 2) / focal * depth, height], -1)
+def _unproject(places: np.ndarray, height: np.ndarray, size: int) -> np.ndarray:
+    """World points [..., 3] of image places [..., 2], `height` [...] above the plane through the origin."""
+    scale = (RADIUS - height) / float(intrinsics(size)[0, 0])
+    x, y = np.moveaxis(places - size / 2, -1, 0)
+    return np.stack([x * scale, -y * scale, height], -1)
 
 
 def _surfels(means: np.ndarray, axes: np.ndarray, colors: np.ndarray, cell: float) -> Gaussians:

@@ -1,0 +1,108 @@
+"""`info`, `presets` and `doctor`: what there is, without computing anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import tyro
+
+from ar4d.runs import RECORDED, Run
+
+
+@dataclass(frozen=True)
+class _InfoArguments:
+    """What a run is and how far it is."""
+
+    run: tyro.conf.Positional[Path]
+    """Folder of the run."""
+
+
+def info(argv: list[str]) -> None:
+    """tell what a run is and how far it is"""
+    run = Run.open(tyro.cli(_InfoArguments, prog="python -m ar4d info", args=argv).run)
+    record, clip = run.record, run.clip
+    lines = [
+        ("status", record.status + (f": {record.error}" if record.error else "")),
+        ("source", record.recipe.source),
+        ("clip", f"{clip.num_frames} frames, {clip.size} px, {clip.fps:.2f} fps, cut out by {clip.matting}"),
+        ("preset", f"{record.recipe.settings.preset}, seed {record.recipe.settings.seed}"),
+        ("frames", f"{run.num_finished} of {clip.num_frames} finished"),
+        *(("expert", f"{role.replace('_', ' ')}: {name}") for role, name in record.experts.items()),
+        *(("seconds", f"{stage}: {seconds:.1f}") for stage, seconds in record.seconds.items()),
+        *(("warning", message) for message in record.warnings),
+        ("machine", record.machine),
+    ]
+    metrics = run.metrics()
+    if metrics is not None:
+        psnr, ssim = (sum(values) / len(values) for values in metrics)
+        lines.append(("reference", f"PSNR {psnr:.2f} dB, SSIM {ssim:.4f} (mean over frames)"))
+    for name, text in lines:
+        print(f"{name:<10} {text}")
+
+
+def presets(argv: list[str]) -> None:
+    """print all presets side by side"""
+    from ar4d.presets import table
+
+    tyro.cli(_NoArguments, prog="python -m ar4d presets", args=argv)
+    print(table())
+
+
+@dataclass(frozen=True)
+class _NoArguments:
+    """Takes no arguments."""
+
+
+def doctor(argv: list[str]) -> None:
+    """tell what this machine can run, and the remedy for what it cannot"""
+    tyro.cli(_NoArguments, prog="python -m ar4d doctor", args=argv)
+    import psutil
+    import torch
+
+    from ar4d.experts.registry import ENTRIES
+    from ar4d.pipeline import resolve_device
+
+    packages = ", ".join(f"{name} {version(name)}" for name in RECORDED)
+    memory = psutil.virtual_memory().available / 2**30
+    _say(True, "python", f"{sys.version.split()[0]}; {packages}")
+    _say(True, "processor", f"{os.cpu_count()} cores, {memory:.1f} GiB of memory free")
+    _check_gpu()
+    encoder = "imageio-ffmpeg brings its own encoder for mp4 and gif"
+    _say(True, "video", encoder)
+    disk = shutil.disk_usage(Path.cwd()).free / 2**30
+    _say(disk > 1, "disk", f"{disk:.1f} GiB free here" + ("" if disk > 1 else ": free at least 1 GiB"))
+    device = resolve_device("auto")
+    for entry in ENTRIES:
+        obstacle = entry.check(device)
+        _say(obstacle is None, f"expert {entry.name}", entry.summary if obstacle is None else obstacle.reason)
+    print(f"\npreset used by default: {'quality' if torch.cuda.is_available() else 'cpu'}")
+
+
+def _check_gpu() -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        remedy = (
+            "torch sees none: presets cpu and cpu-fine run without; for the others install torch with CUDA"
+        )
+        _say(False, "GPU", remedy)
+        return
+    free, total = (value / 2**30 for value in torch.cuda.mem_get_info())
+    _say(True, "GPU", f"{torch.cuda.get_device_name()}, {free:.1f} of {total:.1f} GiB free")
+    from ar4d.errors import UserError
+    from ar4d.rendering.cuda import require_gsplat
+
+    try:
+        require_gsplat()
+        _say(True, "gsplat", "its kernels compile at first use, which takes some minutes once")
+    except UserError as error:
+        _say(False, "gsplat", str(error))
+
+
+def _say(good: bool, name: str, text: str) -> None:
+    print(f"{'yes' if good else 'no ':<4} {name:<20} {text}")

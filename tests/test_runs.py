@@ -1,0 +1,176 @@
+"""Runs: what is on disk when, resuming after any interruption, determinism."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ar4d.clip import ClipSettings
+from ar4d.errors import UserError
+from ar4d.events import FrameFinished
+from ar4d.runs import Recipe, Run, read_record
+from tests.conftest import make_clip, quick
+
+
+def recipe(settings=None) -> Recipe:
+    return Recipe("ball.mp4", ClipSettings(), settings or quick())
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    paths = [*folder.glob("*.safetensors"), *folder.glob("frames/*.safetensors"), folder / "metrics.json"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    for _ in Run.create(folder, recipe(), make_clip()).work():
+        pass
+    return folder
+
+
+def test_folder_of_a_finished_run(undisturbed):
+    run = Run.open(undisturbed)
+    assert run.status == "finished"
+    assert run.num_finished == 4
+    assert run.record.experts == {"image_to_gaussians": "silhouette", "views_to_gaussians": "silhouette"}
+    assert set(run.record.seconds) == {"initialize", "generate", "refine"}
+    assert len(run.asset().at(0.5)) == len(run.frames()[0])
+    names = {"run.json", "stage1.safetensors", "refined.safetensors", "metrics.json", "events.jsonl", "input"}
+    assert names <= {path.name for path in undisturbed.iterdir()}
+    assert not list(undisturbed.rglob(".*.safetensors"))  # nothing half written
+    events = [json.loads(line) for line in (undisturbed / "events.jsonl").read_text().splitlines()]
+    assert events[-1]["event"] == "Finished"
+    psnr, ssim = run.metrics()
+    assert len(psnr) == len(ssim) == 4
+
+
+def test_same_seed_same_bits_other_seed_other_bits(undisturbed, tmp_path):
+    for name, seed in (("same", 0), ("other", 1)):
+        for _ in Run.create(tmp_path / name, recipe(replace(quick(), seed=seed)), make_clip()).work():
+            pass
+    assert results(tmp_path / "same") == results(undisturbed)
+    assert results(tmp_path / "other")["refined.safetensors"] != results(undisturbed)["refined.safetensors"]
+
+
+@pytest.mark.parametrize("stop_at", [0, 2, 3])
+def test_stopped_run_resumes_to_the_same_result(undisturbed, tmp_path, stop_at):
+    run = Run.create(tmp_path / "run", recipe(), make_clip())
+    work = run.work()
+    for event in work:
+        if isinstance(event, FrameFinished) and event.frame_index == stop_at:
+            break
+    work.close()
+    assert Run.open(run.folder).status == "stopped"
+    assert run.num_finished == stop_at + 1
+    before = run.frame_path(stop_at).stat().st_mtime_ns
+    for _ in Run.open(run.folder).work():
+        pass
+    assert run.frame_path(stop_at).stat().st_mtime_ns == before  # not made twice
+    assert results(run.folder) == results(undisturbed)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from ar4d.runs import Run
+for event in Run.open(Path(sys.argv[1])).work():
+    print(type(event).__name__, flush=True)
+"""
+
+
+def test_killed_run_resumes_to_the_same_result(undisturbed, tmp_path):
+    run = Run.create(tmp_path / "run", recipe(), make_clip())
+    command = [sys.executable, "-c", KILLED, str(run.folder)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
+    ) as process:
+        while not run.frame_path(1).exists():
+            assert process.poll() is None, "the run ended before it could be killed"
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert 2 <= run.num_finished < 5
+    assert Run.open(run.folder).status == "running"  # nobody was left to say otherwise
+    for _ in Run.open(run.folder).work():
+        pass
+    assert results(run.folder) == results(undisturbed)
+
+
+def test_two_processes_never_share_a_run(tmp_path):
+    run = Run.create(tmp_path / "run", recipe(), make_clip())
+    work = run.work()
+    next(work)
+    with pytest.raises(UserError, match="Another process is working on"):
+        next(Run.open(run.folder).work())
+    work.close()
+
+
+def test_a_run_is_never_overwritten(undisturbed):
+    before = results(undisturbed)
+    with pytest.raises(UserError, match="holds a run already"):
+        Run.create(undisturbed, recipe(), make_clip())
+    assert results(undisturbed) == before
+
+
+def test_record_can_be_read_back(undisturbed):
+    assert read_record(undisturbed / "run.json").recipe == recipe()
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("{", "is not a run's record"),
+        ('{"recipe": {"source": "a", "clip": {}, "settings": {"size": "x"}}}', "size"),
+    ],
+)
+def test_broken_record_is_a_sentence(tmp_path, content, complaint):
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(UserError, match=complaint):
+        Run.open(tmp_path)
+
+
+def test_missing_run_is_a_sentence(tmp_path):
+    with pytest.raises(UserError, match="holds no run"):
+        Run.open(tmp_path / "nothing")
+
+
+def test_damaged_frame_is_a_sentence_and_stays(undisturbed, tmp_path):
+    run = Run.create(tmp_path / "run", recipe(), make_clip())
+    run.frame_path(0).write_bytes(b"half")
+    with pytest.raises(UserError, match=r"stage1\.safetensors does not hold Gaussians"):
+        list(run.work())
+    assert Run.open(run.folder).status == "failed"
+    assert "does not hold Gaussians" in (Run.open(run.folder).record.error or "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which only Linux has")
+def test_full_disk_stops_the_run_with_a_sentence_and_keeps_what_is_done(tmp_path, monkeypatch):
+    run = Run.create(tmp_path / "run", recipe(), make_clip())
+    from ar4d.gaussians import Gaussians
+
+    save = Gaussians.save
+
+    def save_on_a_full_disk(gaussians, path):
+        if "0002" not in path.name:
+            return save(gaussians, path)
+        with open("/dev/full", "wb", buffering=0) as full:  # the kernel's own ENOSPC
+            full.write(b"x")
+
+    monkeypatch.setattr(Gaussians, "save", save_on_a_full_disk)
+    with pytest.raises(UserError, match="The disk is full"):
+        list(run.work())
+    assert run.num_finished == 2
+    monkeypatch.undo()
+    list(Run.open(run.folder).work())
+    assert Run.open(run.folder).status == "finished"
+
+
+def test_unwritable_folder_is_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(UserError, match="cannot be written to"):
+        Run.create(tmp_path / "file" / "run", recipe(), make_clip())
