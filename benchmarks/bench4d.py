@@ -38,6 +38,7 @@ from ar4d.pictures import STILL_FPS
 from ar4d.pipeline import lift
 from ar4d.presets import PRESETS, Settings
 from ar4d.rendering import Rendering
+from ar4d.rendering.cpu.warmup import warm_up
 from benchmarks.tables import markdown
 
 SIDES_DEG = (90.0, 180.0, 270.0, -75.0)  # where a weak prior shows as roughness and fog
@@ -86,9 +87,9 @@ class Options:
         return replace(preset, size=self.size or preset.size)
 
     @property
-    def decisive(self) -> dict:
+    def recipe(self) -> dict:
         """What two results must have in common to stand in one table."""
-        return {"preset": self.preset, "frames": self.frames or "all", "size": self.settings.size}
+        return {"frames": self.frames or "all", "settings": asdict(self.settings)}
 
 
 def main(argv: Sequence[str]) -> None:
@@ -114,6 +115,7 @@ def measure(options: Options, name: str, variant: str) -> dict:
     """Lifts one object in one variant and measures it; what is returned goes into bench4d.json."""
     folder = options.views / name
     truth = read_ground_truth(folder, options.frames)
+    warm_up()
     begin = time.perf_counter()
     if variant in BASELINES:
         show = baseline(variant, folder, truth)
@@ -212,15 +214,23 @@ def _objects(options: Options) -> list[str]:
 def _read_results(options: Options) -> dict:
     """What earlier runs of the same settings finished, or a fresh start."""
     path = options.out / "bench4d.json"
-    machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
     if not path.exists():
-        return {"settings": options.decisive, "machine": machine, "commands": [], "finished": {}}
+        return {"recipe": options.recipe, "machine": _machine(), "commands": [], "finished": {}}
     results = json.loads(path.read_text())
-    if results["settings"] != options.decisive:
+    if results["recipe"] != options.recipe:
         raise UserError(
-            f"{path} was measured with {results['settings']}, not {options.decisive}: choose another --out."
+            f"{path} holds results of another preset, size or number of frames: choose another --out."
         )
     return results
+
+
+def _machine() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text().splitlines() if facts.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ class Options:
     cameras: tuple[str, ...] = ("az+000", "az+015", "az+090", "az+180", "az-075")
     """Names of the views to show."""
     variants: tuple[str, ...] = ()
-    """Rows under the ground truth; by default all that were rendered."""
+    """Rows under the ground truth; by default all that were rendered, but the empty picture."""
     cell: int = 160
     """Width and height of a picture on the sheet."""
 
@@ -81,7 +81,7 @@ def sheet(folder: Path, options: Options) -> Image.Image:
 
 def _variants(folder: Path) -> list[str]:
     """What was rendered, in the order in which it was made."""
-    made = [path for path in folder.iterdir() if path.is_dir() and path.name != "truth"]
+    made = [path for path in folder.iterdir() if path.is_dir() and path.name not in ("truth", "white")]
     return [path.name for path in sorted(made, key=lambda path: path.stat().st_mtime)]
 
 

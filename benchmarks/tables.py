@@ -28,11 +28,12 @@ def markdown(results: dict, order: Sequence[str]) -> str:
         order: of the variants.
     """
     finished = {variant: results["finished"][variant] for variant in order if variant in results["finished"]}
-    settings = ", ".join(f"{key} {value}" for key, value in results["settings"].items())
+    settings, frames = results["recipe"]["settings"], results["recipe"]["frames"]
+    recipe = f"Preset {settings['preset']}, {settings['size']} pixels, {frames} frames"
     counts = ", ".join(f"{variant} {len(pairs)}" for variant, pairs in finished.items())
     parts = [
         "# Objects with ground truth",
-        f"{settings}. Means over objects (so many: {counts}).",
+        f"{recipe}. Means over objects (so many: {counts}).",
         _table("variant", ((variant, list(pairs.values())) for variant, pairs in finished.items())),
         _LEGEND,
     ]
