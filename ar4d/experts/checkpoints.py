@@ -1,0 +1,241 @@
+"""Published weights: finding them, fetching them, and loading nothing but what fits.
+
+Weights lie in a folder that the user names, or in the model hub's cache (`HF_HOME`,
+`HF_HUB_OFFLINE` and `HF_TOKEN` work as always). Only safetensors are read: no code comes with them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import torch
+from huggingface_hub import (
+    constants,
+    get_hf_file_metadata,
+    hf_hub_download,
+    hf_hub_url,
+    try_to_load_from_cache,
+)
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from ar4d.errors import UserError
+
+Shapes = Mapping[str, Sequence[int]]
+HUB_ERRORS = (OSError, HfHubHTTPError, httpx.HTTPError)
+
+
+@dataclass(frozen=True)
+class Release:
+    """Files of one repository on the model hub that belong together."""
+
+    repo: str
+    files: tuple[str, ...]
+    gib: float
+    """Size of the download."""
+    licence: str
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    """Of those files whose contents could be mistaken for another version's."""
+
+    @property
+    def fetch_command(self) -> str:
+        return f"hf download {self.repo} {' '.join(self.files)}"
+
+    def __str__(self) -> str:
+        return f"{self.repo} ({self.gib:.1f} GiB, {self.licence})"
+
+
+def locate(release: Release, folder: Path | None = None) -> Path | None:
+    """The folder that holds every file of the release, or None.
+
+    Args:
+        folder: where the user keeps the files, laid out as on the hub; None: the hub's cache.
+    """
+    if folder is not None:
+        return folder if all((folder / name).is_file() for name in release.files) else None
+    cache = constants.HF_HUB_CACHE
+    found = [try_to_load_from_cache(release.repo, name, cache_dir=cache) for name in release.files]
+    if not all(isinstance(path, str) for path in found):
+        return None
+    return _root(str(found[0]), release.files[0])
+
+
+def obstacle(release: Release, folder: Path | None = None) -> str | None:
+    """Why the weights are not to be had, in one sentence, or None if they are here or can be fetched.
+
+    Asks the hub (3 seconds at most) if they are not here.
+    """
+    if locate(release, folder) is not None:
+        return None
+    if folder is not None:
+        return _incomplete(release, folder)
+    try:
+        get_hf_file_metadata(hf_hub_url(release.repo, release.files[-1]), timeout=3)
+    except HUB_ERRORS as error:
+        return _refusal(error, release)
+    return None
+
+
+def fetch(release: Release, folder: Path | None = None) -> Path:
+    """The folder that holds every file of the release; downloads what the cache lacks.
+
+    Raises:
+        UserError: a file is missing or is another version, or the hub does not give it.
+    """
+    root = locate(release, folder)
+    if root is None and folder is not None:
+        raise UserError(_incomplete(release, folder))
+    if root is None:
+        try:
+            paths = [hf_hub_download(release.repo, name) for name in release.files]
+        except HUB_ERRORS as error:
+            raise UserError(_refusal(error, release)) from error
+        root = _root(paths[0], release.files[0])
+    for name, expected in release.sha256.items():
+        _verify(root / name, expected, release)
+    return root
+
+
+def load_weights(
+    network: nn.Module,
+    path: Path,
+    *,
+    device: torch.device | str,
+    dtype: torch.dtype | None = None,
+    prefix: str = "",
+    ignored: str | None = None,
+) -> None:
+    """Fills a network that was built on the meta device, and freezes it.
+
+    Args:
+        network: every entry of its state dict has to be in the file, and nothing else may be.
+        dtype: to convert to; None keeps the file's.
+        prefix: what keys in the file may begin with and the network's do not.
+        ignored: keys with this ending may be in the file and mean nothing.
+
+    Raises:
+        UserError: the file cannot be read or does not fit; names the first keys and shapes.
+    """
+    shapes = read_shapes(path)
+    keys = {
+        key.removeprefix(prefix): key for key in shapes if ignored is None or not key.endswith(ignored)
+    }  # the network's: the file's
+    complaints = differences({name: shapes[key] for name, key in keys.items()}, shapes_of(network))
+    if complaints:
+        raise UserError(
+            f"{path} does not fit {type(network).__name__}: {'; '.join(complaints)}; "
+            "take the published file, or fetch it again."
+        )
+    with safe_open(path, framework="pt") as file:
+        # copy=True: a tensor in a mapped file may be unaligned, and the file may change under it
+        state = {name: file.get_tensor(key).to(device, dtype, copy=True) for name, key in keys.items()}
+    network.load_state_dict(state, assign=True)
+    network.requires_grad_(False).eval()
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """{key: shape} of a safetensors file, from its header.
+
+    Raises:
+        UserError: there is no such file, or it is cut short or no safetensors file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise UserError(f"There is no file {path}; fetch the weights again.") from error
+    except (SafetensorError, OSError) as error:
+        size = path.stat().st_size
+        raise UserError(
+            f"{path} ({size:,} bytes) is cut short or damaged ({error}); delete it and fetch it again."
+        ) from error
+
+
+def shapes_of(network: nn.Module) -> dict[str, tuple[int, ...]]:
+    """{key: shape} of a network's state dict, on whatever device."""
+    return {key: tuple(value.shape) for key, value in network.state_dict().items()}
+
+
+def differences(found: Shapes, expected: Shapes) -> list[str]:
+    """What keeps `found` from being `expected`, the first case of each kind; empty if nothing does."""
+    missing = [key for key in expected if key not in found]
+    unknown = [key for key in found if key not in expected]
+    reshaped = [key for key in expected if key in found and tuple(found[key]) != tuple(expected[key])]
+    complaints = []
+    if missing:
+        complaints.append(f"it lacks {_first(missing)} {list(expected[missing[0]])}")
+    if unknown:
+        complaints.append(f"it has the unknown {_first(unknown)} {list(found[unknown[0]])}")
+    if reshaped:
+        key = reshaped[0]
+        complaints.append(
+            f"the shape of {_first(reshaped)} is {list(found[key])} instead of {list(expected[key])}"
+        )
+    return complaints
+
+
+def _first(keys: list[str]) -> str:
+    return keys[0] if len(keys) == 1 else f"{len(keys)} keys, first {keys[0]}"
+
+
+def _root(path: str, name: str) -> Path:
+    """The folder above a file that is called `name` within it."""
+    return Path(path).parents[name.count("/")]
+
+
+def _verify(path: Path, expected: str, release: Release) -> None:
+    with path.open("rb") as file:
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if actual != expected:
+        raise UserError(
+            f"{path} is not the published {path.name} of {release.repo} (SHA-256 {actual[:12]}…, "
+            f"not {expected[:12]}…); delete it and fetch it again: `{release.fetch_command}`."
+        )
+
+
+def _incomplete(release: Release, folder: Path) -> str:
+    absent = next(name for name in release.files if not (folder / name).is_file())
+    return f"{folder} lacks {absent} of {release}; fetch it: `{release.fetch_command} --local-dir {folder}`."
+
+
+def _refusal(error: Exception, release: Release) -> str:
+    """One sentence about what the hub, or the way there, answered, with the remedy."""
+    page = f"{constants.ENDPOINT}/{release.repo}"
+    if constants.HF_HUB_OFFLINE or isinstance(error, OfflineModeIsEnabled):
+        return (
+            f"The weights {release} are not in the cache {constants.HF_HUB_CACHE} and HF_HUB_OFFLINE is set; "
+            f"unset it, or bring them from a machine with a network: `{release.fetch_command}`."
+        )
+    if isinstance(error, GatedRepoError):
+        return (
+            f"The weights {release} are only for those who accepted their licence: accept it on {page}, "
+            "then log in with `hf auth login` or set HF_TOKEN."
+        )
+    if isinstance(error, RepositoryNotFoundError):
+        return f"The hub shows no {release} to this account; see {page}, and log in with `hf auth login`."
+    if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+        return f"The hub lacks a file of {release}, the release has changed; see {page} for its new files."
+    if isinstance(error, HfHubHTTPError):
+        return f"The hub did not give {release} ({_first_line(error)}); try again later, or see {page}."
+    if isinstance(error, LocalEntryNotFoundError | httpx.HTTPError | ConnectionError | TimeoutError):
+        return (
+            f"The weights {release} are not in the cache {constants.HF_HUB_CACHE} and {constants.ENDPOINT} "
+            f"cannot be reached; connect, or bring them from elsewhere: `{release.fetch_command}`."
+        )
+    return f"The weights {release} cannot be written to {constants.HF_HUB_CACHE} ({error}); make room there."
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")

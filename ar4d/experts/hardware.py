@@ -1,0 +1,49 @@
+"""What a large network asks of the machine."""
+
+from __future__ import annotations
+
+import torch
+
+from ar4d.experts.protocols import Unavailable
+
+GIB = 1024**3
+
+
+def missing_gpu(name: str, device: torch.device | str, gib: float) -> Unavailable | None:
+    """Why `device` cannot run an expert that needs an NVIDIA GPU, or None if it can.
+
+    Args:
+        name: of the expert, as the sentence should call it.
+        gib: GPU memory that has to be free.
+    """
+    device = torch.device(device)
+    if device.type != "cuda":
+        return Unavailable(
+            f"{name} needs an NVIDIA GPU with {gib:.0f} GiB of free memory and this run is on the "
+            f'"{device.type}" device; run it where there is one, or take an expert that the CPU can run.'
+        )
+    if not torch.cuda.is_available():
+        return Unavailable(
+            f"{name} needs an NVIDIA GPU and torch {torch.__version__} sees none; install a CUDA build of "
+            "torch and the driver, or take an expert that the CPU can run."
+        )
+    free, total = torch.cuda.mem_get_info(device)
+    if free < gib * GIB:
+        return Unavailable(
+            f"{name} needs {gib:.0f} GiB of GPU memory and {torch.cuda.get_device_name(device)} has "
+            f"{free / GIB:.1f} of {total / GIB:.1f} GiB free; free it, or take another expert."
+        )
+    return None
+
+
+def half_precision(device: torch.device | str) -> torch.dtype:
+    """The data type to run a published float16 network in.
+
+    float16 wherever tensor cores take it (compute capability 7.0 and later): it is the weights' own
+    precision and what their authors run them in. bfloat16 has eight times coarser steps, and LGM's
+    positions suffer by as much. Older GPUs and other devices compute in float32.
+    """
+    device = torch.device(device)
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0):
+        return torch.float16
+    return torch.float32
