@@ -17,10 +17,18 @@ from scipy import ndimage
 from torch import Tensor
 
 from ar4d.errors import UserError
+from ar4d.files import atomic, write_text
 from ar4d.framing import Crop, resample, union_crop, whole_crop, window_of
 from ar4d.matting import Background, Matte, Salient, choose_matte
 from ar4d.pictures import STILL_FPS
-from ar4d.screening import border_warning, camera_warning, jump_warning, name_frames, with_subject
+from ar4d.screening import (
+    border_warning,
+    camera_warning,
+    jump_warning,
+    name_frames,
+    size_warning,
+    with_subject,
+)
 from ar4d.sources import Source, choose_frames, open_source
 
 __all__ = ["Clip", "ClipSettings", "Crop", "cutout_preview", "load_clip"]
@@ -83,12 +91,10 @@ class Clip:
 
     def save(self, folder: Path) -> None:
         """Writes 0000.png, 0001.png, ... and, last of all, clip.json. A clip that was there is replaced."""
-        folder.mkdir(parents=True, exist_ok=True)
         (folder / "clip.json").unlink(missing_ok=True)
         for index, frame in enumerate(self.frames):
-            unfinished = folder / f"{index:04d}.png.part"
-            Image.fromarray(frame).save(unfinished, format="PNG")
-            unfinished.replace(folder / f"{index:04d}.png")
+            with atomic(folder / f"{index:04d}.png") as unfinished:
+                Image.fromarray(frame).save(unfinished, format="PNG")
         for leftover in folder.glob("[0-9][0-9][0-9][0-9].png"):
             if int(leftover.stem) >= self.num_frames:
                 leftover.unlink()
@@ -101,9 +107,7 @@ class Clip:
             "matting": self.matting,
             "warnings": list(self.warnings),
         }
-        unfinished = folder / "clip.json.part"
-        unfinished.write_text(json.dumps(facts, indent=2, ensure_ascii=False), encoding="utf-8")
-        unfinished.replace(folder / "clip.json")
+        write_text(folder / "clip.json", json.dumps(facts, indent=2, ensure_ascii=False))
 
     @staticmethod
     def load(folder: Path) -> Clip:
@@ -161,7 +165,11 @@ def load_clip(path: Path, settings: ClipSettings, size: int) -> Clip:
         crop=crop,
         source=source.name,
         matting=matte.name,
-        warnings=tuple(_warnings(source, wanted, indices, shown, survey, matte, settings)),
+        warnings=(
+            *_source_warnings(source, wanted, indices, shown),
+            *_subject_warnings(source, indices, shown, survey, matte, settings),
+            *size_warning(crop, size),
+        ),
     )
 
 
@@ -208,32 +216,38 @@ def _cut_out(
     return np.stack(frames)
 
 
-def _warnings(
+def _source_warnings(
+    source: Source, wanted: Sequence[int], indices: Sequence[int], shown: np.ndarray
+) -> list[str]:
+    """Frames that are damaged or empty, and what reading the source brought to light."""
+    warnings = list(source.warnings)
+    lost = [source.label(index) for index in wanted if index not in set(indices)]
+    if lost:
+        warnings.append(f"{source.name} is damaged: it is used without {name_frames(lost)}.")
+    empty = [source.label(index) for i, index in enumerate(indices) if i not in set(shown)]
+    if empty:
+        warnings.append(
+            f"No subject is to be seen in {name_frames(empty)}: the clip goes on without, so the motion may "
+            "jump there; better choose start and end around it."
+        )
+    return warnings
+
+
+def _subject_warnings(
     source: Source,
-    wanted: Sequence[int],
     indices: Sequence[int],
     shown: np.ndarray,
     survey: np.ndarray,
     matte: Matte,
     settings: ClipSettings,
 ) -> list[str]:
-    """What the user should know, the source's troubles first."""
-    warnings = list(source.warnings)
-    lost = [source.label(index) for index in wanted if index not in set(indices)]
-    if lost:
-        warnings.append(f"{name_frames(lost)} of {source.name} cannot be decoded and is left out.")
-    empty = [source.label(indices[i]) for i in range(len(indices)) if i not in set(shown)]
-    if empty:
-        warnings.append(
-            f"No subject is to be seen in {name_frames(empty)}: left out, so the motion jumps there; choose "
-            "start and end around it."
-        )
-    masks, labels = matte.masks[shown], [source.label(indices[i]) for i in shown]
+    """What the survey shows of the subject that may spoil the result."""
     if settings.background == "none":
-        return warnings
-    warnings += border_warning(masks, settings.threshold, labels)
+        return []
+    masks, labels = matte.masks[shown], [source.label(indices[i]) for i in shown]
+    warnings = border_warning(masks, settings.threshold, labels)
     warnings += jump_warning(masks, settings.threshold, labels)
-    if isinstance(matte, Salient):  # a plain background has no texture, a transparent one no motion
+    if isinstance(matte, Salient):  # a plain background has no texture that could show motion
         warnings += camera_warning(survey[shown, ..., :3], masks, settings.threshold, labels)
     return warnings
 

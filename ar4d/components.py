@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
+
+from ar4d.morphology import connected_parts, dilate
 
 _SPECK = 0.002  # of the largest part: smaller ones are noise
 _GAP = 0.01  # of the picture's side: parts that are closer to one another are one
@@ -16,7 +17,7 @@ def drop_specks(masks: np.ndarray) -> np.ndarray:
 
 
 def _drop_specks(mask: np.ndarray) -> np.ndarray:
-    labels, count = ndimage.label(mask)
+    labels, count = connected_parts(mask)
     if count < 2:
         return mask
     areas = np.bincount(labels.ravel())
@@ -52,7 +53,7 @@ def follow_subject(masks: np.ndarray) -> np.ndarray:
 def _parts(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Labels [h, w] of the parts, 0 for none, and each label's area in the mask."""
     gap = 2 * max(1, round(_GAP * max(mask.shape) / 2)) + 1
-    labels, count = ndimage.label(ndimage.maximum_filter(mask, gap))
+    labels, count = connected_parts(dilate(mask, gap))
     areas = np.bincount(labels[mask], minlength=count + 1).astype(np.float64)
     return labels, areas
 

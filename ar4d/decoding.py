@@ -9,8 +9,7 @@ import av
 import av.error
 import numpy as np
 from av.container import InputContainer
-from av.sidedata.sidedata import Type as SideData
-from av.video.reformatter import Interpolation
+from av.video.reformatter import ColorTrc, Interpolation
 from PIL import Image
 
 from ar4d.errors import UserError
@@ -19,6 +18,7 @@ from ar4d.pictures import check_size, scaled_size, shrink
 # Containers that are files of their own: no playlists, which could name other files or hosts.
 _CONTAINERS = "mov,matroska,webm,avi,gif,mpegts,mpeg,ogg,flv,asf,mpegvideo,h264,hevc,ivf,nut,mxf"
 _INDEXED_CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # their time stamps can be trusted
+_HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
 _ALPHA_DECODERS = {"vp9": "libvpx-vp9", "vp8": "libvpx"}  # FFmpeg's own decoders drop WebM's alpha
 
 
@@ -91,16 +91,14 @@ class Video:
 
     def _timeline(self, stream: av.VideoStream, fps: float | None) -> tuple[np.ndarray, float]:
         """Seconds at which each frame begins, and at which the last one ends."""
-        steps = np.diff(self._ticks)
-        step = float(np.median(steps) * stream.time_base) if len(steps) else 0.0
+        steps, tick = np.diff(self._ticks), float(stream.time_base or 1)
+        step = float(np.median(steps)) * tick if len(steps) else 0.0
         if fps is not None or step <= 0:
             step = 1 / (fps or float(stream.average_rate or 25))
-        stamped = fps is None and len(steps) > 0 and steps.min() > 0
-        if not stamped:
-            times = np.arange(len(self._ticks)) * step
-        else:
-            times = (self._ticks - self._ticks[0]) * float(stream.time_base)
-        self._indexed = self._indexed and (len(steps) == 0 or steps.min() > 0)
+        distinct = not (steps == 0).any()
+        self._indexed = self._indexed and distinct
+        stamps = (self._ticks - self._ticks[0]) * tick
+        times = stamps if distinct and fps is None else np.arange(len(self._ticks)) * step
         return times, float(times[-1] + step)
 
     def _look_at_first_frame(self) -> tuple[np.ndarray, tuple[int, int]]:
@@ -111,6 +109,8 @@ class Video:
             if frame is None:
                 raise UserError(f"No frame of {self._path} can be decoded: it may be damaged or cut off.")
             matrix = _display_matrix(frame)
+            if frame.color_trc in _HDR:
+                self.warnings.append(f"{self.name} is an HDR video: its colours will look pale.")
             aspect = float(reader.stream.sample_aspect_ratio or 1)
         width, height = round(frame.width * aspect), frame.height
         return matrix, (height, width) if _is_turned(matrix) else (width, height)
@@ -167,6 +167,7 @@ class _Reader:
         if name is None or self.stream.metadata.get("alpha_mode") != "1":
             return self.stream.codec_context
         decoder = av.VideoCodecContext.create(name, "r")
+        assert isinstance(decoder, av.VideoCodecContext)
         decoder.extradata = self.stream.codec_context.extradata
         return decoder
 
@@ -198,7 +199,7 @@ def _next_packet(packets: Iterator[av.Packet]) -> av.Packet | None:
 
 def _display_matrix(frame: av.VideoFrame) -> np.ndarray:
     """The upper left 2×2 of the matrix [[a, b], [c, d]] with x' = a x + c y and y' = b x + d y, y down."""
-    data = frame.side_data.get(SideData.DISPLAYMATRIX)
+    data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return np.eye(2)
     return np.frombuffer(bytes(data), dtype=np.int32).reshape(3, 3)[:2, :2] / 65536

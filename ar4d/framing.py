@@ -31,9 +31,9 @@ def union_crop(masks: np.ndarray, threshold: float, width: int, height: int) -> 
         width: of the source picture in pixels.
         height: of the source picture in pixels.
     """
-    covered = (masks > threshold).any(axis=0)  # [h, w]
-    top, bottom = _extent(covered.any(axis=1), height)
-    left, right = _extent(covered.any(axis=0), width)
+    highest = masks.max(axis=0)  # [h, w]
+    top, bottom = _extent(highest.max(axis=1) > threshold, height)
+    left, right = _extent(highest.max(axis=0) > threshold, width)
     side = max(right - left, bottom - top) / FILL
     return Crop((left + right - side) / 2, (top + bottom - side) / 2, side, width, height)
 

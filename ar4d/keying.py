@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from ar4d.morphology import connected_parts, depth_inside, dilate, erode
+
 _RING = 0.02  # width of the border that tells the background, in picture sides
 _NEARLY = 12.0  # distance of colours (Euclidean, 0 to 255 per channel) that is still "the same"
 _PLAIN_SHARE = 0.75  # of the border that has to have the background's colour
@@ -14,6 +16,8 @@ _LEAK = 2  # pixels: gaps up to twice as wide do not let the background in
 _FAINT = 4.0  # tolerances: what differs less from the background has to be wide to count as the subject
 _FAINT_WIDTH = 5  # pixels
 _NOISY = 2.0  # tolerances: compression makes more noise in a hole than outside
+_SATURATED = 40.0  # distance from grey from which on a background's hue tells it
+_MOSTLY_BACKGROUND = 0.7  # of the background's hue, in a pixel that counts as background
 _HOLE_AREA = 0.0015  # of the subject: smaller enclosed spots are glints, not holes
 _BAND = 3  # pixels of the survey over which the outline may be soft
 
@@ -59,8 +63,8 @@ def _tolerance(pictures: np.ndarray, colors: np.ndarray) -> float:
     noise = []
     for index in np.unique(np.linspace(0, len(pictures) - 1, 8).round().astype(int)):
         distance = color_distance(pictures[index], colors[index])
-        subject = ndimage.maximum_filter(distance > 40, 7)  # with its soft outline
-        around = ndimage.maximum_filter(subject, 19) & ~subject
+        subject = dilate(distance > 40, 7)  # with its soft outline
+        around = dilate(subject, 19) & ~subject
         noise.append(distance[around])
     seen = np.concatenate(noise)
     return float(np.clip(np.percentile(seen, 99) + 2, 4, 16)) if seen.size else _NEARLY
@@ -70,6 +74,25 @@ def color_distance(picture: np.ndarray, color: np.ndarray) -> np.ndarray:
     """Euclidean distance [...] of colours [..., 3] (0 to 255) from one colour [3]."""
     offset = picture.astype(np.float32) - color.astype(np.float32)
     return np.sqrt(np.einsum("...c,...c->...", offset, offset))
+
+
+def background_hue(picture: np.ndarray, color: np.ndarray) -> np.ndarray:
+    """How much of the background's hue lies in each colour: 1 in the background itself, 0 in a grey.
+
+    Shading does not change it much, which makes a saturated background (a green screen) easier to tell
+    than its mere colour does. Of a background without a hue nothing is said: 0 everywhere.
+
+    Args:
+        picture: [h, w, 3] uint8.
+        color: [3], the background's, 0 to 255.
+
+    Returns:
+        [h, w] float32; negative for the opposite hue.
+    """
+    hue = color - color.mean()
+    if np.linalg.norm(hue) < _SATURATED:
+        return np.zeros(picture.shape[:2], np.float32)
+    return (picture.astype(np.float32) @ (hue / (hue @ hue))).astype(np.float32)
 
 
 def subject_mask(picture: np.ndarray, color: np.ndarray, tolerance: float) -> np.ndarray:
@@ -85,29 +108,27 @@ def subject_mask(picture: np.ndarray, color: np.ndarray, tolerance: float) -> np
         [h, w] bool.
     """
     distance = color_distance(picture, color)
-    alike = distance < tolerance
-    subject = ~_outside(alike)
+    subject = ~_outside((distance < tolerance) | (background_hue(picture, color) > _MOSTLY_BACKGROUND))
     subject &= ~_holes(distance, subject, tolerance)
-    solid = ndimage.maximum_filter(ndimage.minimum_filter(subject, _FAINT_WIDTH), _FAINT_WIDTH)
+    solid = dilate(erode(subject, _FAINT_WIDTH), _FAINT_WIDTH)
     return subject & (solid | (distance > _FAINT * tolerance))
 
 
 def _outside(alike: np.ndarray) -> np.ndarray:
     """What of the pixels that look like background one reaches from the border without narrow gaps."""
-    # Beyond the border lies background: otherwise the erosion would eat the border's pixels.
-    wide = ndimage.minimum_filter(alike, 2 * _LEAK + 1, mode="constant", cval=1)
-    outside = ndimage.maximum_filter(_touching_border(wide), 2 * _LEAK + 3).astype(bool) & alike
+    wide = erode(alike, 2 * _LEAK + 1)
+    outside = dilate(_touching_border(wide), 2 * _LEAK + 3) & alike
     # Dead ends that only get narrower, as between two fingers, belong to it as well.
-    labels, count = ndimage.label(alike & ~outside)
+    labels, count = connected_parts(alike & ~outside)
     dead_end = np.zeros(count + 1, bool)
-    dead_end[np.unique(labels[ndimage.maximum_filter(outside, 3).astype(bool)])] = True
+    dead_end[np.unique(labels[dilate(outside, 3)])] = True
     dead_end[np.unique(labels[wide])] = False
     dead_end[0] = False
     return outside | dead_end[labels]
 
 
 def _touching_border(mask: np.ndarray) -> np.ndarray:
-    labels, _ = ndimage.label(mask)
+    labels, _ = connected_parts(mask)
     edges = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     return np.isin(labels, np.unique(edges[edges > 0]))
 
@@ -120,8 +141,8 @@ def _holes(distance: np.ndarray, subject: np.ndarray, tolerance: float) -> np.nd
     """
     holes = np.zeros_like(subject)
     # Not the outline's own soft pixels, which would tie all holes together.
-    inner = ndimage.minimum_filter(subject, 5).astype(bool) & (distance < _NOISY * tolerance)
-    labels, _ = ndimage.label(inner)
+    inner = erode(subject, 5) & (distance < _NOISY * tolerance)
+    labels, _ = connected_parts(inner)
     least = max(12, _HOLE_AREA * subject.sum())
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         rows, columns = (slice(max(0, s.start - 5), s.stop + 5) for s in box)
@@ -129,7 +150,7 @@ def _holes(distance: np.ndarray, subject: np.ndarray, tolerance: float) -> np.nd
         if spot.sum() < least:
             continue
         around = distance[rows, columns]
-        rim = ndimage.maximum_filter(spot, 9) & ~ndimage.maximum_filter(spot, 5)
+        rim = dilate(spot, 9) & ~dilate(spot, 5)
         sharp = rim.any() and np.median(around[rim]) > 6 * tolerance
         if sharp and np.median(around[spot]) < 0.7 * _NOISY * tolerance:
             holes[rows, columns] |= spot
@@ -155,10 +176,12 @@ def soft_alpha(
     offset = picture.astype(np.float32) - color  # I − B
     alike = np.sqrt(np.einsum("hwc,hwc->hw", offset, offset)) < tolerance
     reach = max(2, int(np.ceil(1.5 * scale)))  # how far the true outline may be from the mask's
-    beyond = ndimage.distance_transform_cdt(~mask, "chessboard").astype(np.float32)
-    edge = ndimage.minimum_filter(mask, 2 * reach + 3).astype(bool)
-    background = (beyond > reach) | (alike & ~edge)
-    depth = ndimage.distance_transform_cdt(~background, "chessboard").astype(np.float32)
+    beyond = depth_inside(~mask)
+    inside = erode(mask, 2 * reach + 3)
+    hue = background_hue(picture, color)
+    alike |= hue > _MOSTLY_BACKGROUND
+    background = (beyond > reach) | (alike & ~inside)
+    depth = depth_inside(~background)
     band = max(2, round(_BAND * scale))
     window = 2 * band + 1
     interior = mask & (depth >= np.minimum(band, ndimage.maximum_filter(depth, window)))
@@ -173,7 +196,22 @@ def soft_alpha(
     blurred = ndimage.uniform_filter(mask.astype(np.float32), 2 * reach + 1)
     alpha = trusted * alpha + (1 - trusted) * blurred
     alpha = np.minimum(alpha, 1 - beyond / (reach + 1))  # what is left of noise close to the outline
-    return np.where(background, 0, np.where(interior, 1, alpha)).astype(np.float32)
+    alpha = np.where(interior, 1, alpha)
+    deep = depth >= 2 * band
+    alpha = np.where(deep, alpha, np.minimum(alpha, _alpha_by_hue(hue, deep, 4 * band + 1)))
+    return np.where(background, 0, alpha).astype(np.float32)
+
+
+def _alpha_by_hue(hue: np.ndarray, deep: np.ndarray, window: int) -> np.ndarray:
+    """The most that alpha can be, given how much of the background's hue a pixel has.
+
+    Video stores hues at half the resolution: they reach further into the subject than the outline does.
+    What the subject's own colours deep inside have of that hue is not held against it.
+    """
+    share = ndimage.uniform_filter(deep.astype(np.float32), window)
+    own = ndimage.uniform_filter(hue * deep, window) / np.maximum(share, 1e-6)
+    own = np.where(share > 1e-3, np.clip(own, 0, 0.8), 0.2)
+    return 1 - np.clip((hue - own) / (1 - own), 0, 1)
 
 
 def _mean_within(values: np.ndarray, region: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 import numpy as np
-from scipy import ndimage
 
 from ar4d import keying
 from ar4d.components import drop_specks, follow_subject
 from ar4d.errors import UserError
 from ar4d.framing import Window
+from ar4d.morphology import dilate
 from ar4d.refinement import fill_false_holes, foreground_colors, guided_filter, resize_maps, steady
 from ar4d.saliency import saliency
 
@@ -65,8 +65,19 @@ def choose_matte(
     if background in ("auto", "plain"):
         plain = keying.find_plain_background(pictures, forced=background == "plain")
         if plain is not None:
-            return Keyed(pictures, plain, largest_component)
+            keyed = Keyed(pictures, plain, largest_component)
+            if background == "plain" or not _is_letterbox(keyed.masks):
+                return keyed
     return Salient(pictures, threshold, largest_component)
+
+
+def _is_letterbox(masks: np.ndarray) -> bool:
+    """Whether what is left is a rectangle from edge to edge: a picture between bars, not a subject."""
+    left = np.min(masks, axis=0) > 0
+    rows, columns = np.max(left, axis=1), np.max(left, axis=0)
+    spans = bool(rows.all() or columns.all())
+    same_in_all = (np.max(masks, axis=0) > 0).sum() < 1.05 * left.sum()
+    return spans and same_in_all and bool(left.sum() > 0.95 * rows.sum() * columns.sum())
 
 
 class OwnAlpha:
@@ -115,7 +126,7 @@ class Salient:
         subject = maps > threshold
         subject = follow_subject(subject) if largest_component else drop_specks(subject)
         # With its soft outline, which lies outside what is above the threshold.
-        self.masks = maps * ndimage.maximum_filter(subject, size=(1, 9, 9))
+        self.masks = maps * np.stack([dilate(mask, 9) for mask in subject])
 
     def cut_out(self, frame: int, picture: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray]:
         mask = self.masks[frame]

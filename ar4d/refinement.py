@@ -6,6 +6,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from ar4d.morphology import connected_parts, fill_enclosed
+
 _STILL = 8.0  # of 255: how little a place may change between two frames to count as unmoved
 _HOLE_LIKENESS = 30.0  # of 255: how close a true hole's colour is to the background around the subject
 
@@ -49,7 +51,7 @@ def fill_false_holes(mask: np.ndarray, picture: np.ndarray, threshold: float) ->
         mask: [h, w] float32.
         picture: [h, w, 3] uint8.
     """
-    holes = ndimage.binary_fill_holes(mask > threshold) & (mask <= threshold)
+    holes = fill_enclosed(mask > threshold) & (mask <= threshold)
     if not holes.any():
         return mask
     colors = picture.astype(np.float32)
@@ -59,7 +61,7 @@ def fill_false_holes(mask: np.ndarray, picture: np.ndarray, threshold: float) ->
     around = np.stack([ndimage.uniform_filter(colors[..., c] * outside, reach) for c in range(3)], axis=-1)
     unlike = np.abs(colors - around / weight[..., None]).max(axis=-1) > _HOLE_LIKENESS
     filled = mask.copy()
-    labels, count = ndimage.label(holes)
+    labels, count = connected_parts(holes)
     share = ndimage.mean(unlike, labels, np.arange(1, count + 1))
     filled[np.isin(labels, 1 + np.flatnonzero(np.asarray(share) > 0.5))] = 1
     return filled

@@ -63,6 +63,7 @@ def _session() -> InferenceSession:
         ) from error
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave idle cores to others
+    options.enable_cpu_mem_arena = False  # it would keep the largest layers' memory for good
     return onnxruntime.InferenceSession(str(_weights()), options, providers=["CPUExecutionProvider"])
 
 

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
+from ar4d.framing import FILL, Crop
+from ar4d.morphology import dilate
+
 _VANISHED = 0.02  # of the median area
 _JUMP = 1.4  # ratio of areas between neighbouring frames
 _NAMED = 4  # frames that a sentence names before it only counts the rest
 _TEXTURE = 1.5  # of 255: standard deviation of fine detail without which motion cannot be seen
 _MOVED = 0.01  # of the picture's longer side: a smaller shift between frames is not a moving camera
 _EXPLAINED = 0.6  # of the difference between two frames that has to stay when the shift is undone
+_SMALL = 0.4  # source pixels per pixel of the clip
 _BACKGROUND_SHARE = 0.15  # of the picture that has to be background in both frames
 
 
@@ -48,7 +52,7 @@ def jump_warning(masks: np.ndarray, threshold: float, labels: Sequence[str]) -> 
     """Neighbouring frames between which the subject's area changes by more than 40 %."""
     areas = (masks > threshold).sum(axis=(1, 2)).astype(np.float64)
     ratio = np.maximum(areas[1:], areas[:-1]) / np.maximum(np.minimum(areas[1:], areas[:-1]), 1)
-    names = [labels[i + 1] for i in np.flatnonzero(ratio > _JUMP)]
+    names = [label for label, jumps in zip(labels[1:], ratio > _JUMP, strict=True) if jumps]
     if not names:
         return []
     return [
@@ -68,7 +72,7 @@ def camera_warning(
     """
     grey = pictures.astype(np.float32).mean(axis=-1)
     reach = 2 * round(0.02 * max(masks.shape[1:])) + 1
-    free = [~ndimage.maximum_filter(mask > 0.5 * threshold, reach) for mask in masks]
+    free = [~dilate(mask > 0.5 * threshold, reach) for mask in masks]
     detail = [_fine_detail(g, f) for g, f in zip(grey, free, strict=True)]
     names, furthest = [], 0.0
     for i in range(1, len(detail)):
@@ -82,6 +86,14 @@ def camera_warning(
         f"The camera seems to move (by up to {100 * furthest:.0f} % of the picture) at {name_frames(names)}: "
         "that is taken for motion of the subject, so use a clip from a fixed camera."
     ]
+
+
+def size_warning(crop: Crop, size: int) -> list[str]:
+    """A subject that is much smaller in the source than in the clip."""
+    pixels = round(FILL * crop.side)
+    if crop.side > _SMALL * size:
+        return []
+    return [f"The subject is only about {pixels} pixels large in the source: the result will be blurred."]
 
 
 def _fine_detail(grey: np.ndarray, free: np.ndarray) -> np.ndarray:
