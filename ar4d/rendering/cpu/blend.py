@@ -70,7 +70,11 @@ def blend_backward(
             weighted_row(packed, indices, weights, i, row)
             for a in range(3):
                 g = grad_out_means[i, a]
-                grad[3 * a], grad[3 * a + 1], grad[3 * a + 2] = g * means[i, 0], g * means[i, 1], g * means[i, 2]
+                grad[3 * a], grad[3 * a + 1], grad[3 * a + 2] = (
+                    g * means[i, 0],
+                    g * means[i, 1],
+                    g * means[i, 2],
+                )
                 grad[OFFSET + a] = g
                 grad_means[i, a] = (
                     row[a] * grad_out_means[i, 0]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numba
 
 # No `nnan`: a Gaussian with a NaN is found by comparing. No `reassoc`: the same sums in the same order.
-FASTMATH = {"contract", "nsz", "arcp", "afn"}
+FASTMATH = {"contract", "nsz", "arcp", "afn", "reassoc"}
 
 
 def _ensure_cache_folder() -> None:

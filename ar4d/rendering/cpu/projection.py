@@ -29,27 +29,67 @@ CHUNK = 1024  # Gaussians taken at once
 MEAN_X, MEAN_Y, CONIC_A, CONIC_B, CONIC_C, OPACITY, RED, GREEN, BLUE, DEPTH = range(10)
 SPLAT_SIZE = 10
 
-HALF, ONE, TWO = np.float32(0.5), np.float32(1), np.float32(2)
+ZERO, HALF, ONE, TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
+
+
+# The functions below take rows as tuples: a view of an array would be reference-counted each time.
 
 
 @kernel
-def camera_point(viewmat, mean):
-    """p = W μ + t."""
-    x = viewmat[0, 0] * mean[0] + viewmat[0, 1] * mean[1] + viewmat[0, 2] * mean[2] + viewmat[0, 3]
-    y = viewmat[1, 0] * mean[0] + viewmat[1, 1] * mean[1] + viewmat[1, 2] * mean[2] + viewmat[1, 3]
-    z = viewmat[2, 0] * mean[0] + viewmat[2, 1] * mean[1] + viewmat[2, 2] * mean[2] + viewmat[2, 3]
-    return x, y, z
+def row3(array, i):
+    return array[i, 0], array[i, 1], array[i, 2]
+
+
+@kernel
+def row4(array, i):
+    return array[i, 0], array[i, 1], array[i, 2], array[i, 3]
+
+
+@kernel
+def camera_rows(viewmats, Ks, c):
+    """Three rows (rotation, translation) of camera c, then (fx, fy, cx, cy)."""
+    return (
+        (viewmats[c, 0, 0], viewmats[c, 0, 1], viewmats[c, 0, 2], viewmats[c, 0, 3]),
+        (viewmats[c, 1, 0], viewmats[c, 1, 1], viewmats[c, 1, 2], viewmats[c, 1, 3]),
+        (viewmats[c, 2, 0], viewmats[c, 2, 1], viewmats[c, 2, 2], viewmats[c, 2, 3]),
+        (Ks[c, 0, 0], Ks[c, 1, 1], Ks[c, 0, 2], Ks[c, 1, 2]),
+    )
+
+
+@kernel
+def dot(a, b):
+    """Of the first three entries."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+@kernel
+def sum2(s, a, t, b):
+    """s a + t b, of the first three entries."""
+    return s * a[0] + t * b[0], s * a[1] + t * b[1], s * a[2] + t * b[2]
 
 
 @kernel
 def rotation(quat):
-    """Rotation matrix, row by row, and the normalised quaternion with the factor that normalised it."""
+    """The columns of the rotation matrix, and the unit quaternion with the factor that made it one."""
     n = ONE / np.sqrt(quat[0] * quat[0] + quat[1] * quat[1] + quat[2] * quat[2] + quat[3] * quat[3])
     w, x, y, z = quat[0] * n, quat[1] * n, quat[2] * n, quat[3] * n
-    r0, r1, r2 = ONE - TWO * (y * y + z * z), TWO * (x * y - w * z), TWO * (x * z + w * y)
-    r3, r4, r5 = TWO * (x * y + w * z), ONE - TWO * (x * x + z * z), TWO * (y * z - w * x)
-    r6, r7, r8 = TWO * (x * z - w * y), TWO * (y * z + w * x), ONE - TWO * (x * x + y * y)
-    return (r0, r1, r2, r3, r4, r5, r6, r7, r8), (w, x, y, z, n)
+    first = ONE - TWO * (y * y + z * z), TWO * (x * y + w * z), TWO * (x * z - w * y)
+    second = TWO * (x * y - w * z), ONE - TWO * (x * x + z * z), TWO * (y * z + w * x)
+    third = TWO * (x * z + w * y), TWO * (y * z - w * x), ONE - TWO * (x * x + y * y)
+    return (first, second, third), (w, x, y, z, n)
+
+
+@kernel
+def rotation_backward(d, q):
+    """From the columns' gradients to the quaternion's, through its normalisation."""
+    w, x, y, z, n = q
+    (d00, d10, d20), (d01, d11, d21), (d02, d12, d22) = d
+    dw = TWO * (x * (d21 - d12) + y * (d02 - d20) + z * (d10 - d01))
+    dx = TWO * (w * (d21 - d12) + y * (d01 + d10) + z * (d02 + d20) - TWO * x * (d11 + d22))
+    dy = TWO * (w * (d02 - d20) + x * (d01 + d10) + z * (d12 + d21) - TWO * y * (d00 + d22))
+    dz = TWO * (w * (d10 - d01) + x * (d02 + d20) + y * (d12 + d21) - TWO * z * (d00 + d11))
+    along = dw * w + dx * x + dy * y + dz * z
+    return (dw - along * w) * n, (dx - along * x) * n, (dy - along * y) * n, (dz - along * z) * n
 
 
 @kernel
@@ -61,46 +101,26 @@ def clamped_ratio(x, z, focal, center, size):
 
 
 @kernel
-def jacobian_rows(viewmat, K, ratio_x, ratio_y, z):
-    """U = J W, row by row."""
-    jx, jy = K[0, 0] / z, K[1, 1] / z
-    kx, ky = -jx * ratio_x, -jy * ratio_y
-    return (
-        jx * viewmat[0, 0] + kx * viewmat[2, 0],
-        jx * viewmat[0, 1] + kx * viewmat[2, 1],
-        jx * viewmat[0, 2] + kx * viewmat[2, 2],
-        jy * viewmat[1, 0] + ky * viewmat[2, 0],
-        jy * viewmat[1, 1] + ky * viewmat[2, 1],
-        jy * viewmat[1, 2] + ky * viewmat[2, 2],
-    )
+def factors(camera, columns, scale, ratio_x, ratio_y, z):
+    """The rows of U = J W and those of V = U R S."""
+    right, down, forward, (fx, fy, _, _) = camera
+    jx, jy = fx / z, fy / z
+    ux = sum2(jx, right, -jx * ratio_x, forward)
+    uy = sum2(jy, down, -jy * ratio_y, forward)
+    vx = dot(ux, columns[0]) * scale[0], dot(ux, columns[1]) * scale[1], dot(ux, columns[2]) * scale[2]
+    vy = dot(uy, columns[0]) * scale[0], dot(uy, columns[1]) * scale[1], dot(uy, columns[2]) * scale[2]
+    return ux, uy, vx, vy
 
 
 @kernel
-def factor_rows(u, r, scale):
-    """V = U R S, row by row."""
-    s0, s1, s2 = scale[0], scale[1], scale[2]
-    return (
-        (u[0] * r[0] + u[1] * r[3] + u[2] * r[6]) * s0,
-        (u[0] * r[1] + u[1] * r[4] + u[2] * r[7]) * s1,
-        (u[0] * r[2] + u[1] * r[5] + u[2] * r[8]) * s2,
-        (u[3] * r[0] + u[4] * r[3] + u[5] * r[6]) * s0,
-        (u[3] * r[1] + u[4] * r[4] + u[5] * r[7]) * s1,
-        (u[3] * r[2] + u[4] * r[5] + u[5] * r[8]) * s2,
-    )
-
-
-@kernel
-def covariance(v):
+def covariance(vx, vy):
     """Σ' as (xx, xy, yy), and its determinant.
 
-    |p|²|q|² - (p·q)² = |p × q|² for the rows p, q of V: no cancellation, however thin the splat.
+    |vx|²|vy|² - (vx·vy)² = |vx × vy|²: no cancellation, however thin the splat.
     """
-    xx = v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
-    xy = v[0] * v[3] + v[1] * v[4] + v[2] * v[5]
-    yy = v[3] * v[3] + v[4] * v[4] + v[5] * v[5]
-    c0, c1, c2 = v[1] * v[5] - v[2] * v[4], v[2] * v[3] - v[0] * v[5], v[0] * v[4] - v[1] * v[3]
-    det = c0 * c0 + c1 * c1 + c2 * c2 + BLUR * (xx + yy) + BLUR * BLUR
-    return xx + BLUR, xy, yy + BLUR, det
+    xx, xy, yy = dot(vx, vx), dot(vx, vy), dot(vy, vy)
+    cross = vx[1] * vy[2] - vx[2] * vy[1], vx[2] * vy[0] - vx[0] * vy[2], vx[0] * vy[1] - vx[1] * vy[0]
+    return xx + BLUR, xy, yy + BLUR, dot(cross, cross) + BLUR * (xx + yy) + BLUR * BLUR
 
 
 @kernel
@@ -108,49 +128,55 @@ def box_range(center, radius, size):
     """Pixels [first, last) whose centres lie within `radius` of `center`; empty outside the image."""
     first = np.ceil(center - radius - HALF)
     last = np.floor(center + radius - HALF) + ONE
-    if not (last > np.float32(0) and first < size):
+    if not (last > ZERO and first < size):
         return 0, 0
-    return int(max(first, np.float32(0))), int(min(last, size))
+    return int(max(first, ZERO)), int(min(last, size))
 
 
 @kernel
-def project(counter, means, quats, scales, opacities, colors, viewmats, Ks, width, height, splats, boxes, touched):
-    """Fills splats [C, N, 10], boxes [C, N, 4] (x0, x1, y0, y1 in px) and touched [C, N] (tiles; 0 is unseen)."""
+def project(
+    counter, means, quats, scales, opacities, colors, viewmats, Ks, width, height, splats, boxes, touched
+):
+    """Fills splats [C, N, 10], boxes [C, N, 4] (x0, x1, y0, y1 in px) and touched [C, N] (tiles; 0: unseen)."""
     num_cameras, num_gaussians = touched.shape
     chunks = (num_gaussians + CHUNK - 1) // CHUNK
     while True:
         item = take(counter)
         if item >= num_cameras * chunks:
             return
-        c, first = item // chunks, (item % chunks) * CHUNK
-        for i in range(first, min(first + CHUNK, num_gaussians)):
+        c, start = item // chunks, (item % chunks) * CHUNK
+        camera = camera_rows(viewmats, Ks, c)
+        right, down, forward, (fx, fy, cx, cy) = camera
+        for i in range(start, min(start + CHUNK, num_gaussians)):
             touched[c, i] = 0
-            if not opacities[i] >= ALPHA_MIN:
+            mean = row3(means, i)
+            x, y, z = dot(right, mean) + right[3], dot(down, mean) + down[3], dot(forward, mean) + forward[3]
+            if not (z > NEAR and opacities[i] >= ALPHA_MIN):
                 continue
-            x, y, z = camera_point(viewmats[c], means[i])
-            if not z > NEAR:
-                continue
-            K = Ks[c]
-            ratio_x, _ = clamped_ratio(x, z, K[0, 0], K[0, 2], np.float32(width))
-            ratio_y, _ = clamped_ratio(y, z, K[1, 1], K[1, 2], np.float32(height))
-            r, _ = rotation(quats[i])
-            xx, xy, yy, det = covariance(factor_rows(jacobian_rows(viewmats[c], K, ratio_x, ratio_y, z), r, scales[i]))
+            ratio_x, _ = clamped_ratio(x, z, fx, cx, np.float32(width))
+            ratio_y, _ = clamped_ratio(y, z, fy, cy, np.float32(height))
+            columns, _ = rotation(row4(quats, i))
+            _, _, vx, vy = factors(camera, columns, row3(scales, i), ratio_x, ratio_y, z)
+            xx, xy, yy, det = covariance(vx, vy)
             if not det < DET_MAX:
                 continue
-            # alpha falls to 1/255 this many standard deviations from the middle
+            # so many standard deviations from its middle, the splat's alpha falls to 1/255
             reach = np.sqrt(TWO * np.log(opacities[i] / ALPHA_MIN)) + np.float32(1e-3)
-            mean_x, mean_y = K[0, 0] * x / z + K[0, 2], K[1, 1] * y / z + K[1, 2]
+            mean_x, mean_y = fx * x / z + cx, fy * y / z + cy
             x0, x1 = box_range(mean_x, reach * np.sqrt(xx), np.float32(width))
             y0, y1 = box_range(mean_y, reach * np.sqrt(yy), np.float32(height))
             if x0 >= x1 or y0 >= y1:
                 continue
             touched[c, i] = ((x1 - 1) // TILE - x0 // TILE + 1) * ((y1 - 1) // TILE - y0 // TILE + 1)
-            box, splat = boxes[c, i], splats[c, i]
-            box[0], box[1], box[2], box[3] = x0, x1, y0, y1
-            splat[MEAN_X], splat[MEAN_Y], splat[DEPTH] = mean_x, mean_y, z
-            splat[CONIC_A], splat[CONIC_B], splat[CONIC_C] = yy / det, -xy / det, xx / det
-            splat[OPACITY] = opacities[i]
-            splat[RED], splat[GREEN], splat[BLUE] = colors[i, 0], colors[i, 1], colors[i, 2]
+            boxes[c, i, 0], boxes[c, i, 1], boxes[c, i, 2], boxes[c, i, 3] = x0, x1, y0, y1
+            splats[c, i, MEAN_X], splats[c, i, MEAN_Y], splats[c, i, DEPTH] = mean_x, mean_y, z
+            splats[c, i, CONIC_A], splats[c, i, CONIC_B], splats[c, i, CONIC_C] = (
+                yy / det,
+                -xy / det,
+                xx / det,
+            )
+            splats[c, i, OPACITY] = opacities[i]
+            splats[c, i, RED], splats[c, i, GREEN], splats[c, i, BLUE] = row3(colors, i)
 
 
 @kernel
@@ -167,103 +193,95 @@ def project_backward(
         if item >= chunks:
             return
         for i in range(item * CHUNK, min((item + 1) * CHUNK, num_gaussians)):
-            grad_means[i] = grad_quats[i] = grad_scales[i] = grad_colors[i] = np.float32(0)
-            grad_opacities[i] = np.float32(0)
+            grad_opacities[i] = ZERO
+            for j in range(3):
+                grad_means[i, j] = grad_scales[i, j] = grad_colors[i, j] = ZERO
+            for j in range(4):
+                grad_quats[i, j] = ZERO
+            mean, quat, scale = row3(means, i), row4(quats, i), row3(scales, i)
             for c in range(num_cameras):
                 if touched[c, i] == 0:
                     continue
-                grad[:] = np.float32(0)
+                for j in range(SPLAT_SIZE):
+                    grad[j] = ZERO
                 for slot in range(ends[c, i] - touched[c, i], ends[c, i]):
                     for j in range(SPLAT_SIZE):
                         grad[j] += instance_grads[slot, j]
+                d_mean, d_quat, d_scale = splat_backward(
+                    grad,
+                    mean,
+                    quat,
+                    scale,
+                    camera_rows(viewmats, Ks, c),
+                    np.float32(width),
+                    np.float32(height),
+                )
                 grad_opacities[i] += grad[OPACITY]
-                grad_colors[i, 0] += grad[RED]
-                grad_colors[i, 1] += grad[GREEN]
-                grad_colors[i, 2] += grad[BLUE]
-                splat_backward(
-                    grad, means[i], quats[i], scales[i], viewmats[c], Ks[c], width, height,
-                    grad_means[i], grad_quats[i], grad_scales[i],
-                )  # fmt: skip
+                for j in range(3):
+                    grad_means[i, j] += d_mean[j]
+                    grad_scales[i, j] += d_scale[j]
+                    grad_colors[i, j] += grad[RED + j]
+                for j in range(4):
+                    grad_quats[i, j] += d_quat[j]
 
 
 @kernel
-def splat_backward(grad, mean, quat, scale, viewmat, K, width, height, grad_mean, grad_quat, grad_scale):
-    """Adds what a splat's mean, conic and depth say about one Gaussian.
+def splat_backward(grad, mean, quat, scale, camera, width, height):
+    """From the gradients of a splat's mean, conic and depth to those of mean, quat and scale.
 
-    With G the gradient of the conic, dΣ' = -Σ'⁻¹ G Σ'⁻¹, dV = 2 dΣ' V, d(RS) = Uᵀ dV, dU = dV (RS)ᵀ.
+    With G the gradient of the conic: dΣ' = -Σ'⁻¹ G Σ'⁻¹, dV = 2 dΣ' V, d(RS) = Uᵀ dV, dU = dV (RS)ᵀ
+    and dJ = dU Wᵀ.
     """
-    x, y, z = camera_point(viewmat, mean)
-    ratio_x, free_x = clamped_ratio(x, z, K[0, 0], K[0, 2], np.float32(width))
-    ratio_y, free_y = clamped_ratio(y, z, K[1, 1], K[1, 2], np.float32(height))
-    u = jacobian_rows(viewmat, K, ratio_x, ratio_y, z)
-    r, q = rotation(quat)
-    v = factor_rows(u, r, scale)
-    xx, xy, yy, det = covariance(v)
-    A, B, C = yy / det, -xy / det, xx / det
+    right, down, forward, (fx, fy, cx, cy) = camera
+    x, y, z = dot(right, mean) + right[3], dot(down, mean) + down[3], dot(forward, mean) + forward[3]
+    ratio_x, free_x = clamped_ratio(x, z, fx, cx, width)
+    ratio_y, free_y = clamped_ratio(y, z, fy, cy, height)
+    columns, q = rotation(quat)
+    ux, uy, vx, vy = factors(camera, columns, scale, ratio_x, ratio_y, z)
+    xx, xy, yy, det = covariance(vx, vy)
 
+    A, B, C = yy / det, -xy / det, xx / det
     gA, gB, gC = grad[CONIC_A], HALF * grad[CONIC_B], grad[CONIC_C]
     t0, t1, t2, t3 = A * gA + B * gB, A * gB + B * gC, B * gA + C * gB, B * gB + C * gC
     dxx, dxy, dyy = -(t0 * A + t1 * B), -(t0 * B + t1 * C), -(t2 * B + t3 * C)
-    dv = (
-        TWO * (dxx * v[0] + dxy * v[3]), TWO * (dxx * v[1] + dxy * v[4]), TWO * (dxx * v[2] + dxy * v[5]),
-        TWO * (dxy * v[0] + dyy * v[3]), TWO * (dxy * v[1] + dyy * v[4]), TWO * (dxy * v[2] + dyy * v[5]),
-    )  # fmt: skip
+    dvx, dvy = sum2(TWO * dxx, vx, TWO * dxy, vy), sum2(TWO * dxy, vx, TWO * dyy, vy)
 
-    # d(RS), then its parts: scale s_k multiplies column k of R
-    dm = (
-        u[0] * dv[0] + u[3] * dv[3], u[0] * dv[1] + u[3] * dv[4], u[0] * dv[2] + u[3] * dv[5],
-        u[1] * dv[0] + u[4] * dv[3], u[1] * dv[1] + u[4] * dv[4], u[1] * dv[2] + u[4] * dv[5],
-        u[2] * dv[0] + u[5] * dv[3], u[2] * dv[1] + u[5] * dv[4], u[2] * dv[2] + u[5] * dv[5],
-    )  # fmt: skip
-    s0, s1, s2 = scale[0], scale[1], scale[2]
-    grad_scale[0] += dm[0] * r[0] + dm[3] * r[3] + dm[6] * r[6]
-    grad_scale[1] += dm[1] * r[1] + dm[4] * r[4] + dm[7] * r[7]
-    grad_scale[2] += dm[2] * r[2] + dm[5] * r[5] + dm[8] * r[8]
-    dr = (
-        dm[0] * s0, dm[1] * s1, dm[2] * s2,
-        dm[3] * s0, dm[4] * s1, dm[5] * s2,
-        dm[6] * s0, dm[7] * s1, dm[8] * s2,
-    )  # fmt: skip
-    rotation_backward(dr, q, grad_quat)
+    # column k of RS is s_k times column k of R
+    dm0, dm1, dm2 = (
+        sum2(dvx[0], ux, dvy[0], uy),
+        sum2(dvx[1], ux, dvy[1], uy),
+        sum2(dvx[2], ux, dvy[2], uy),
+    )
+    d_scale = dot(dm0, columns[0]), dot(dm1, columns[1]), dot(dm2, columns[2])
+    d_columns = (
+        sum2(scale[0], dm0, ZERO, dm0),
+        sum2(scale[1], dm1, ZERO, dm1),
+        sum2(scale[2], dm2, ZERO, dm2),
+    )
+    dux, duy = (
+        combine(columns, dvx[0] * scale[0], dvx[1] * scale[1], dvx[2] * scale[2]),
+        combine(columns, dvy[0] * scale[0], dvy[1] * scale[1], dvy[2] * scale[2]),
+    )
 
-    # dU = dV (RS)ᵀ, and dJ = dU Wᵀ of the four entries of J that are not zero
-    e0, e1, e2 = dv[0] * s0, dv[1] * s1, dv[2] * s2
-    f0, f1, f2 = dv[3] * s0, dv[4] * s1, dv[5] * s2
-    du0 = e0 * r[0] + e1 * r[1] + e2 * r[2]
-    du1 = e0 * r[3] + e1 * r[4] + e2 * r[5]
-    du2 = e0 * r[6] + e1 * r[7] + e2 * r[8]
-    du3 = f0 * r[0] + f1 * r[1] + f2 * r[2]
-    du4 = f0 * r[3] + f1 * r[4] + f2 * r[5]
-    du5 = f0 * r[6] + f1 * r[7] + f2 * r[8]
-    djx = du0 * viewmat[0, 0] + du1 * viewmat[0, 1] + du2 * viewmat[0, 2]
-    dkx = du0 * viewmat[2, 0] + du1 * viewmat[2, 1] + du2 * viewmat[2, 2]
-    djy = du3 * viewmat[1, 0] + du4 * viewmat[1, 1] + du5 * viewmat[1, 2]
-    dky = du3 * viewmat[2, 0] + du4 * viewmat[2, 1] + du5 * viewmat[2, 2]
-
-    # J = [[fx/z, 0, -fx/z · ratio_x], [0, fy/z, -fy/z · ratio_y]]; mean = f · (x/z, y/z) + c
-    jx, jy = K[0, 0] / z, K[1, 1] / z
+    # J = [[jx, 0, -jx ratio_x], [0, jy, -jy ratio_y]] with j = f/z; the splat's mean is f (x/z, y/z) + c
+    jx, jy = fx / z, fy / z
+    djx, djy = dot(dux, right) - ratio_x * dot(dux, forward), dot(duy, down) - ratio_y * dot(duy, forward)
+    d_ratio_x, d_ratio_y = -jx * dot(dux, forward), -jy * dot(duy, forward)
     dx, dy = jx * grad[MEAN_X], jy * grad[MEAN_Y]
-    dz = grad[DEPTH] - (dx * x + dy * y + djx * jx + djy * jy - dkx * jx * ratio_x - dky * jy * ratio_y) / z
     if free_x:
-        dx -= dkx * jx / z
-        dz += dkx * jx * ratio_x / z
+        dx += d_ratio_x / z
     if free_y:
-        dy -= dky * jy / z
-        dz += dky * jy * ratio_y / z
-    for j in range(3):
-        grad_mean[j] += viewmat[0, j] * dx + viewmat[1, j] * dy + viewmat[2, j] * dz
+        dy += d_ratio_y / z
+    dz = grad[DEPTH] - (dx * x + dy * y + djx * jx + djy * jy) / z
+    return combine((right, down, forward), dx, dy, dz), rotation_backward(d_columns, q), d_scale
 
 
 @kernel
-def rotation_backward(dr, q, grad_quat):
-    """From the rotation matrix to the quaternion, through its normalisation."""
-    w, x, y, z, n = q
-    dw = TWO * (-z * dr[1] + y * dr[2] + z * dr[3] - x * dr[5] - y * dr[6] + x * dr[7])
-    dx = TWO * (y * dr[1] + z * dr[2] + y * dr[3] - TWO * x * dr[4] - w * dr[5] + z * dr[6] + w * dr[7] - TWO * x * dr[8])
-    dy = TWO * (-TWO * y * dr[0] + x * dr[1] + w * dr[2] + x * dr[3] + z * dr[5] - w * dr[6] + z * dr[7] - TWO * y * dr[8])
-    dz = TWO * (-TWO * z * dr[0] - w * dr[1] + x * dr[2] + w * dr[3] - TWO * z * dr[4] + y * dr[5] + x * dr[6] + y * dr[7])
-    along = dw * w + dx * x + dy * y + dz * z
-    grad_quat[0] += (dw - along * w) * n
-    grad_quat[1] += (dx - along * x) * n
-    grad_quat[2] += (dy - along * y) * n
-    grad_quat[3] += (dz - along * z) * n
+def combine(vectors, a, b, c):
+    """a v0 + b v1 + c v2, of the first three entries."""
+    v0, v1, v2 = vectors
+    return (
+        a * v0[0] + b * v1[0] + c * v2[0],
+        a * v0[1] + b * v1[1] + c * v2[1],
+        a * v0[2] + b * v1[2] + c * v2[2],
+    )

@@ -1,7 +1,8 @@
 """Mean SSIM and mean absolute difference of images in one pass, and their derivative.
 
-Images are channels last, so a row is W·3 floats and a pixel's horizontal neighbour lies 3 floats
-away: one row of the separable blur is one long loop. Bands of rows go to different threads.
+Images are channels last, so a row is L = 3 W floats and a pixel's horizontal neighbour lies 3 floats
+away. Work goes in blocks of BAND rows and STRIP floats, in buffers whose strides are constants: that
+is what lets LLVM turn every loop below into vector code.
 
 With the blurred planes m_a, m_b, e = blur(a² + b²), x = blur(a b):
 
@@ -26,117 +27,134 @@ from ar4d.rendering.cpu.parallel import run, take
 RADIUS = 5  # of the window, px
 SIGMA = 1.5
 CHANNELS = 3
-PAD = RADIUS * CHANNELS  # floats beyond both ends of a row; zero, as the 3DGS code has it
-BAND = 32  # rows
+BAND = 32  # rows of a block
+STRIP = 32 * CHANNELS  # floats of a block's row
+HALO = RADIUS * CHANNELS  # floats beyond both ends of it
+LINE = STRIP + 2 * HALO
+ROWS = BAND + 2 * RADIUS
 C1, C2 = np.float32(0.01**2), np.float32(0.03**2)
 
 _window = [math.exp(-(i**2) / (2 * SIGMA**2)) for i in range(-RADIUS, RADIUS + 1)]
 W0, W1, W2, W3, W4, W5 = (np.float32(w / sum(_window)) for w in _window[: RADIUS + 1])
 ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
+U = np.uint64  # unsigned indices spare Numba's test for negative ones
 
 
 @kernel
 def window_sum(x, i, step):
     """Σ window[k] x[i + k step], k = 0..10."""
+    i1, i2, i3, i4, i5 = i + step, i + U(2) * step, i + U(3) * step, i + U(4) * step, i + U(5) * step
+    i6, i7, i8, i9 = i + U(6) * step, i + U(7) * step, i + U(8) * step, i + U(9) * step
     return (
-        W0 * x[i] + W1 * x[i + step] + W2 * x[i + 2 * step] + W3 * x[i + 3 * step]
-        + W4 * x[i + 4 * step] + W5 * x[i + 5 * step] + W4 * x[i + 6 * step] + W3 * x[i + 7 * step]
-        + W2 * x[i + 8 * step] + W1 * x[i + 9 * step] + W0 * x[i + 10 * step]
+        W0 * x[i] + W1 * x[i1] + W2 * x[i2] + W3 * x[i3] + W4 * x[i4] + W5 * x[i5]
+        + W4 * x[i6] + W3 * x[i7] + W2 * x[i8] + W1 * x[i9] + W0 * x[i + U(10) * step]
     )  # fmt: skip
 
 
 @kernel
-def blur_row(padded, out, o, size):
-    for j in range(size):
-        out[o + j] = window_sum(padded, np.uint64(j), np.uint64(CHANNELS))
+def blur_along_x(lines, rows, row, planes):
+    """Blurs `planes` lines of LINE floats into row `row` of the planes of `rows`."""
+    for p in range(planes):
+        source, target = U(p * LINE), U((p * ROWS + row) * STRIP)
+        for j in range(U(STRIP)):
+            rows[target + j] = window_sum(lines, source + j, U(CHANNELS))
+
+
+@kernel
+def blur_along_y(rows, lines, row, planes):
+    """Blurs the rows around row `row` + RADIUS of each plane into the first STRIP floats of its line."""
+    for p in range(planes):
+        source, target = U((p * ROWS + row) * STRIP), U(p * LINE)
+        for j in range(U(STRIP)):
+            lines[target + j] = window_sum(rows, source + j, U(STRIP))
+
+
+@kernel
+def block(item, height, size):
+    """Where a block lies: image, row and float ranges."""
+    strips, bands = (size + STRIP - 1) // STRIP, (height + BAND - 1) // BAND
+    top, left = item // strips % bands * BAND, item % strips * STRIP
+    return item // (strips * bands), top, min(top + BAND, height), left, min(left + STRIP, size)
 
 
 @kernel
 def compare(counter, a, b, sums, partials):
-    """Fills sums [B, bands, 2] (SSIM, |a - b|) and partials [B, H, 3, L] (by m_a, e, x); a, b: [B, H, L]."""
-    images, height, size = a.shape
-    bands = sums.shape[1]
-    padded = np.zeros((4, size + 2 * PAD), np.float32)
-    rows = np.empty((BAND + 2 * RADIUS) * 4 * size, np.float32)  # blurred along x
-    flat = partials.reshape(-1)
-    step = np.uint64(4 * size)
+    """Fills sums [items, 2] (SSIM, |a - b|) and partials [B, H, 3, L] (by m_a, e, x); a, b: [B, H, L]."""
+    _, height, size = a.shape
+    lines = np.empty(4 * LINE, np.float32)
+    rows = np.empty(4 * ROWS * STRIP, np.float32)
     while True:
         item = take(counter)
-        if item >= images * bands:
+        if item >= len(sums):
             return
-        n, first = item // bands, item % bands * BAND
-        last = min(first + BAND, height)
-        difference = 0.0
-        for y in range(first - RADIUS, last + RADIUS):
-            o = (y - first + RADIUS) * 4 * size
-            if y < 0 or y >= height:
-                rows[o : o + 4 * size] = ZERO
-                continue
-            row = ZERO
-            for j in range(size):
-                u, v = a[n, y, j], b[n, y, j]
-                padded[0, PAD + j], padded[1, PAD + j] = u, v
-                padded[2, PAD + j], padded[3, PAD + j] = u * u + v * v, u * v
-                row += abs(u - v)
-            if first <= y < last:
-                difference += row
-            for p in range(4):
-                blur_row(padded[p], rows, o + p * size, size)
-        similarity = 0.0
-        for y in range(first, last):
-            o = np.uint64((y - first) * 4 * size)
-            target = np.uint64((n * height + y) * 3 * size)
-            row = ZERO
-            for j in range(np.uint64(size)):
-                ma = window_sum(rows, o + j, step)
-                mb = window_sum(rows, o + np.uint64(size) + j, step)
-                e = window_sum(rows, o + np.uint64(2 * size) + j, step)
-                x = window_sum(rows, o + np.uint64(3 * size) + j, step)
-                above1, above2 = TWO * ma * mb + C1, TWO * (x - ma * mb) + C2
-                below1, below2 = ma * ma + mb * mb + C1, e - ma * ma - mb * mb + C2
-                inverse = ONE / (below1 * below2)
-                value = above1 * above2 * inverse
-                row += value
-                by_e = -value * below1 * inverse
-                flat[target + j] = (
-                    TWO * mb * (above2 - above1) * inverse - TWO * ma * value * below2 * inverse - TWO * ma * by_e
-                )
-                flat[target + np.uint64(size) + j] = by_e
-                flat[target + np.uint64(2 * size) + j] = TWO * above1 * inverse
-            similarity += row
-        sums[n, item % bands, 0], sums[n, item % bands, 1] = similarity, difference
+        n, top, bottom, left, right = block(item, height, size)
+        difference = ZERO
+        for y in range(top - RADIUS, bottom + RADIUS):
+            lines[:] = ZERO
+            if 0 <= y < height:
+                first, last = max(left - HALO, 0), min(left + STRIP + HALO, size)
+                u_row, v_row, shift = a[n, y], b[n, y], U(first - left + HALO)
+                for j in range(U(last - first)):
+                    u, v, o = u_row[U(first) + j], v_row[U(first) + j], shift + j
+                    lines[o], lines[U(LINE) + o] = u, v
+                    lines[U(2 * LINE) + o], lines[U(3 * LINE) + o] = u * u + v * v, u * v
+            if top <= y < bottom:
+                u_row, v_row = a[n, y], b[n, y]
+                for x in range(U(left), U(right)):
+                    difference += abs(u_row[x] - v_row[x])
+            blur_along_x(lines, rows, y - top + RADIUS, 4)
+        similarity = ZERO
+        for y in range(top, bottom):
+            blur_along_y(rows, lines, y - top, 4)
+            similarity += similarity_row(lines, partials[n, y], left, right)
+        sums[item, 0], sums[item, 1] = similarity, difference
 
 
 @kernel
-def compare_backward(counter, a, b, partials, grad_similarity, grad_difference, bands, grad):
+def similarity_row(lines, partials, left, right):
+    """Σ SSIM over one row of a block; fills its partial derivatives."""
+    total = ZERO
+    by_ma, by_e, by_x = partials[0], partials[1], partials[2]
+    for j in range(U(right - left)):
+        ma, mb, e, x = lines[j], lines[U(LINE) + j], lines[U(2 * LINE) + j], lines[U(3 * LINE) + j]
+        above1, above2 = TWO * ma * mb + C1, TWO * (x - ma * mb) + C2
+        below1, below2 = ma * ma + mb * mb + C1, e - ma * ma - mb * mb + C2
+        inverse = ONE / (below1 * below2)
+        value = above1 * above2 * inverse
+        total += value
+        by_ma[U(left) + j] = TWO * (mb * (above2 - above1) - ma * value * (below2 - below1)) * inverse
+        by_e[U(left) + j] = -value * below1 * inverse
+        by_x[U(left) + j] = TWO * above1 * inverse
+    return total
+
+
+@kernel
+def compare_backward(counter, a, b, partials, grad_similarity, grad_difference, items, grad):
     """Fills grad [B, H, L] from the gradients of the two sums."""
-    images, height, size = a.shape
-    padded = np.zeros(size + 2 * PAD, np.float32)
-    rows = np.empty((BAND + 2 * RADIUS) * 3 * size, np.float32)
-    step = np.uint64(3 * size)
+    _, height, size = a.shape
+    lines = np.empty(3 * LINE, np.float32)
+    rows = np.empty(3 * ROWS * STRIP, np.float32)
     while True:
         item = take(counter)
-        if item >= images * bands:
+        if item >= items:
             return
-        n, first = item // bands, item % bands * BAND
-        last = min(first + BAND, height)
-        for y in range(first - RADIUS, last + RADIUS):
-            o = (y - first + RADIUS) * 3 * size
-            if y < 0 or y >= height:
-                rows[o : o + 3 * size] = ZERO
-                continue
-            for p in range(3):
-                padded[PAD : PAD + size] = partials[n, y, p]
-                blur_row(padded, rows, o + p * size, size)
-        for y in range(first, last):
-            o = np.uint64((y - first) * 3 * size)
-            for j in range(np.uint64(size)):
-                u, v = a[n, y, j], b[n, y, j]
-                by_ma = window_sum(rows, o + j, step)
-                by_e = window_sum(rows, o + np.uint64(size) + j, step)
-                by_x = window_sum(rows, o + np.uint64(2 * size) + j, step)
+        n, top, bottom, left, right = block(item, height, size)
+        for y in range(top - RADIUS, bottom + RADIUS):
+            lines[:] = ZERO
+            if 0 <= y < height:
+                first, last = max(left - HALO, 0), min(left + STRIP + HALO, size)
+                o = first - left + HALO
+                for p in range(3):
+                    lines[p * LINE + o : p * LINE + o + last - first] = partials[n, y, p, first:last]
+            blur_along_x(lines, rows, y - top + RADIUS, 3)
+        for y in range(top, bottom):
+            blur_along_y(rows, lines, y - top, 3)
+            u_row, v_row, grad_row = a[n, y], b[n, y], grad[n, y]
+            for j in range(U(right - left)):
+                u, v = u_row[U(left) + j], v_row[U(left) + j]
+                by_a = lines[j] + TWO * u * lines[U(LINE) + j] + v * lines[U(2 * LINE) + j]
                 sign = ONE if u > v else (-ONE if u < v else ZERO)
-                grad[n, y, j] = grad_similarity * (by_ma + TWO * u * by_e + v * by_x) + grad_difference * sign
+                grad_row[U(left) + j] = grad_similarity * by_a + grad_difference * sign
 
 
 def similarity(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -149,21 +167,20 @@ class _Compare(torch.autograd.Function):
     def forward(ctx, a, b):
         a, b = a.contiguous(), b.contiguous()
         images, height, width, _ = a.shape
-        rows = images, height, width * CHANNELS
-        sums = np.empty((images, -(-height // BAND), 2))
-        partials = np.empty((images, height, 3, width * CHANNELS), np.float32)
-        run(compare, images * sums.shape[1], a.numpy().reshape(rows), b.numpy().reshape(rows), sums, partials)
+        size = width * CHANNELS
+        sums = np.empty((images * -(-height // BAND) * -(-size // STRIP), 2), np.float32)
+        partials = np.empty((images, height, 3, size), np.float32)
+        rows = a.numpy().reshape(images, height, size), b.numpy().reshape(images, height, size)
+        run(compare, len(sums), *rows, sums, partials)
         ctx.save_for_backward(a, b)
-        ctx.partials, ctx.rows, ctx.bands = partials, rows, sums.shape[1]
-        return tuple(torch.tensor(x, dtype=torch.float32) for x in sums.sum((0, 1)) / a.numel())
+        ctx.partials, ctx.items = partials, len(sums)
+        return tuple(torch.tensor(x, dtype=torch.float32) for x in sums.sum(0, dtype=np.float64) / a.numel())
 
     @staticmethod
     @once_differentiable
     def backward(ctx, *grad_means):
-        a, b = (x.numpy().reshape(ctx.rows) for x in ctx.saved_tensors)
+        a, b = (x.numpy().reshape(*x.shape[:2], -1) for x in ctx.saved_tensors)
         grads = (np.float32(g.item() / a.size) for g in grad_means)
-        grad = torch.empty(ctx.saved_tensors[0].shape)
-        run(
-            compare_backward, len(a) * ctx.bands, a, b, ctx.partials, *grads, ctx.bands, grad.numpy().reshape(ctx.rows)
-        )  # fmt: skip
-        return grad, None
+        grad = np.empty_like(a)
+        run(compare_backward, ctx.items, a, b, ctx.partials, *grads, ctx.items, grad)
+        return torch.from_numpy(grad).view(ctx.saved_tensors[0].shape), None

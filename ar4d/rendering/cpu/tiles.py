@@ -33,9 +33,10 @@ ALPHA_MAX = np.float32(0.999)
 T_MIN = np.float32(1e-4)
 ZERO = np.float32(0)
 
-LANES = 16
-PLANE = TILE + LANES  # a row of lanes may begin at a tile's last pixel
+LANES = 8  # a row's pixels are blended in whole vectors, those beyond the box for nothing
+PLANE = TILE + LANES
 U = np.uint64  # unsigned indices spare Numba's test for negative ones
+CENTERS = np.arange(PLANE, dtype=np.float32) + HALF
 
 # Planes of the forward tile and of the backward tile; both begin with the transmittance T.
 T_RED, T_GREEN, T_BLUE, T_DEPTH, FORWARD_ROW = U(PLANE), U(2 * PLANE), U(3 * PLANE), U(4 * PLANE), 5 * PLANE
@@ -72,31 +73,52 @@ def is_closed(tile, row, width, height):
 
 
 @kernel
-def blend_splat(tile, splat, origin_x, origin_y, x0, x1, y0, y1):
-    """Adds one splat to the tile's pixels [y0, y1) × [x0, x1), given relative to the tile."""
-    mean_x, mean_y = splat[MEAN_X] - np.float32(origin_x), splat[MEAN_Y] - np.float32(origin_y)
-    A, B, C, opacity = splat[CONIC_A], splat[CONIC_B], splat[CONIC_C], splat[OPACITY]
-    red, green, blue, depth = splat[RED], splat[GREEN], splat[BLUE], splat[DEPTH]
+def tile_box(boxes, c, i, left, top):
+    """The part of a splat's box (x0, x1, y0, y1) inside the tile, relative to it."""
+    return (
+        max(boxes[c, i, 0] - left, 0),
+        min(boxes[c, i, 1] - left, TILE),
+        max(boxes[c, i, 2] - top, 0),
+        min(boxes[c, i, 3] - top, TILE),
+    )
+
+
+@kernel
+def tile_splat(splats, c, i, left, top):
+    """Mean relative to the tile, conic; opacity; colour and depth."""
+    return (
+        (splats[c, i, MEAN_X] - np.float32(left), splats[c, i, MEAN_Y] - np.float32(top)),
+        (splats[c, i, CONIC_A], splats[c, i, CONIC_B], splats[c, i, CONIC_C]),
+        splats[c, i, OPACITY],
+        (splats[c, i, RED], splats[c, i, GREEN], splats[c, i, BLUE], splats[c, i, DEPTH]),
+    )
+
+
+@kernel
+def blend_splat(tile, splat, box):
+    """Adds one splat to the tile."""
+    x0, x1, y0, y1 = box
+    (mean_x, mean_y), (A, B, C), opacity, (red, green, blue, depth) = splat
+    square = -HALF * A
+    lanes = U((x1 - x0 + LANES - 1) // LANES) * U(LANES)
     for y in range(y0, y1):
         dy = mean_y - (np.float32(y) + HALF)
-        constant, linear, square = -HALF * C * dy * dy, -B * dy, -HALF * A
-        for x in range(x0, x1, LANES):
-            first_dx = mean_x - (np.float32(x) + HALF)
-            o = U(y * FORWARD_ROW + x)
-            for k in range(U(LANES)):
-                T = tile[o + k]
-                dx = first_dx - np.float32(k)
-                power = (square * dx + linear) * dx + constant
-                alpha = min(ALPHA_MAX, opacity * exp_negative(power))
-                next_T = T - T * alpha
-                hit = (alpha >= ALPHA_MIN) & (T > T_MIN) & (power <= ZERO)
-                kept = hit & (next_T > T_MIN)
-                weight = alpha * T if kept else ZERO
-                tile[o + k] = next_T if kept else (-T if hit else T)
-                tile[o + T_RED + k] += weight * red
-                tile[o + T_GREEN + k] += weight * green
-                tile[o + T_BLUE + k] += weight * blue
-                tile[o + T_DEPTH + k] += weight * depth
+        constant, linear = -HALF * C * dy * dy, -B * dy
+        o = U(y * FORWARD_ROW + x0)
+        for k in range(lanes):
+            T = tile[o + k]
+            dx = mean_x - CENTERS[U(x0) + k]
+            power = (square * dx + linear) * dx + constant
+            alpha = min(ALPHA_MAX, opacity * exp_negative(power))
+            next_T = T * (ONE - alpha)
+            visible = (alpha >= ALPHA_MIN) & (power <= ZERO)
+            kept = visible & (next_T > T_MIN)
+            weight = alpha * T if kept else ZERO
+            tile[o + k] = next_T if kept else (-abs(T) if visible else T)
+            tile[o + T_RED + k] += weight * red
+            tile[o + T_GREEN + k] += weight * green
+            tile[o + T_BLUE + k] += weight * blue
+            tile[o + T_DEPTH + k] += weight * depth
 
 
 @kernel
@@ -129,11 +151,7 @@ def blend_tiles(counter, tile_ends, ids, splats, boxes, rgb, depth, alpha):
                 tile, FORWARD_ROW, tile_width, tile_height
             ):
                 break
-            i = ids[k]
-            box = boxes[c, i]
-            x0, x1 = max(box[0] - left, 0), min(box[1] - left, TILE)
-            y0, y1 = max(box[2] - top, 0), min(box[3] - top, TILE)
-            blend_splat(tile, splats[c, i], left, top, x0, x1, y0, y1)
+            blend_splat(tile, tile_splat(splats, c, ids[k], left, top), tile_box(boxes, c, ids[k], left, top))
         for y in range(tile_height):
             for x in range(tile_width):
                 o = U(y * FORWARD_ROW + x)
@@ -145,65 +163,72 @@ def blend_tiles(counter, tile_ends, ids, splats, boxes, rgb, depth, alpha):
 
 
 @kernel
-def blend_splat_backward(tile, sums, splat, grad, origin_x, origin_y, x0, x1, y0, y1):
-    """Replays `blend_splat` and fills `grad` [10] with the splat's gradients from this tile."""
-    mean_x, mean_y = splat[MEAN_X] - np.float32(origin_x), splat[MEAN_Y] - np.float32(origin_y)
-    A, B, C, opacity = splat[CONIC_A], splat[CONIC_B], splat[CONIC_C], splat[OPACITY]
-    red, green, blue, depth = splat[RED], splat[GREEN], splat[BLUE], splat[DEPTH]
-    grad[:] = ZERO
-    sum_x = sum_y = sum_xx = sum_xy = sum_yy = sum_all = ZERO
+def blend_splat_backward(tile, sums, splat, box, instance_grads, slot):
+    """Replays `blend_splat` and fills instance_grads[slot] with the splat's gradients from this tile."""
+    x0, x1, y0, y1 = box
+    (mean_x, mean_y), (A, B, C), opacity, (red, green, blue, depth) = splat
+    sum_red = sum_green = sum_blue = sum_depth = ZERO
+    sum_all = sum_x = sum_y = sum_xx = sum_xy = sum_yy = ZERO
     square = -HALF * A
-    for x in range(x0, x1, LANES):
-        first_dx = mean_x - (np.float32(x) + HALF)
-        sums[:] = ZERO
-        for y in range(y0, y1):
-            dy = mean_y - (np.float32(y) + HALF)
-            constant, linear = -HALF * C * dy * dy, -B * dy
-            o = U(y * BACKWARD_ROW + x)
-            for k in range(U(LANES)):
-                T = tile[o + k]
-                dx = first_dx - np.float32(k)
-                power = (square * dx + linear) * dx + constant
-                uncapped = opacity * exp_negative(power)
-                alpha = min(ALPHA_MAX, uncapped)
-                next_T = T - T * alpha
-                hit = (alpha >= ALPHA_MIN) & (T > T_MIN) & (power <= ZERO)
-                kept = hit & (next_T > T_MIN)
-                weight = alpha * T if kept else ZERO
-                tile[o + k] = next_T if kept else (-T if hit else T)
-                g_red, g_green = tile[o + T_GRED + k], tile[o + T_GGREEN + k]
-                g_blue, g_depth = tile[o + T_GBLUE + k], tile[o + T_GDEPTH + k]
-                value = g_red * red + g_green * green + g_blue * blue + g_depth * depth
-                rest = tile[o + T_REST + k] - weight * value
-                tile[o + T_REST + k] = rest
-                g_power = alpha * (T * value - rest / (ONE - alpha)) if kept & (uncapped <= ALPHA_MAX) else ZERO
-                sums[k] += weight * g_red
-                sums[U(LANES) + k] += weight * g_green
-                sums[U(2 * LANES) + k] += weight * g_blue
-                sums[U(3 * LANES) + k] += weight * g_depth
-                sums[U(4 * LANES) + k] += g_power
-                sums[U(5 * LANES) + k] += g_power * dy
-                sums[U(6 * LANES) + k] += g_power * dy * dy
-        for k in range(LANES):
-            dx = first_dx - np.float32(k)
-            s, sy = sums[4 * LANES + k], sums[5 * LANES + k]
-            grad[RED] += sums[k]
-            grad[GREEN] += sums[LANES + k]
-            grad[BLUE] += sums[2 * LANES + k]
-            grad[DEPTH] += sums[3 * LANES + k]
-            sum_all += s
-            sum_x += s * dx
-            sum_xx += s * dx * dx
-            sum_y += sy
-            sum_xy += sy * dx
-            sum_yy += sums[6 * LANES + k]
-    grad[MEAN_X], grad[MEAN_Y] = -(A * sum_x + B * sum_y), -(C * sum_y + B * sum_x)
-    grad[CONIC_A], grad[CONIC_B], grad[CONIC_C] = -HALF * sum_xx, -sum_xy, -HALF * sum_yy
-    grad[OPACITY] = sum_all / opacity
+    lanes = U((x1 - x0 + LANES - 1) // LANES) * U(LANES)
+    sums[:] = ZERO
+    for y in range(y0, y1):
+        dy = mean_y - (np.float32(y) + HALF)
+        constant, linear = -HALF * C * dy * dy, -B * dy
+        o = U(y * BACKWARD_ROW + x0)
+        for k in range(lanes):
+            T = tile[o + k]
+            dx = mean_x - CENTERS[U(x0) + k]
+            power = (square * dx + linear) * dx + constant
+            uncapped = opacity * exp_negative(power)
+            alpha = min(ALPHA_MAX, uncapped)
+            passed = ONE - alpha
+            next_T = T * passed
+            visible = (alpha >= ALPHA_MIN) & (power <= ZERO)
+            kept = visible & (next_T > T_MIN)
+            weight = alpha * T if kept else ZERO
+            tile[o + k] = next_T if kept else (-abs(T) if visible else T)
+            g_red, g_green = tile[o + T_GRED + k], tile[o + T_GGREEN + k]
+            g_blue, g_depth = tile[o + T_GBLUE + k], tile[o + T_GDEPTH + k]
+            value = g_red * red + g_green * green + g_blue * blue + g_depth * depth
+            rest = tile[o + T_REST + k] - weight * value
+            tile[o + T_REST + k] = rest
+            g_power = alpha * (T * value - rest / passed) if kept & (uncapped <= ALPHA_MAX) else ZERO
+            sums[k] += weight * g_red
+            sums[U(PLANE) + k] += weight * g_green
+            sums[U(2 * PLANE) + k] += weight * g_blue
+            sums[U(3 * PLANE) + k] += weight * g_depth
+            sums[U(4 * PLANE) + k] += g_power
+            sums[U(5 * PLANE) + k] += g_power * dy
+            sums[U(6 * PLANE) + k] += g_power * dy * dy
+    for k in range(lanes):
+        dx = mean_x - CENTERS[U(x0) + k]
+        g, gy = sums[U(4 * PLANE) + k], sums[U(5 * PLANE) + k]
+        sum_red += sums[k]
+        sum_green += sums[U(PLANE) + k]
+        sum_blue += sums[U(2 * PLANE) + k]
+        sum_depth += sums[U(3 * PLANE) + k]
+        sum_all += g
+        sum_x += g * dx
+        sum_xx += g * dx * dx
+        sum_y += gy
+        sum_xy += gy * dx
+        sum_yy += sums[U(6 * PLANE) + k]
+    instance_grads[slot, MEAN_X], instance_grads[slot, MEAN_Y] = (
+        -(A * sum_x + B * sum_y),
+        -(B * sum_x + C * sum_y),
+    )
+    instance_grads[slot, CONIC_A], instance_grads[slot, CONIC_C] = -HALF * sum_xx, -HALF * sum_yy
+    instance_grads[slot, CONIC_B] = -sum_xy
+    instance_grads[slot, OPACITY] = sum_all / opacity
+    instance_grads[slot, RED], instance_grads[slot, GREEN] = sum_red, sum_green
+    instance_grads[slot, BLUE], instance_grads[slot, DEPTH] = sum_blue, sum_depth
 
 
 @kernel
-def open_tile_backward(tile, c, left, top, width, height, rgb, depth, alpha, grad_rgb, grad_depth, grad_alpha):
+def open_tile_backward(
+    tile, c, left, top, width, height, rgb, depth, alpha, grad_rgb, grad_depth, grad_alpha
+):
     """Loads the pixels' gradients and S = g·C_final - g_A·T_final."""
     open_tile(tile, BACKWARD_ROW, width, height)
     for y in range(height):
@@ -212,7 +237,12 @@ def open_tile_backward(tile, c, left, top, width, height, rgb, depth, alpha, gra
             Y, X = top + y, left + x
             g_red, g_green, g_blue = grad_rgb[c, Y, X, 0], grad_rgb[c, Y, X, 1], grad_rgb[c, Y, X, 2]
             g_depth = grad_depth[c, Y, X]
-            tile[o + T_GRED], tile[o + T_GGREEN], tile[o + T_GBLUE], tile[o + T_GDEPTH] = g_red, g_green, g_blue, g_depth
+            tile[o + T_GRED], tile[o + T_GGREEN], tile[o + T_GBLUE], tile[o + T_GDEPTH] = (
+                g_red,
+                g_green,
+                g_blue,
+                g_depth,
+            )
             tile[o + T_REST] = (
                 g_red * rgb[c, Y, X, 0]
                 + g_green * rgb[c, Y, X, 1]
@@ -232,7 +262,7 @@ def blend_tiles_backward(
     tiles_y, tiles_x = tile_ends.shape[1:]
     ends = tile_ends.reshape(-1)
     tile = np.empty(TILE * BACKWARD_ROW, np.float32)
-    sums = np.empty(NUM_SUMS * LANES, np.float32)
+    sums = np.empty(NUM_SUMS * PLANE, np.float32)
     while True:
         item = take(counter)
         if item >= ends.shape[0]:
@@ -249,13 +279,17 @@ def blend_tiles_backward(
             if not closed and (k - first) % CHECK_EVERY == CHECK_EVERY - 1:
                 closed = is_closed(tile, BACKWARD_ROW, tile_width, tile_height)
             i = ids[k]
-            box = boxes[c, i]
-            first_tx, first_ty = box[0] // TILE, box[2] // TILE
-            columns = (box[1] - 1) // TILE - first_tx + 1
-            slot = splat_ends[c, i] - touched[c, i] + (ty - first_ty) * columns + tx - first_tx
+            slot = instance_slot(boxes, splat_ends[c, i] - touched[c, i], c, i, tx, ty)
             if closed:
-                instance_grads[slot] = ZERO
+                for j in range(SPLAT_SIZE):
+                    instance_grads[slot, j] = ZERO
                 continue
-            x0, x1 = max(box[0] - left, 0), min(box[1] - left, TILE)
-            y0, y1 = max(box[2] - top, 0), min(box[3] - top, TILE)
-            blend_splat_backward(tile, sums, splats[c, i], instance_grads[slot], left, top, x0, x1, y0, y1)
+            splat, box = tile_splat(splats, c, i, left, top), tile_box(boxes, c, i, left, top)
+            blend_splat_backward(tile, sums, splat, box, instance_grads, slot)
+
+
+@kernel
+def instance_slot(boxes, first, c, i, tx, ty):
+    """A splat's tiles are numbered from `first`, row by row over its box."""
+    first_tx, last_tx = boxes[c, i, 0] // TILE, (boxes[c, i, 1] - 1) // TILE
+    return first + (ty - boxes[c, i, 2] // TILE) * (last_tx - first_tx + 1) + tx - first_tx
