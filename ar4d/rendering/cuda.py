@@ -1,0 +1,105 @@
+"""Rasterisation of 3D Gaussians on CUDA, by gsplat.
+
+gsplat is a source package: its kernels are compiled by nvcc when they are first used, which takes
+some minutes once, and are read from torch's extension folder from then on.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import shutil
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils import cpp_extension
+
+from ar4d.cameras import Cameras
+from ar4d.errors import UserError
+from ar4d.gaussians import Gaussians
+
+
+def rasterize(gaussians: Gaussians, cameras: Cameras) -> tuple[Tensor, Tensor, Tensor]:
+    """Blends N Gaussians into C images, front to back; all tensors on one CUDA device.
+
+    Differentiable with respect to the five attributes. Computes in float32.
+
+    Returns:
+        rgb [C, H, W, 3] premultiplied, depth [C, H, W] = Σ w z, alpha [C, H, W].
+
+    Raises:
+        UserError: gsplat's kernels cannot be compiled.
+    """
+    g = gaussians.map(lambda x: x.float())
+    if len(g) == 0:  # gsplat divides by N
+        nothing = g.means.sum() + g.means.new_zeros(len(cameras), cameras.height, cameras.width)
+        return nothing[..., None].expand(-1, -1, -1, 3), nothing, nothing
+    load_kernels()
+    from gsplat import rasterization
+
+    images, alpha, _ = rasterization(
+        g.means,
+        g.quats,
+        g.scales,
+        g.opacities,
+        g.colors,
+        cameras.viewmats.float(),
+        cameras.Ks.float(),
+        cameras.width,
+        cameras.height,
+        near_plane=0.01,
+        eps2d=0.3,
+        packed=False,
+        render_mode="RGB+D",
+        rasterize_mode="classic",
+    )  # [C, H, W, 4], [C, H, W, 1]
+    return images[..., :3], images[..., 3], alpha[..., 0]
+
+
+def is_compiled() -> bool:
+    """Whether gsplat's kernels exist; if not, the first `rasterize` takes minutes."""
+    folder = Path(cpp_extension._get_build_directory("gsplat_cuda", verbose=False))
+    return _is_prebuilt() or any((folder / f"gsplat_cuda{suffix}").exists() for suffix in (".so", ".lib"))
+
+
+def require_gsplat() -> None:
+    """Checks, without compiling, that gsplat's kernels can be had.
+
+    Raises:
+        UserError: nvcc is missing (gsplat asks for it even where it compiled before).
+    """
+    home = cpp_extension.CUDA_HOME
+    has_nvcc = shutil.which("nvcc") is not None or (home is not None and Path(home, "bin", "nvcc").exists())
+    if not has_nvcc and not _is_prebuilt():
+        raise UserError(
+            "gsplat compiles its CUDA kernels at first use, but nvcc was not found; "
+            f"install the CUDA toolkit {torch.version.cuda or ''} (torch's version) so that nvcc is on the PATH."
+        )
+
+
+def _is_prebuilt() -> bool:
+    """Whether the installed gsplat came with its kernels."""
+    return importlib.util.find_spec("gsplat.csrc") is not None
+
+
+@functools.cache
+def load_kernels() -> None:
+    """Compiles gsplat's kernels if need be, and loads them.
+
+    Raises:
+        UserError: nvcc is missing or failed.
+    """
+    require_gsplat()
+    try:
+        from gsplat.cuda._backend import _C
+    except (RuntimeError, OSError, ImportError) as error:
+        raise UserError(
+            f"gsplat's CUDA kernels did not compile ({str(error).partition(chr(10))[0]}); install the CUDA "
+            f"toolkit {torch.version.cuda or ''} (torch's version) and a C++ compiler that it supports."
+        ) from error
+    if _C is None:
+        raise UserError(
+            "gsplat found no CUDA toolkit; set CUDA_HOME to the folder that holds bin/nvcc, "
+            f"of the CUDA toolkit {torch.version.cuda or ''} (torch's version)."
+        )
