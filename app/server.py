@@ -1,0 +1,214 @@
+"""One port: Gradio's page, the viewers' pages and their websockets."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePath
+from typing import Any
+
+import gradio as gr
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from app.proxy import relay
+from app.viewer import RunViewer
+from app.viewer.page import FILES, MEDIA_TYPES, sentence_page, viewer_page
+from app.viewer.protocol import CLOSED, CLOSED_REASON, close, converse
+
+MAX_MESSAGE = 64 << 20  # bytes of one websocket message
+
+
+@dataclass
+class _Entry:
+    viewer: RunViewer
+    keep: bool
+    connections: int = 0
+    last_seen: float = 0.0  # time.monotonic() when the last connection ended
+
+
+class Viewers:
+    """All open viewers. One that nobody has watched for a while is closed."""
+
+    def __init__(self, idle_seconds: float = 1800.0) -> None:
+        self.idle_seconds = idle_seconds
+        self._entries: dict[str, _Entry] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._reaper: threading.Thread | None = None
+
+    def add(self, viewer: RunViewer, keep: bool = False) -> str:
+        """Makes a viewer reachable; `keep` spares it from being closed when idle.
+
+        Returns:
+            Its path below the server's root, "/viewer/<id>/".
+        """
+        with self._lock:
+            self._entries[viewer.id] = _Entry(viewer, keep, last_seen=time.monotonic())
+            if self._reaper is None:
+                self._reaper = threading.Thread(
+                    target=self._reap_now_and_then, daemon=True, name="ar4d-reaper"
+                )
+                self._reaper.start()
+        return f"/viewer/{viewer.id}/"
+
+    def get(self, id: str) -> RunViewer | None:
+        entry = self._entries.get(id)
+        return entry.viewer if entry else None
+
+    def close(self, id: str) -> None:
+        """Closes a viewer, its server and its visitors' connections; an unknown id is no error."""
+        with self._lock:
+            entry = self._entries.pop(id, None)
+        if entry:
+            entry.viewer.close()
+
+    def close_all(self) -> None:
+        self._stop.set()
+        for id in list(self._entries):
+            self.close(id)
+
+    def reap(self) -> None:
+        """Closes what has been idle for too long."""
+        limit = time.monotonic() - self.idle_seconds
+        with self._lock:
+            idle = [
+                id
+                for id, entry in self._entries.items()
+                if not entry.keep and entry.connections == 0 and entry.last_seen <= limit
+            ]
+        for id in idle:
+            self.close(id)
+
+    @contextmanager
+    def watching(self, id: str) -> Iterator[RunViewer | None]:
+        """Counts one connection while it lasts; None if there is no such viewer."""
+        with self._lock:
+            entry = self._entries.get(id)
+            if entry:
+                entry.connections += 1
+        try:
+            yield entry.viewer if entry else None
+        finally:
+            if entry:
+                with self._lock:
+                    entry.connections -= 1
+                    entry.last_seen = time.monotonic()
+                if entry.connections == 0:
+                    entry.viewer.rest()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def connections(self) -> int:
+        return sum(entry.connections for entry in list(self._entries.values()))
+
+    def _reap_now_and_then(self) -> None:
+        while not self._stop.wait(min(60.0, self.idle_seconds / 2)):
+            self.reap()
+
+
+def routes(viewers: Viewers) -> list[BaseRoute]:
+    """The viewers' share of the server.
+
+    Every address is relative, so that the server may stand behind a reverse proxy under any prefix.
+    viser's client connects to its page's address without the last slash.
+    """
+
+    async def page(request: Request) -> Response:
+        if viewers.get(request.path_params["id"]) is None:
+            return HTMLResponse(sentence_page(CLOSED_REASON), 404)
+        return HTMLResponse(viewer_page(), headers={"Cache-Control": "no-cache"})
+
+    async def with_slash(request: Request) -> Response:
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(f"{request.path_params['id']}/{query}")
+
+    async def file(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in FILES:
+            return HTMLResponse(sentence_page(f"There is no {name} here."), 404)
+        media_type = MEDIA_TYPES[PurePath(name).suffix]
+        return Response(FILES[name], media_type=media_type, headers={"Cache-Control": "max-age=300"})
+
+    async def scene(websocket: WebSocket) -> None:
+        with viewers.watching(websocket.path_params["id"]) as viewer:
+            if viewer is None:
+                return await close(websocket, CLOSED, CLOSED_REASON)
+            try:
+                await relay(websocket, viewer.port)
+            except OSError:  # closed between the two lines above
+                await close(websocket, CLOSED, CLOSED_REASON)
+
+    async def stream(websocket: WebSocket) -> None:
+        with viewers.watching(websocket.path_params["id"]) as viewer:
+            if viewer is None:
+                return await close(websocket, CLOSED, CLOSED_REASON)
+            await converse(websocket, viewer)
+
+    async def health(_: Request) -> Response:
+        return JSONResponse({"status": "ok", "viewers": len(viewers), "connections": viewers.connections()})
+
+    return [
+        Route("/health", health),
+        Route("/viewer/{id}", with_slash),
+        Route("/viewer/{id}/", page),
+        Route("/viewer/{id}/web/{name}", file),
+        WebSocketRoute("/viewer/{id}", scene),
+        WebSocketRoute("/viewer/{id}/", scene),
+        WebSocketRoute("/viewer/{id}/stream", stream),
+    ]
+
+
+def launch(
+    demo: gr.Blocks,
+    viewers: Viewers,
+    host: str,
+    port: int,
+    root_path: str | None = None,
+    **launch_kwargs: Any,
+) -> Any:
+    """Serves the page and the viewers on one port; returns what `demo.launch` returns.
+
+    Args:
+        root_path: the prefix under which a reverse proxy shows the server, if it does not say so itself.
+        launch_kwargs: more of `gr.Blocks.launch`'s.
+    """
+    # Server-side rendering would put Node in front, which does not pass websockets on.
+    app_kwargs = launch_kwargs.pop("app_kwargs", {})
+    app_kwargs["routes"] = [*routes(viewers), *app_kwargs.get("routes", [])]
+    with _plain_websockets():
+        return demo.launch(
+            server_name=host,
+            server_port=port,
+            root_path=root_path,
+            ssr_mode=False,
+            app_kwargs=app_kwargs,
+            **launch_kwargs,
+        )
+
+
+@contextmanager
+def _plain_websockets() -> Iterator[None]:
+    """Splat buffers do not compress, and uvicorn would spend three quarters of its time trying.
+
+    `launch` offers no way to say so; it makes its configuration from `uvicorn.Config`.
+    """
+    config = uvicorn.Config
+    uvicorn.Config = partial(config, **websocket_options())  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        uvicorn.Config = config  # type: ignore[misc]
+
+
+def websocket_options() -> dict[str, Any]:
+    """What uvicorn has to be told for the viewers' sake."""
+    return {"ws_per_message_deflate": False, "ws_max_size": MAX_MESSAGE}

@@ -1,0 +1,5 @@
+"""The viewer: a run's 4D asset in viser, with a timeline of its own in every browser."""
+
+from app.viewer.run_viewer import RunViewer
+
+__all__ = ["RunViewer"]

@@ -1,0 +1,86 @@
+"""Views drawn by the server: the rasteriser's own pixels, for one camera move at a time."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ar4d.cameras import Cameras
+from ar4d.gaussians import Gaussians
+from ar4d.rendering import render
+
+Mode = Literal["rgb", "depth", "alpha"]
+Layout = Literal["row", "column"]  # of two views
+
+DEPTH_COLORS = (
+    (48, 18, 59), (70, 107, 227), (40, 187, 236), (49, 242, 153), (162, 252, 60),
+    (237, 208, 58), (251, 128, 34), (210, 49, 5), (122, 4, 3),
+)  # fmt: skip
+"""From the far side of the object to its near side, at equal steps; the browser uses the same."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A visitor's camera and what it is to show."""
+
+    viewmat: tuple[float, ...]  # 16 numbers, row by row: world to camera, OpenCV axes
+    fov_y_deg: float
+    width: int
+    height: int
+    mode: Mode
+    background: tuple[float, float, float]  # in [0, 1]
+
+    def camera(self, device: torch.device) -> Cameras:
+        focal = 0.5 * self.height / math.tan(math.radians(self.fov_y_deg) / 2)
+        K = torch.tensor([[focal, 0, self.width / 2], [0, focal, self.height / 2], [0, 0, 1]])
+        viewmat = torch.tensor(self.viewmat).view(1, 4, 4)
+        return Cameras(viewmat, K[None], self.width, self.height).to(device)
+
+
+@torch.no_grad()
+def draw(gaussians: Gaussians, view: View, extent: float) -> Tensor:
+    """One view.
+
+    Args:
+        extent: radius of the object; depth is coloured within that distance of the world's origin.
+
+    Returns:
+        [H, W, 3] uint8 on the CPU. Depth is the mean of the splats a ray meets, on the background.
+    """
+    device = gaussians.means.device
+    camera = view.camera(device)
+    background = (0.0, 0.0, 0.0) if view.mode == "alpha" else view.background
+    rendering = render(gaussians, camera, background)
+    alpha = rendering.alpha[0, ..., None]  # [H, W, 1]
+    if view.mode == "rgb":
+        image = rendering.rgb[0]
+    elif view.mode == "alpha":
+        image = alpha.expand(-1, -1, 3)
+    else:
+        origin = camera.viewmats[0, 2, 3]  # depth of the world's origin
+        depth = rendering.depth[0] / rendering.alpha[0].clamp_min(1e-6)
+        nearness = 0.5 + 0.5 * (origin - depth) / extent
+        image = alpha * _colormap(nearness) + (1 - alpha) * torch.tensor(background, device=device)
+    return (image.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+
+
+def encode(image: Tensor, quality: int) -> bytes:
+    """JPEG of an [H, W, 3] uint8 image."""
+    file = io.BytesIO()
+    Image.fromarray(np.asarray(image)).save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
+def _colormap(values: Tensor) -> Tensor:
+    """[..., 3] colours in [0, 1] of `values` in [0, 1]."""
+    stops = torch.tensor(DEPTH_COLORS, dtype=torch.float32, device=values.device) / 255
+    position = values.clamp(0, 1) * (len(stops) - 1)
+    index = position.long().clamp_max(len(stops) - 2)
+    return torch.lerp(stops[index], stops[index + 1], (position - index)[..., None])

@@ -1,0 +1,156 @@
+"""What a browser and a viewer say to each other, over one websocket per visitor.
+
+The browser asks (JSON, see `Splats`, `Picture`, `Input`); each question has an `id` of the browser's
+choosing. The answer is binary, the id as uint32, four bytes of padding, then the data; or, if it
+cannot be given, JSON `{"id": …, "error": "one sentence"}`. Besides, the viewer sends `{"state": …}`
+at the start and whenever the run has something new.
+
+The browser asks for what it wants to see *now* and waits for the answer before it asks again, so
+nothing that is out of date is ever under way (web/source.js).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from app.viewer.live import Layout, Mode, View
+from app.viewer.run_viewer import RunViewer
+from app.viewer.stages import StageName
+from ar4d.errors import UserError
+
+CLOSED = 4404  # the code of a websocket whose viewer is not there (any more)
+CLOSED_REASON = "This viewer is closed; open the run again from its page."
+MALFORMED = 1007
+
+_workers = ThreadPoolExecutor(2, thread_name_prefix="ar4d-viewer")  # so that visitors cannot take the machine
+_log = logging.getLogger(__name__)
+
+Unit = Annotated[float, Field(ge=0, le=1)]
+
+
+class Splats(BaseModel):
+    """Asks for packed splats (splats.py)."""
+
+    id: int = Field(ge=0, lt=2**32)
+    want: Literal["splats"]
+    stage: StageName
+    position: float = Field(ge=0, le=1e6, allow_inf_nan=False)  # in frames
+
+    def answer(self, viewer: RunViewer) -> bytes:
+        return viewer.splats(self.stage, self.position)
+
+
+class Picture(BaseModel):
+    """Asks for a JPEG drawn here; of two stages, `width` and `height` are those of one half."""
+
+    id: int = Field(ge=0, lt=2**32)
+    want: Literal["picture"]
+    stages: list[StageName] = Field(min_length=1, max_length=2)
+    layout: Layout
+    position: float = Field(ge=0, le=1e6, allow_inf_nan=False)
+    viewmat: list[Annotated[float, Field(allow_inf_nan=False)]] = Field(min_length=16, max_length=16)
+    fov: float = Field(gt=1, lt=170)  # vertical, degrees
+    width: int = Field(ge=1, le=8192)
+    height: int = Field(ge=1, le=8192)
+    mode: Mode
+    background: tuple[Unit, Unit, Unit]
+    quality: int = Field(ge=10, le=95)
+
+    def answer(self, viewer: RunViewer) -> bytes:
+        view = View(tuple(self.viewmat), self.fov, self.width, self.height, self.mode, self.background)
+        return viewer.picture(self.stages, self.position, view, self.layout, self.quality)
+
+
+class Input(BaseModel):
+    """Asks for a frame of the clip as PNG."""
+
+    id: int = Field(ge=0, lt=2**32)
+    want: Literal["input"]
+    frame: int
+
+    def answer(self, viewer: RunViewer) -> bytes:
+        return viewer.input_frame(self.frame)
+
+
+_question: TypeAdapter[Splats | Picture | Input] = TypeAdapter(
+    Annotated[Splats | Picture | Input, Field(discriminator="want")]
+)
+
+
+async def converse(websocket: WebSocket, viewer: RunViewer) -> None:
+    """Serves one visitor until either side ends it."""
+    await websocket.accept()
+    sending = asyncio.Lock()
+    telling = asyncio.create_task(_tell_state(websocket, viewer, sending))
+    try:
+        while True:
+            question = _question.validate_json(await websocket.receive_text())
+            await _answer(websocket, viewer, question, sending)
+    except (ValidationError, KeyError):  # KeyError: Starlette's, for a binary message
+        await close(websocket, MALFORMED, "A question to the viewer could not be read; reload the page.")
+    except (WebSocketDisconnect, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and websocket.application_state == WebSocketState.CONNECTED:
+            raise  # anything but a connection that was closed in between
+    finally:
+        telling.cancel()
+
+
+async def close(websocket: WebSocket, code: int, reason: str) -> None:
+    """Closes with a code that the page understands, also a websocket that was not accepted yet."""
+    if websocket.application_state == WebSocketState.CONNECTING:
+        # A refused handshake has no code, and a browser wants one of its subprotocols taken up.
+        await websocket.accept(subprotocol=next(iter(websocket.scope["subprotocols"]), None))
+    if websocket.application_state == WebSocketState.CONNECTED:
+        await websocket.close(code, reason)
+
+
+async def _answer(
+    websocket: WebSocket, viewer: RunViewer, question: Splats | Picture | Input, sending: asyncio.Lock
+) -> None:
+    try:
+        loop = asyncio.get_running_loop()
+        data = await loop.run_in_executor(_workers, question.answer, viewer)
+    except UserError as error:
+        await _send(websocket, sending, {"id": question.id, "error": str(error)})
+    except Exception as error:  # noqa: BLE001 (whatever a render does, the others go on watching)
+        _log.exception("A viewer could not answer %s", question.want)
+        sentence = f"This view could not be drawn ({type(error).__name__}: {error})."
+        await _send(websocket, sending, {"id": question.id, "error": sentence})
+    else:
+        await _send(websocket, sending, struct.pack("<II", question.id, 0) + data)
+
+
+async def _tell_state(websocket: WebSocket, viewer: RunViewer, sending: asyncio.Lock) -> None:
+    """Sends the state at first and after each change; says goodbye when the viewer closes."""
+    loop, changed = asyncio.get_running_loop(), asyncio.Event()
+    unsubscribe = viewer.subscribe(lambda: _wake(loop, changed))
+    try:
+        while not viewer.closed:
+            await _send(websocket, sending, {"state": viewer.state()})
+            await changed.wait()
+            changed.clear()
+        await close(websocket, CLOSED, CLOSED_REASON)
+    except (WebSocketDisconnect, RuntimeError):
+        _log.debug("A visitor left while the state was on its way.")
+    finally:
+        unsubscribe()
+
+
+def _wake(loop: asyncio.AbstractEventLoop, changed: asyncio.Event) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(changed.set)
+
+
+async def _send(websocket: WebSocket, sending: asyncio.Lock, message: dict | bytes) -> None:
+    async with sending:
+        if isinstance(message, bytes):
+            await websocket.send_bytes(message)
+        else:
+            await websocket.send_json(message)

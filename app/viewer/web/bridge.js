@@ -1,0 +1,115 @@
+// All that knows viser's client from the inside.
+//
+// viser draws and turns the camera; what it draws is decided here, by the same messages that its
+// server would send. It keeps its queue and camera where tests can reach them (`__viserMutable`,
+// `__viserSceneTree`); the version is pinned, and tests/test_viewer.py would notice a change.
+
+export const LEFT = "/left";
+export const RIGHT = "/right";
+const REFERENCE = "/reference";
+
+const mutable = () => window.__viserMutable;
+const nodes = () => window.__viserSceneTree.getState();
+
+/** Something that is different after each (re)connection to the viser server; null before it is ready. */
+export function connection() {
+  if (!mutable()?.cameraControl || !mutable().camera) return null;
+  if (![LEFT, RIGHT, REFERENCE].every((name) => nodes()[name]?.message)) return null;
+  return mutable().sendMessage;
+}
+
+export function canvas() {
+  return mutable().canvas;
+}
+
+/** No cross of lines at the point that the camera turns about. */
+export function hideCrosshair() {
+  window.__viserTestpoints.devSettings.set({ enableOrbitCrosshair: false });
+}
+
+function tell(message) {
+  mutable().messageQueue.push(message);
+  mutable().requestRender();
+}
+
+export function setSplats(name, buffer) {
+  tell({ type: "SceneNodeUpdateMessage", name, owner: "", updates: { buffer } });
+}
+
+/**
+ * Gives a node any affine transform, which viser's poses (a turn and a shift) cannot express.
+ * @param {number[][]} rows three rows of four numbers
+ */
+export function setTransform(name, rows) {
+  const node = mutable().nodeRefFromName[name];
+  if (!node) return;
+  node.matrixAutoUpdate = false;
+  node.updateMatrix = () => {}; // viser calls it whenever the node has got another buffer
+  node.matrix.set(...rows.flat(), 0, 0, 0, 1);
+  node.updateMatrixWorld(true);
+  mutable().requestRender();
+}
+
+export function setVisible(name, visible) {
+  tell({ type: "SetSceneNodeVisibilityMessage", name, owner: "", visible });
+}
+
+/** The reference camera's picture (a PNG), and whether that camera is to be seen. */
+export function setReferencePicture(data) {
+  tell({ type: "SceneNodeUpdateMessage", name: REFERENCE, owner: "", updates: { _image_data: data, _format: "png" } });
+}
+
+export function setReferenceVisible(visible) {
+  setVisible(REFERENCE, visible);
+}
+
+/** Fills the window with a picture behind the splats, or with nothing (null). */
+export function setBackground(data, format) {
+  tell({ type: "BackgroundImageMessage", format, rgb_data: data, depth_data: null });
+}
+
+/** Rows of the rotation from our world (y up, see ar4d/cameras.py) to three.js's. */
+function worldRotation() {
+  const [w, x, y, z] = mutable().nodePoseData[""].wxyz;
+  return [
+    [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+    [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+    [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+  ];
+}
+
+/**
+ * The visitor's camera.
+ * @returns {{viewmat: number[], position: number[], fov: number, aspect: number}} world to camera row by
+ *   row with OpenCV's axes (x right, y down, z forward), the centre in our world, the vertical field
+ *   of view in degrees, and width / height.
+ */
+export function camera() {
+  const { matrixWorldInverse, fov, aspect } = mutable().camera;
+  const m = matrixWorldInverse.elements; // column by column, OpenGL's axes
+  const world = worldRotation();
+  const viewmat = [];
+  for (let row = 0; row < 3; row++) {
+    const sign = row === 0 ? 1 : -1;
+    const inThree = [m[row], m[row + 4], m[row + 8]];
+    for (let column = 0; column < 3; column++) {
+      viewmat.push(sign * (inThree[0] * world[0][column] + inThree[1] * world[1][column] + inThree[2] * world[2][column]));
+    }
+    viewmat.push(sign * m[row + 12]);
+  }
+  viewmat.push(0, 0, 0, 1);
+  const v = viewmat;
+  const position = [0, 1, 2].map((i) => -(v[i] * v[3] + v[i + 4] * v[7] + v[i + 8] * v[11]));
+  return { viewmat, position, fov, aspect };
+}
+
+/** Places the camera at `position` in our world, looking at the origin. */
+export function lookFrom(position) {
+  const [x, y, z] = worldRotation().map((row) => row[0] * position[0] + row[1] * position[1] + row[2] * position[2]);
+  mutable().cameraControl.setLookAt(x, y, z, 0, 0, 0, false);
+}
+
+/** Turns the camera about the point it looks at, in radians to the right. */
+export function turn(angle) {
+  mutable().cameraControl.rotate(angle, 0, false);
+}

@@ -1,0 +1,240 @@
+// The controls below the canvas: they show the player's state and change it, and draw nothing in 3D.
+
+import { SPEEDS } from "./clock.js";
+
+const root = document.getElementById("ar4d");
+const part = (name) => root.querySelector(`[data-part="${name}"]`);
+const icon = (name) => part("play-icon").setAttribute("href", `#i-${name}`);
+
+const STAGES = { initial: "Initial", generated: "Generated", refined: "Refined" };
+const MODES = ["rgb", "depth", "alpha"];
+const KEYS = [
+  ["Space", "play or pause"],
+  ["J K L", "backwards, pause, forwards"],
+  [", .", "one frame back, on"],
+  ["[ ]", "slower, faster"],
+  ["Home End", "first, last frame"],
+  ["1 2 3 4", "initial, generated, refined, compare"],
+  ["M", "colour, depth, alpha"],
+  ["R T", "reference camera, turntable"],
+  ["V F G", "input video, its camera, live drawing"],
+];
+
+export class Controls {
+  /** @param player see main.js: the state that the controls change. */
+  constructor(player) {
+    this.player = player;
+    this.ticks = 0;
+    this.text = "";
+    part("speed").append(...SPEEDS.map((speed) => new Option(`${speed}×`, speed)));
+    part("help").innerHTML = KEYS.map(([keys, what]) => `<kbd>${keys}</kbd><span>${what}</span>`).join("");
+    for (const i of [0, 1]) {
+      part(`half-${i}`).onchange = (event) => player.setHalf(i, event.target.value);
+    }
+    this.listen();
+  }
+
+  listen() {
+    const { player } = this;
+    const scrub = part("scrub");
+    scrub.oninput = () => player.scrub(Number(scrub.value));
+    part("speed").onchange = (event) => (player.clock.speed = Number(event.target.value));
+    part("view").onchange = (event) => {
+      player.pilot.flyTo(event.target.value);
+      event.target.value = "";
+      event.target.blur();
+    };
+    part("input-size").onclick = () => {
+      const figure = part("input");
+      figure.dataset.large = figure.dataset.large !== "true";
+    };
+    root.addEventListener("click", (event) => {
+      const { action, stage, mode, view } = event.target.closest("button")?.dataset ?? {};
+      if (action) this.act(action);
+      if (stage) player.setStage(stage);
+      if (mode) player.mode = mode;
+      if (view) player.pilot.flyTo(view);
+    });
+    part("timeline").addEventListener("pointermove", (event) => this.preview(event));
+    part("timeline").addEventListener("pointerleave", () => (part("hover").hidden = true));
+    window.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  act(action) {
+    const { player } = this;
+    const { clock } = player;
+    const actions = {
+      play: () => player.play(clock.toggle.bind(clock)),
+      back: () => player.play(() => clock.step(-1)),
+      forward: () => player.play(() => clock.step(1)),
+      loop: () => (clock.loop = !clock.loop),
+      turntable: () => (player.pilot.turntable = !player.pilot.turntable),
+      input: () => (player.showInput = !player.showInput),
+      frustum: () => (player.showFrustum = !player.showFrustum),
+      live: () => player.setLive(!player.live),
+      help: () => (part("help").hidden = !part("help").hidden),
+      more: () => (part("more").dataset.open = part("more").dataset.open !== "true"),
+      fullscreen: () => (document.fullscreenElement ? document.exitFullscreen() : document.body.requestFullscreen()),
+    };
+    actions[action]();
+  }
+
+  key(event) {
+    const { player } = this;
+    if (!player.state || event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select")) return;
+    const { clock } = player;
+    const keys = {
+      " ": () => this.act("play"),
+      k: () => (clock.playing = false),
+      j: () => player.play(() => clock.play(-1)),
+      l: () => player.play(() => clock.play(1)),
+      ",": () => this.act("back"),
+      ".": () => this.act("forward"),
+      "[": () => clock.faster(-1),
+      "]": () => clock.faster(1),
+      home: () => player.scrub(0),
+      end: () => player.scrub(clock.last),
+      o: () => this.act("loop"),
+      1: () => player.setStage("initial"),
+      2: () => player.setStage("generated"),
+      3: () => player.setStage("refined"),
+      4: () => player.setStage("compare"),
+      m: () => (player.mode = MODES[(MODES.indexOf(player.mode) + 1) % MODES.length]),
+      r: () => player.pilot.flyTo("reference"),
+      t: () => this.act("turntable"),
+      v: () => this.act("input"),
+      f: () => this.act("frustum"),
+      g: () => this.act("live"),
+      "?": () => this.act("help"),
+    };
+    if (event.target.matches("[type=range]")) {
+      keys.arrowleft = keys.arrowdown = keys[","];
+      keys.arrowright = keys.arrowup = keys["."];
+    }
+    const action = keys[event.key.toLowerCase()];
+    if (!action) return;
+    event.preventDefault(); // also: space would press a focused button as well
+    event.stopPropagation();
+    action();
+  }
+
+  /** The input's frame under the pointer. */
+  preview(event) {
+    const { clock, state, inputs } = this.player;
+    const box = part("scrub").getBoundingClientRect();
+    const share = Math.min(Math.max((event.clientX - box.left - 7) / (box.width - 14), 0), 1);
+    const frame = share * Math.max(state.numFrames - 1, 0);
+    const hover = part("hover");
+    const [canvas, label] = hover.children;
+    hover.hidden = state.numFrames < 2;
+    hover.style.left = `clamp(40px, ${event.clientX - box.left}px, calc(100% - 40px))`;
+    const quality = state.psnr[Math.round(frame)];
+    const psnr = quality ? ` · ${quality.toFixed(1)} dB` : "";
+    label.textContent = `${(frame / clock.fps).toFixed(2)} s · ${Math.round(frame) + 1}${psnr}`;
+    canvas.hidden = !inputs.draw(canvas, Math.round(frame));
+  }
+
+  /** Shows the state; called for every animation frame, so that it writes only what has changed. */
+  update() {
+    const { player } = this;
+    const { clock, state } = player;
+    const scrub = part("scrub");
+    if (Number(scrub.max) !== Math.max(state.numFrames - 1, 0)) scrub.max = Math.max(state.numFrames - 1, 0);
+    if (document.activeElement !== scrub || !scrub.matches(":active")) scrub.value = clock.position;
+    const seconds = (clock.position / clock.fps).toFixed(2);
+    const frame = (clock.position + 1).toFixed(clock.position % 1 ? 1 : 0);
+    this.write(`<span class="long">frame ${frame} of ${state.numFrames} · </span>${seconds} s`);
+    if (this.playing !== clock.playing) icon((this.playing = clock.playing) ? "pause" : "play");
+    if (Number(part("speed").value) !== clock.speed) part("speed").value = clock.speed;
+    this.press({
+      loop: clock.loop,
+      turntable: player.pilot.turntable,
+      input: player.showInput,
+      frustum: player.showFrustum,
+      live: player.live,
+      help: !part("help").hidden,
+      more: part("more").dataset.open === "true",
+    });
+    check("stages", "stage", player.stage);
+    check("modes", "mode", player.mode);
+  }
+
+  write(text) {
+    if (text === this.text) return;
+    this.text = text;
+    part("time").innerHTML = text;
+  }
+
+  press(buttons) {
+    for (const [action, on] of Object.entries(buttons)) {
+      const button = root.querySelector(`[data-action="${action}"]`);
+      if (button.ariaPressed !== String(on)) button.ariaPressed = String(on);
+    }
+  }
+
+  /** The run has something new. */
+  setState(state) {
+    const { player } = this;
+    root.dataset.ready = state.generated > 0 || state.refined;
+    part("empty").hidden = state.generated > 0 || state.refined;
+    const last = Math.max(state.numFrames - 1, 1);
+    part("done").style.width = `${(100 * Math.max(state.generated - 1, 0)) / last}%`;
+    if (state.refined) part("done").style.width = "100%";
+    if (this.ticks !== state.numFrames) {
+      this.ticks = state.numFrames;
+      const ticks = Array.from({ length: state.numFrames }, (_, i) => `<i class="tick" style="left:${(100 * i) / last}%"></i>`);
+      part("ticks").innerHTML = ticks.join("");
+    }
+    [...part("ticks").children].forEach((tick, i) => (tick.dataset.done = i < state.generated || state.refined));
+    this.setProgress(state);
+    const available = player.available();
+    for (const button of part("stages").children) {
+      const { stage } = button.dataset;
+      button.disabled = stage === "compare" ? available.length < 2 : !available.includes(stage);
+    }
+    for (const i of [0, 1]) {
+      part(`half-${i}`).replaceChildren(...available.map((stage) => new Option(STAGES[stage], stage)));
+      part(`half-${i}`).value = player.halves[i];
+    }
+  }
+
+  setProgress({ progress, numFrames, notice }) {
+    part("notice").hidden = !notice;
+    part("notice").textContent = notice;
+    part("progress").hidden = !progress;
+    part("making").style.width = 0;
+    if (!progress) return;
+    const percent = `${Math.round(100 * progress.fraction)} %`;
+    if (progress.stage === "refine") part("progress").textContent = `Refining · ${percent}`;
+    else if (!progress.frame) part("progress").textContent = `First frame · ${percent}`;
+    else part("progress").textContent = `Frame ${progress.frame + 1} of ${numFrames} · ${percent}`;
+    if (progress.frame > 0 && numFrames > 1) {
+      part("making").style.left = `${(100 * (progress.frame - 1)) / (numFrames - 1)}%`;
+      part("making").style.width = `${(100 * progress.fraction) / (numFrames - 1)}%`;
+    }
+  }
+
+  setHalves(layout) {
+    part("halves").hidden = !layout;
+    if (layout) part("halves").dataset.layout = layout;
+  }
+
+  setInput(visible, position) {
+    part("input").hidden = !(visible && this.player.inputs.draw(part("input-canvas"), Math.round(position)));
+  }
+
+  /** One sentence, for a while. */
+  say(sentence) {
+    part("toast").textContent = sentence;
+    part("toast").hidden = !sentence;
+    clearTimeout(this.silence);
+    if (sentence) this.silence = setTimeout(() => this.say(""), 6000);
+  }
+}
+
+function check(group, key, chosen) {
+  for (const button of part(group).children) {
+    const on = String(button.dataset[key] === chosen);
+    if (button.ariaChecked !== on) button.ariaChecked = on;
+  }
+}

@@ -1,0 +1,240 @@
+// The player: what this visitor sees, and the loop that keeps the picture up with it.
+
+import * as bridge from "./bridge.js";
+import { arrange, layoutFor, Pilot } from "./camera.js";
+import { Clock } from "./clock.js";
+import { Controls } from "./controls.js";
+import { Inputs } from "./inputs.js";
+import { LiveView } from "./live.js";
+import { Source } from "./source.js";
+import { SplatView } from "./splats.js";
+
+const IN_THE_WAY = Math.cos((25 * Math.PI) / 180); // so near the clip's camera its picture would hide the object
+const BLACK = Uint8Array.from(atob("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="), (c) => c.charCodeAt(0)); // a pixel
+
+class Player {
+  constructor() {
+    this.state = null;
+    this.clock = new Clock();
+    this.pilot = new Pilot();
+    this.stage = "initial"; // or generated, refined, compare
+    this.halves = ["generated", "refined"];
+    this.chosen = false; // whether the visitor chose the stage; else the newest result is shown
+    this.following = true; // the newest frame, until the visitor goes elsewhere in time
+    this.mode = "rgb";
+    this.live = false;
+    this.showInput = this.showFrustum = true;
+    this.connection = null;
+    this.lost = false;
+    this.drawn = {}; // what viser was last told, by part
+
+    const address = location.href.split(/[?#]/)[0].replace(/^http/, "ws").replace(/\/?$/, "/stream");
+    this.source = new Source(address, {
+      state: (state) => this.setState(state),
+      lost: () => {
+        this.lost = true;
+        this.controls.say("The connection is lost; trying again …");
+      },
+      closed: () => location.reload(), // the server says in one sentence what is the matter
+    });
+    const say = (error) => this.controls.say(error.message);
+    this.inputs = new Inputs(this.source);
+    this.splats = new SplatView(this.source, say);
+    this.pictures = new LiveView(this.source, say);
+    this.controls = new Controls(this);
+    this.then = performance.now();
+    requestAnimationFrame((now) => this.frame(now));
+  }
+
+  /** The stages that have something to show. */
+  available() {
+    const { generated, refined } = this.state;
+    return ["initial", "generated", "refined"].filter((stage) => (stage === "refined" ? refined : generated > (stage === "generated" ? 1 : 0)));
+  }
+
+  setState(state) {
+    const first = this.state === null;
+    if (this.state?.revision !== state.revision) this.splats.forget();
+    this.state = state;
+    this.pilot.elevation = state.elevation;
+    this.clock.fps = state.fps;
+    if (first) this.live = state.live;
+    if (this.lost) this.controls.say("");
+    this.lost = false;
+    this.settle(first);
+    this.inputs.load(state.inputs);
+    this.controls.setState(state);
+  }
+
+  /** Follows the run to its newest result, unless the visitor is elsewhere. */
+  settle(first) {
+    const available = this.available();
+    const newest = available.at(-1) ?? "initial";
+    const arrived = newest === "refined" && this.stage !== "refined";
+    if (!this.chosen) this.stage = newest;
+    if (!available.includes(this.halves[0])) this.halves[0] = available[0] ?? "initial";
+    if (this.halves[1] !== newest && (!available.includes(this.halves[1]) || !this.chosen)) this.halves[1] = newest;
+    if (this.halves[0] === this.halves[1] && available.length > 1) this.halves[0] = available.at(-2);
+    this.clock.numFrames = this.limit() + 1;
+    this.clock.seek(this.clock.position);
+    if (this.state.refined) {
+      const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+      if (arrived && !this.chosen && this.following && !still) this.play(() => this.clock.play(1));
+    } else if (this.following && !first) {
+      this.clock.seek(this.clock.last);
+    }
+  }
+
+  /** The last position that the shown stages have. */
+  limit() {
+    const { generated, refined, numFrames } = this.state;
+    return refined ? Math.max(numFrames - 1, 0) : Math.max(generated - 1, 0);
+  }
+
+  /** Lets the visitor act on the clock. */
+  play(action) {
+    this.following = false;
+    action();
+    if (!this.state.refined && this.clock.position === this.clock.last && !this.clock.playing) this.following = true;
+  }
+
+  scrub(position) {
+    this.clock.playing = false;
+    this.play(() => this.clock.seek(position));
+  }
+
+  setStage(stage) {
+    const available = this.available();
+    if (stage === "compare" ? available.length < 2 : !available.includes(stage)) return;
+    this.stage = stage;
+    this.chosen = true;
+  }
+
+  setHalf(index, stage) {
+    this.halves[index] = stage;
+    this.chosen = true;
+  }
+
+  setLive(live) {
+    this.live = live;
+    this.drawn = {};
+    this.splats.reset();
+    this.pictures.reset();
+  }
+
+  stages() {
+    if (this.stage === "compare") return this.halves;
+    return this.available().includes(this.stage) ? [this.stage] : [];
+  }
+
+  frame(now) {
+    requestAnimationFrame((later) => this.frame(later));
+    const seconds = Math.min((now - this.then) / 1000, 0.25);
+    this.then = now;
+    const connection = bridge.connection();
+    if (!connection || !this.state) return;
+    if (connection !== this.connection) this.start(connection);
+    this.clock.advance(seconds);
+    const stages = this.stages();
+    const { aspect } = bridge.camera();
+    this.pilot.update(seconds, aspect, layoutFor(stages.length, aspect));
+    this.draw(stages, bridge.camera());
+    this.controls.update();
+  }
+
+  /** viser has (re)connected and knows nothing of what it was told before. */
+  start(connection) {
+    const first = this.connection === null;
+    this.connection = connection;
+    this.setLive(this.live);
+    bridge.hideCrosshair();
+    if (!first) return;
+    this.pilot.arrive();
+    const release = () => this.pilot.release();
+    for (const event of ["pointerdown", "wheel"]) bridge.canvas().addEventListener(event, release, { capture: true, passive: true });
+  }
+
+  draw(stages, camera) {
+    const layout = layoutFor(stages.length, camera.aspect);
+    const want = { stages, layout: layout ?? "row", camera, ...this.want(camera) };
+    this.change("layout", layout, () => this.controls.setHalves(layout));
+    this.change("visible", !this.live, (visible) => [bridge.LEFT, bridge.RIGHT].forEach((name) => bridge.setVisible(name, visible)));
+    if (this.live) {
+      if (stages.length) this.pictures.update(want);
+    } else {
+      this.change("poses", layout ? camera.viewmat.join() + camera.aspect + layout : "", () => arrange(camera, layout));
+      this.change("background", this.mode === "alpha", (black) => bridge.setBackground(black ? BLACK : null, "png"));
+      this.splats.update(want);
+    }
+    this.drawInput(camera, layout);
+  }
+
+  want(camera) {
+    const { clock, mode, state } = this;
+    const box = bridge.canvas().getBoundingClientRect();
+    const ratio = Math.min(devicePixelRatio, 2);
+    return {
+      position: clock.position,
+      clock,
+      mode,
+      revision: state.revision,
+      limits: { initial: 0, generated: state.generated - 1, refined: state.numFrames - 1 },
+      depth: depthScale(camera, state),
+      background: rgb(getComputedStyle(document.body).backgroundColor),
+      maxPixels: state.maxPixels,
+      size: { width: Math.round(box.width * ratio), height: Math.round(box.height * ratio) },
+    };
+  }
+
+  drawInput({ position }, layout) {
+    const { clock, pilot, inputs } = this;
+    this.controls.setInput(this.showInput, clock.position);
+    const along = cosine(position, pilot.reference());
+    this.change("frustum", this.showFrustum && !layout && along < IN_THE_WAY, bridge.setReferenceVisible);
+    const file = inputs.files[Math.min(Math.round(clock.position), inputs.count - 1)];
+    if (file && this.drawn.frustum) this.change("picture", file, bridge.setReferencePicture);
+  }
+
+  /** Tells viser only what is new to it. */
+  change(part, value, tell) {
+    if (this.drawn[part] === value) return;
+    this.drawn[part] = value;
+    tell(value);
+  }
+}
+
+/** How splats get their colours by depth: the row of the camera that gives it, and its colours (0xBBGGRR). */
+function depthScale({ viewmat }, { extent, depthColors }) {
+  const scale = 32; // of the splats' buffers (app/viewer/splats.py)
+  const row = [viewmat[8] / scale, viewmat[9] / scale, viewmat[10] / scale, viewmat[11]];
+  const color = (depth) => {
+    const nearness = 0.5 + (0.5 * (viewmat[11] - depth)) / extent;
+    const at = Math.min(Math.max(nearness, 0), 1) * (depthColors.length - 1);
+    const i = Math.min(Math.floor(at), depthColors.length - 2);
+    const mix = (channel) => Math.round(depthColors[i][channel] + (at - i) * (depthColors[i + 1][channel] - depthColors[i][channel]));
+    return mix(0) | (mix(1) << 8) | (mix(2) << 16);
+  };
+  return { row, color };
+}
+
+function cosine(a, b) {
+  return a.reduce((sum, value, i) => sum + value * b[i], 0) / (Math.hypot(...a) * Math.hypot(...b));
+}
+
+function rgb(css) {
+  return css.match(/[\d.]+/g).slice(0, 3).map((value) => Number(value) / 255);
+}
+
+/** Light or dark: as the address says (?theme=dark, or Gradio's ?__theme=), as the page around says, or as the system is. */
+function followTheme() {
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const query = new URLSearchParams(location.search);
+  const asked = query.get("theme") ?? query.get("__theme");
+  const set = (dark) => (document.documentElement.dataset.theme = dark ? "dark" : "light");
+  set(asked ? asked === "dark" : system.matches);
+  if (!asked) system.addEventListener("change", (event) => set(event.matches));
+  window.addEventListener("message", ({ data }) => data?.ar4dTheme && set(data.ar4dTheme === "dark"));
+}
+
+followTheme();
+window.ar4d = new Player(); // reachable for tests

@@ -1,0 +1,152 @@
+// Splats in the visitor's browser: which to ask for, which to show, in which colours.
+
+import * as bridge from "./bridge.js";
+import { Cache } from "./source.js";
+
+const CACHE_BYTES = 96 << 20;
+const SMOOTH_FPS = 30; // changes per second that look like motion
+const MAX_STEPS = 64; // between two frames, in slow motion
+const AHEAD = 3; // questions under way while playing; one for each side otherwise
+const AHEAD_SECONDS = 1.5;
+const NOTHING = new Uint32Array(8);
+
+export class SplatView {
+  /** @param {(error: Error) => void} onError */
+  constructor(source, onError) {
+    this.source = source;
+    this.onError = onError;
+    this.cache = new Cache(CACHE_BYTES);
+    this.pending = new Map(); // key → {stage, position}
+    this.sides = { [bridge.LEFT]: {}, [bridge.RIGHT]: {} }; // what each shows: {key, stage, position, look}
+    this.failedAt = 0;
+    this.counts = { wanted: 0, asked: 0, shown: 0, late: 0 };
+  }
+
+  /** Everything has to be shown anew: another connection, or another renderer was on. */
+  reset() {
+    this.sides = { [bridge.LEFT]: {}, [bridge.RIGHT]: {} };
+  }
+
+  forget() {
+    this.cache.clear();
+    this.reset();
+  }
+
+  /** One animation frame. `want`: {stages, position, clock, mode, revision, limits, depth}. */
+  update(want) {
+    this.want = want;
+    [bridge.LEFT, bridge.RIGHT].forEach((name, i) => this.show(name, want.stages[i]));
+    const parallel = want.clock.playing ? AHEAD : want.stages.length;
+    if (performance.now() < this.failedAt + 1000) return;
+    while (this.pending.size < parallel) {
+      const next = this.nextQuestion();
+      if (!next) return;
+      this.fetch(next);
+    }
+  }
+
+  /** A stage at a position, as it is asked for: to the steps that motion needs, within what exists. */
+  key(stage, position) {
+    const { clock, limits, revision } = this.want;
+    const wished = clock.playing ? SMOOTH_FPS / clock.rate : 16;
+    const steps = Math.min(2 ** Math.ceil(Math.log2(Math.max(wished, 1))), MAX_STEPS);
+    const exact = stage === "initial" ? 0 : Math.min(Math.round(position * steps) / steps, limits[stage]);
+    return { stage, position: exact, key: `${revision}/${stage}/${exact}` };
+  }
+
+  nextQuestion() {
+    const { stages, position, clock } = this.want;
+    const missing = ({ key }) => !this.cache.has(key) && !this.pending.has(key);
+    for (const stage of stages) {
+      const now = this.key(stage, position);
+      if (missing(now)) return now;
+    }
+    if (!clock.playing) return null;
+    const step = clock.rate / SMOOTH_FPS;
+    for (let ahead = 1; ahead <= AHEAD_SECONDS * SMOOTH_FPS; ahead++) {
+      let at = position + clock.direction * ahead * step;
+      if (at < 0 || at > clock.last) {
+        if (!clock.loop) return null;
+        at = (at + clock.last) % clock.last; // round the loop
+      }
+      for (const stage of stages) {
+        const later = this.key(stage, at);
+        if (missing(later)) return later;
+      }
+    }
+    return null;
+  }
+
+  async fetch({ stage, position, key }) {
+    this.pending.set(key, { stage, position });
+    this.counts.asked++;
+    try {
+      const answer = await this.source.ask({ want: "splats", stage, position });
+      this.cache.set(key, new Uint32Array(answer, 8));
+      this.arrived(stage, position, key);
+    } catch (error) {
+      this.failedAt = performance.now();
+      this.onError(error);
+    } finally {
+      this.pending.delete(key);
+    }
+  }
+
+  /** While scrubbing, the wish may have moved on; what came is shown if it is nearer than what is there. */
+  arrived(stage, position, key) {
+    if (!this.want.clock.playing && key !== this.key(stage, this.want.position).key) this.counts.late++;
+    [bridge.LEFT, bridge.RIGHT].forEach((name, i) => {
+      if (this.want.stages[i] !== stage || !key.startsWith(`${this.want.revision}/`)) return;
+      const shown = this.sides[name];
+      const wished = Math.min(this.want.position, this.want.limits[stage]);
+      const nearer = Math.abs(position - wished) < Math.abs(shown.position - wished);
+      if (shown.stage !== stage || nearer) this.put(name, { stage, position, key });
+    });
+  }
+
+  show(name, stage) {
+    const shown = this.sides[name];
+    if (!stage) {
+      if (shown.key === "nothing") return;
+      this.sides[name] = { key: "nothing" };
+      bridge.setSplats(name, NOTHING);
+      return;
+    }
+    const now = this.key(stage, this.want.position);
+    if (now.key !== shown.wanted) this.counts.wanted++;
+    shown.wanted = now.key;
+    if (this.cache.has(now.key)) this.put(name, now);
+    else if (shown.key && shown.key !== "nothing") this.put(name, shown); // its colours may have changed
+  }
+
+  put(name, { stage, position, key }) {
+    const { mode, depth } = this.want;
+    const look = mode === "depth" ? `depth ${depth.row}` : mode;
+    const shown = this.sides[name];
+    if (shown.key === key && shown.look === look) return;
+    const buffer = this.cache.get(key);
+    if (!buffer) return; // dropped from a full cache
+    this.sides[name] = { stage, position, key, look, wanted: shown.wanted };
+    this.counts.shown++;
+    bridge.setSplats(name, mode === "rgb" ? buffer : recolour(buffer, mode, depth));
+  }
+}
+
+/**
+ * The same splats in the colours of a mode. Alpha: white, to be blended over black. Depth: by each
+ * splat's own distance along the view, so that blending averages colours, not depths.
+ */
+function recolour(buffer, mode, depth) {
+  const result = buffer.slice();
+  const means = new Float32Array(buffer.buffer, buffer.byteOffset, buffer.length);
+  for (let i = 0; i < buffer.length; i += 8) {
+    let rgb = 0xffffff;
+    if (mode === "depth") {
+      const [x, y, z, offset] = depth.row; // depth = row · (centre, 1), in the buffer's units
+      const value = x * means[i] + y * means[i + 1] + z * means[i + 2] + offset;
+      rgb = depth.color(value);
+    }
+    result[i + 7] = (buffer[i + 7] & 0xff000000) | rgb;
+  }
+  return result;
+}
