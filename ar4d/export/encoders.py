@@ -132,8 +132,8 @@ def _with_one_palette(
     for image in frames:
         frame = av.VideoFrame.from_ndarray(image, pixels)
         frame.pts, frame.time_base = num_frames, GIF_TICK
-        source.push(frame)
+        graph.vpush(frame)
         num_frames += 1
-    source.push(None)
+    graph.vpush(None)
     for _ in range(num_frames):
-        yield sink.vpull()
+        yield graph.vpull()

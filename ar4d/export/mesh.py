@@ -43,7 +43,8 @@ def export_mesh(asset: Asset4D, out: Path, options: MeshOptions) -> list[Path]:
     """
     if not MIN_RESOLUTION <= options.resolution <= MAX_RESOLUTION:
         raise UserError(
-            f"A mesh takes {MIN_RESOLUTION} to {MAX_RESOLUTION} cells, not {options.resolution}; change the resolution."
+            f"A resolution of {options.resolution} cells is out of range;"
+            f" choose one from {MIN_RESOLUTION} to {MAX_RESOLUTION}."
         )
     paths.single_file(out, ".glb")
     rest = timeline.evaluate(asset, options.time)

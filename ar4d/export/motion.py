@@ -22,13 +22,12 @@ class Attachment:
     def __init__(self, points: np.ndarray, rest: Gaussians) -> None:
         """Attaches `points` [V, 3] to the Gaussians as they are at `rest`."""
         means = _means(rest)
-        tree = KDTree(means)
-        distances, nearest = tree.query(points, k=_ranks(CARRIERS, len(means)))  # [V, K]
+        distances, nearest = neighbors(points, means, CARRIERS)  # [V, K]
         weights = np.exp(-0.5 * (distances / np.maximum(np.median(distances, 1, keepdims=True), 1e-9)) ** 2)
         self._weights = weights / weights.sum(1, keepdims=True)
         used, carriers = np.unique(nearest, return_inverse=True)
         self._used, self._carriers = used, carriers.reshape(nearest.shape)
-        self._neighbors = tree.query(means[used], k=_ranks(NEIGHBORS, len(means)))[1]  # [U, K]
+        self._neighbors = neighbors(means[used], means, NEIGHBORS)[1]  # [U, K]
         self._edges = means[self._neighbors] - means[used, None]
         self._arms = points[:, None] - means[nearest]  # [V, K, 3]
 
@@ -52,9 +51,10 @@ def _rotations(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return left @ right
 
 
-def _ranks(count: int, available: int) -> np.ndarray:
-    """Which neighbours to ask for; always a list, so that the answer has a column for each."""
-    return np.arange(1, min(count, available) + 1)
+def neighbors(points: np.ndarray, among: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distances and indices [V, K] of the nearest of `among` [N, 3]; K is `count`, or N if that is less."""
+    distances, indices = KDTree(among).query(points, k=min(count, len(among)))
+    return distances.reshape(len(points), -1), indices.reshape(len(points), -1)
 
 
 def _means(gaussians: Gaussians) -> np.ndarray:

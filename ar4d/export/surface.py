@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from scipy import ndimage
-from scipy.spatial import KDTree
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor
 
 from ar4d.errors import UserError
+from ar4d.export.motion import neighbors
 from ar4d.gaussians import Gaussians, rotation_matrices
 from ar4d.rendering.cpu.jit import kernel
 
-LEVEL = 0.5  # the surface is where half of the light would be stopped
+LEVEL = 0.75  # of the usual density, where the outline is about as large as the rendered one's
+SHELL_LEVEL = 0.5  # what keeps the outside out of a hollow
 MIN_OPACITY = 0.05
-MIN_COMPONENT = 0.02  # of the largest component's vertices; smaller ones are specks
+SPACING_RANK = 6  # which neighbour's distance says how far apart the Gaussians lie
+STRAY = 6.0  # Gaussians that lie so many times further apart than usual belong to nothing
+SMOOTHING = 0.7  # of the density, in cells
 HOLE_RADIUS = 2  # cells; holes in the shell up to twice this wide do not let the outside in
+MIN_COMPONENT = 0.02  # of the largest component's vertices; smaller ones are specks
 COLOR_NEIGHBORS = 12
+TOO_FAINT = "The asset is too faint to have a surface; export splats or a video instead."
 
 
 @dataclass(frozen=True)
@@ -30,11 +38,11 @@ class Surface:
 
 
 def extract(gaussians: Gaussians, resolution: int) -> Surface:
-    """The surface at which the Gaussians turn opaque, by marching cubes.
+    """The surface at which the Gaussians are nearly as dense as at their centres, by marching cubes.
 
-    The density at x is 1 - Π(1 - αᵢ exp(-½ (x - μᵢ)ᵀ (Σᵢ + (h/2)² I)⁻¹ (x - μᵢ))): what a unit of fog
-    would stop, with each Gaussian widened by half a cell h so that thin ones are not missed. Hollow
-    insides are filled, specks dropped.
+    The density at x is 1 - Π(1 - αᵢ exp(-½ (x - μᵢ)ᵀ (Σᵢ + bᵢ² I)⁻¹ (x - μᵢ))): what fog at x would
+    stop. The widening bᵢ is half the distance between neighbours, which closes cracks, and at least
+    half a cell, so that thin Gaussians are not missed. Enclosed hollows are filled, specks dropped.
 
     Args:
         resolution: cells along the longest side.
@@ -44,32 +52,41 @@ def extract(gaussians: Gaussians, resolution: int) -> Surface:
     """
     from skimage.measure import marching_cubes  # slow to import
 
-    solid = gaussians.select(gaussians.opacities > MIN_OPACITY).to("cpu").map(torch.Tensor.double)
-    if len(solid) == 0:
-        raise UserError("The asset is too faint for a surface; export splats or a video instead.")
-    reach = 3 * solid.scales.amax(1, keepdim=True)
+    solid, spacing = _without_strays(gaussians)
+    reach = 3 * (solid.scales.amax(1) + spacing)[:, None]
     low, high = (solid.means - reach).amin(0).numpy(), (solid.means + reach).amax(0).numpy()
     cell = float((high - low).max()) / resolution
-    low = low - 2 * cell
-    shape = tuple(int(n) for n in np.ceil((high - low) / cell) + 3)
-    density = _density(solid, low, cell, shape)
-    density = ndimage.gaussian_filter(_filled(density), 0.7)
+    blur = 0.5 * spacing.clamp_min(cell)[:, None]
+    widened = replace(solid, scales=(solid.scales**2 + blur**2).sqrt())
+    density = _density(widened, low, cell, tuple(int(n) for n in np.ceil((high - low) / cell) + 1))
+    centers = np.round((solid.means.numpy() - low) / cell).astype(int)
+    density = np.minimum(density / np.median(density[tuple(centers.T)]), 1)  # a veil has a surface, too
+    density = ndimage.gaussian_filter(_filled(density), SMOOTHING)
     if density.max() <= LEVEL:
-        raise UserError("The asset is too faint for a surface; export splats or a video instead.")
-    vertices, faces, _, _ = marching_cubes(density, LEVEL, gradient_direction="ascent")
-    vertices, faces = _without_specks(vertices * cell + low, faces)
-    return Surface(vertices.astype(np.float32), faces.astype(np.int32), _vertex_colors(vertices, solid))
+        raise UserError(TOO_FAINT)
+    vertices, faces, _, _ = marching_cubes(np.pad(density, 1), LEVEL, gradient_direction="ascent")
+    vertices, faces = _without_specks((vertices - 1) * cell + low, faces)
+    return Surface(vertices.astype(np.float32), faces.astype(np.int32), _vertex_colors(vertices, widened))
+
+
+def _without_strays(gaussians: Gaussians) -> tuple[Gaussians, Tensor]:
+    """What is opaque and has company, in float64 on the CPU, and how far apart it lies there, [N]."""
+    solid = gaussians.select(gaussians.opacities > MIN_OPACITY).to("cpu").map(Tensor.double)
+    if len(solid) == 0:
+        raise UserError(TOO_FAINT)
+    means = solid.means.numpy()
+    spacing = torch.from_numpy(neighbors(means, means, SPACING_RANK)[0][:, -1])
+    in_company = spacing <= STRAY * spacing.median()
+    return solid.select(in_company), spacing[in_company]
 
 
 def _density(gaussians: Gaussians, low: np.ndarray, cell: float, shape: tuple[int, ...]) -> np.ndarray:
-    factors = rotation_matrices(gaussians.quats) * gaussians.scales[:, None, :]
-    covariances = factors @ factors.mT + (cell / 2) ** 2 * torch.eye(3, dtype=torch.float64)
-    reach = 3 * covariances.diagonal(dim1=1, dim2=2).sqrt()
+    axes = rotation_matrices(gaussians.quats)  # [N, 3, 3]
+    precisions = axes @ (gaussians.scales**-2)[..., None].mul(axes.mT)
+    reach = 3 * (axes**2 @ (gaussians.scales**2)[..., None]).squeeze(-1).sqrt()  # [N, 3]
     clear = np.ones(shape, np.float32)
-    _attenuate(
-        clear, low, cell, gaussians.means.numpy(), torch.linalg.inv(covariances).numpy(), reach.numpy(),
-        gaussians.opacities.numpy(),
-    )  # fmt: skip
+    arrays = [x.numpy() for x in (gaussians.means, precisions, reach, gaussians.opacities)]
+    _attenuate(clear, low, cell, *arrays)
     return 1 - clear
 
 
@@ -97,19 +114,20 @@ def _attenuate(clear, low, cell, means, precisions, reach, opacities):
 
 def _filled(density: np.ndarray) -> np.ndarray:
     """The same with enclosed hollows made solid, also those that leak through small holes."""
-    shell = density > LEVEL
+    shell = density > SHELL_LEVEL
     ball = ndimage.generate_binary_structure(3, 1)
     sealed = ndimage.binary_closing(np.pad(shell, HOLE_RADIUS), ball, HOLE_RADIUS)
-    hollow = np.asarray(ndimage.binary_fill_holes(sealed)) & ~sealed
-    hollow = hollow[(slice(HOLE_RADIUS, -HOLE_RADIUS),) * 3]
+    hollow = _holes(sealed)[(slice(HOLE_RADIUS, -HOLE_RADIUS),) * 3]
     hollow = ndimage.binary_dilation(hollow, ball, HOLE_RADIUS, mask=~shell)
+    hollow |= _holes(hollow | (density > LEVEL))  # the inner skin of the shell
     return np.where(hollow, np.float32(1), density)
 
 
-def _without_specks(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+def _holes(solid: np.ndarray) -> np.ndarray:
+    return np.array(ndimage.binary_fill_holes(solid)) != solid
 
+
+def _without_specks(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     edges = faces[:, [0, 1, 1, 2]].reshape(-1, 2)
     graph = coo_array((np.ones(len(edges), bool), edges.T), shape=(len(vertices),) * 2)
     _, component = connected_components(graph, directed=False)
@@ -122,12 +140,10 @@ def _without_specks(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray
 def _vertex_colors(vertices: np.ndarray, gaussians: Gaussians) -> np.ndarray:
     """Mean colour of the nearest Gaussians, weighted by what they contribute at the vertex."""
     means = gaussians.means.numpy()
-    count = min(COLOR_NEIGHBORS, len(means))
-    _, nearest = KDTree(means).query(vertices, k=np.arange(1, count + 1))  # [V, K]
+    _, nearest = neighbors(vertices, means, COLOR_NEIGHBORS)  # [V, K]
     axes = rotation_matrices(gaussians.quats).numpy()[nearest]  # [V, K, 3, 3]
     along = np.einsum("vkij,vki->vkj", axes, vertices[:, None] - means[nearest])
-    scales = gaussians.scales.numpy()[nearest]
-    squared = (along**2 / np.maximum(scales, 1e-6) ** 2).sum(-1)
+    squared = ((along / gaussians.scales.numpy()[nearest]) ** 2).sum(-1)
     squared -= squared.min(1, keepdims=True)  # at least one neighbour counts, however far it is
     weights = gaussians.opacities.numpy()[nearest] * np.exp(-0.5 * squared)
     colors = np.einsum("vk,vkc->vc", weights, gaussians.colors.numpy()[nearest])
