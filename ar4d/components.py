@@ -22,7 +22,8 @@ def _drop_specks(mask: np.ndarray) -> np.ndarray:
         return mask
     areas = np.bincount(labels.ravel())
     areas[0] = 0
-    return (areas >= _SPECK * areas.max())[labels] & mask
+    least = max(_SPECK * areas.max(), min(4, areas.max()))
+    return (areas >= least)[labels] & mask
 
 
 def follow_subject(masks: np.ndarray) -> np.ndarray:

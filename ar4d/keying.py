@@ -64,10 +64,10 @@ def _tolerance(pictures: np.ndarray, colors: np.ndarray) -> float:
     for index in np.unique(np.linspace(0, len(pictures) - 1, 8).round().astype(int)):
         distance = color_distance(pictures[index], colors[index])
         subject = dilate(distance > 40, 7)  # with its soft outline
-        around = dilate(subject, 19) & ~subject
+        around = dilate(subject, 19) & ~subject & _outside(distance < 40)
         noise.append(distance[around])
     seen = np.concatenate(noise)
-    return float(np.clip(np.percentile(seen, 99) + 2, 4, 16)) if seen.size else _NEARLY
+    return float(np.clip(np.percentile(seen, 99) + 2, 2.5, 16)) if seen.size else _NEARLY
 
 
 def color_distance(picture: np.ndarray, color: np.ndarray) -> np.ndarray:
@@ -143,18 +143,24 @@ def _holes(distance: np.ndarray, subject: np.ndarray, tolerance: float) -> np.nd
     # Not the outline's own soft pixels, which would tie all holes together.
     inner = erode(subject, 5) & (distance < _NOISY * tolerance)
     labels, _ = connected_parts(inner)
-    least = max(12, _HOLE_AREA * subject.sum())
+    least = max(30, _HOLE_AREA * subject.sum())
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
-        rows, columns = (slice(max(0, s.start - 5), s.stop + 5) for s in box)
+        rows, columns = (slice(max(0, s.start - 9), s.stop + 9) for s in box)
         spot = labels[rows, columns] == label
         if spot.sum() < least:
             continue
-        around = distance[rows, columns]
-        rim = dilate(spot, 9) & ~dilate(spot, 5)
-        sharp = rim.any() and np.median(around[rim]) > 6 * tolerance
-        if sharp and np.median(around[spot]) < 0.7 * _NOISY * tolerance:
+        around = np.where(subject[rows, columns], distance[rows, columns], np.nan)
+        rim = _median(around[dilate(spot, 9) & ~dilate(spot, 5)])
+        beyond = _median(around[dilate(spot, 17) & ~dilate(spot, 13)])
+        if rim > 6 * tolerance and rim > 0.5 * beyond and _median(around[spot]) < 0.7 * _NOISY * tolerance:
             holes[rows, columns] |= spot
     return holes
+
+
+def _median(values: np.ndarray) -> float:
+    """The median of those values that are numbers; 0 if none is."""
+    values = values[~np.isnan(values)]
+    return float(np.median(values)) if values.size else 0.0
 
 
 def soft_alpha(

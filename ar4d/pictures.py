@@ -19,9 +19,9 @@ Image.init()  # registers the formats that this build of Pillow knows
 _FORMATS = [
     f for f in ("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "PPM", "TGA") if f in Image.OPEN
 ]
-_ANIMATED_FORMATS = ("PNG", "WEBP", "GIF", "AVIF")
+_ANIMATED_FORMATS = ("PNG", "WEBP", "AVIF")
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".ppm", ".tga"}
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error)  # what Pillow raises for bad data
+_BROKEN = (OSError, SyntaxError, ValueError, IndexError, EOFError, struct.error)  # Pillow's, for bad data
 
 
 class Stills:
@@ -43,11 +43,7 @@ class Stills:
         for index in indices:
             path = self._paths[index]
             with _open(path) as image:
-                try:
-                    upright = ImageOps.exif_transpose(image)
-                except _BROKEN as error:
-                    raise UserError(f"{path} is damaged: {error}.") from error
-                yield index, shrink(to_rgba(upright, path), size)
+                yield index, shrink(to_rgba(_upright(image, path), path), size)
 
 
 class Animation:
@@ -68,20 +64,23 @@ class Animation:
         self.length = float(sum(durations))
 
     def _durations(self, image: Image.Image) -> list[float]:
-        durations = []
-        total = getattr(image, "n_frames", 1)
+        """Seconds that each frame stays, by decoding them all: a GIF tells no more in advance."""
+        durations: list[float] = []
+        problem = ""
         try:
-            for index in range(self._first, total):
-                image.seek(index)
+            while True:
+                image.seek(self._first + len(durations))
                 image.load()
                 milliseconds = float(image.info.get("duration", 0))
                 durations.append(milliseconds / 1000 if milliseconds > 10 else 0.1)  # as browsers do
+        except EOFError:
+            pass  # the regular end
         except _BROKEN as error:
-            if not durations:
-                raise UserError(f"{self._path} is damaged: {error}.") from error
-            self.warnings.append(
-                f"{self.name} is damaged after its frame {len(durations) - 1}: the frames up to it are used."
-            )
+            problem = str(error)
+        if not durations:
+            raise UserError(f"{self._path} is damaged: its first frame cannot be read ({problem}).")
+        if problem:
+            self.warnings.append(f"{self.name} is damaged: only its first {len(durations)} frames are used.")
         return durations
 
     def label(self, index: int) -> str:
@@ -108,7 +107,10 @@ def is_picture(path: Path) -> bool:
 
 def open_file(path: Path, fps: float | None) -> Stills | Animation:
     with _open(path) as image:
-        animated = image.format in _ANIMATED_FORMATS and getattr(image, "n_frames", 1) > 1
+        # Whether a GIF has more than one frame cannot be told without reading on.
+        animated = image.format == "GIF" or (
+            image.format in _ANIMATED_FORMATS and getattr(image, "is_animated", False)
+        )
     return Animation(path, fps) if animated else Stills([path], path.name, fps or STILL_FPS)
 
 
@@ -150,7 +152,7 @@ def _common_size(paths: Sequence[Path]) -> tuple[int, int]:
     sizes = []
     for path in paths:
         with _open(path) as image:
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # the EXIF orientation
+            turned = _has_exif(image) and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # its orientation
             sizes.append(image.size[::-1] if turned else image.size)
         if sizes[-1] != sizes[0]:
             (w0, h0), (w1, h1) = sizes[0], sizes[-1]
@@ -159,6 +161,20 @@ def _common_size(paths: Sequence[Path]) -> tuple[int, int]:
                 f"{w1}×{h1}; make them all the same size."
             )
     return sizes[0]
+
+
+def _has_exif(image: Image.Image) -> bool:
+    """Whether to look for an orientation. To look for it in a PNG that tells of none is to decode it."""
+    return "exif" in image.info or image.format == "TIFF"
+
+
+def _upright(image: Image.Image, path: Path) -> Image.Image:
+    if not _has_exif(image):
+        return image
+    try:
+        return ImageOps.exif_transpose(image)
+    except _BROKEN as error:
+        raise UserError(f"{path} is damaged: {error}.") from error
 
 
 def to_rgba(image: Image.Image, path: Path) -> Image.Image:

@@ -1,0 +1,93 @@
+"""Small clips written with the real encoders: a disk that moves to the right at one pixel a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+
+WIDTH, HEIGHT, RADIUS = 96, 64, 12
+RED = (200, 30, 40)
+WHITE = (255, 255, 255)
+
+
+def disk(
+    x: float,
+    y: float = HEIGHT / 2,
+    radius: float = RADIUS,
+    color: tuple[int, int, int] = RED,
+    size: tuple[int, int] = (WIDTH, HEIGHT),
+) -> np.ndarray:
+    """[h, w, 4] uint8 straight alpha: an antialiased disk; its centre in continuous coordinates."""
+    ys, xs = np.mgrid[: size[1], : size[0]] + 0.5
+    alpha = np.clip(radius - np.hypot(xs - x, ys - y) + 0.5, 0, 1)
+    picture = np.zeros((size[1], size[0], 4), np.uint8)
+    picture[..., :3][alpha > 0] = color
+    picture[..., 3] = np.round(255 * alpha)
+    return picture
+
+
+def over(picture: np.ndarray, background: tuple[int, int, int] | np.ndarray = WHITE) -> np.ndarray:
+    """[h, w, 3] uint8: an RGBA picture over a colour or another picture."""
+    alpha = picture[..., 3:].astype(np.float64) / 255
+    return np.round(picture[..., :3] * alpha + np.asarray(background) * (1 - alpha)).astype(np.uint8)
+
+
+def moving_disk(num_frames: int, start: float = 20.0) -> list[np.ndarray]:
+    return [disk(start + k) for k in range(num_frames)]
+
+
+def write_video(
+    path: Path,
+    pictures: Iterable[np.ndarray],
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    fps: int = 10,
+    milliseconds: Sequence[int] | None = None,
+    rotation: int | None = None,
+    aspect: Fraction | None = None,
+    options: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
+) -> Path:
+    """Encodes pictures [h, w, 3 or 4] uint8; `milliseconds` are their times, for a variable rate."""
+    with av.open(str(path), "w", options=container_options or {}) as container:
+        stream = None
+        for index, picture in enumerate(pictures):
+            if stream is None:
+                stream = container.add_stream(codec, rate=fps)
+                stream.height, stream.width = picture.shape[:2]
+                stream.pix_fmt = pix_fmt
+                stream.options = options or {}
+                if aspect is not None:
+                    stream.codec_context.sample_aspect_ratio = aspect
+                if rotation is not None:
+                    stream.set_display_rotation(rotation)
+                if milliseconds is not None:
+                    stream.codec_context.time_base = Fraction(1, 1000)
+            layout = "rgba" if picture.shape[2] == 4 else "rgb24"
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=layout)
+            if milliseconds is not None:
+                frame.pts, frame.time_base = milliseconds[index], Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        assert stream is not None
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_images(folder: Path, pictures: Iterable[np.ndarray], pattern: str = "frame_{}.png") -> Path:
+    folder.mkdir(exist_ok=True)
+    for index, picture in enumerate(pictures):
+        Image.fromarray(picture).save(folder / pattern.format(index))
+    return folder
+
+
+def center_of(picture: np.ndarray) -> tuple[float, float]:
+    """Centre (x, y) of the reddish and opaque pixels, in continuous coordinates."""
+    values = picture.astype(int)
+    red = (values[..., 0] > 120) & (values[..., 1] < 110) & (values[..., 3] > 127)
+    ys, xs = np.nonzero(red)
+    return float(xs.mean()) + 0.5, float(ys.mean()) + 0.5
