@@ -86,11 +86,6 @@ class Options:
         preset = PRESETS[self.preset]
         return replace(preset, size=self.size or preset.size)
 
-    @property
-    def recipe(self) -> dict:
-        """What two results must have in common to stand in one table."""
-        return {"frames": self.frames or "all", "settings": asdict(self.settings)}
-
 
 def main(argv: Sequence[str]) -> None:
     """Measures every pair that is not finished yet and writes the tables."""
@@ -212,16 +207,17 @@ def _objects(options: Options) -> list[str]:
 
 
 def _read_results(options: Options) -> dict:
-    """What earlier runs of the same settings finished, or a fresh start."""
+    """What earlier runs finished that may stand in one table with this one's results."""
     path = options.out / "bench4d.json"
+    frames, settings = options.frames or "all", asdict(options.settings)
+    fresh = {"frames": frames, "settings": settings, "machine": _machine(), "commands": [], "finished": {}}
     if not path.exists():
-        return {"recipe": options.recipe, "machine": _machine(), "commands": [], "finished": {}}
+        return fresh
     results = json.loads(path.read_text())
-    if results["recipe"] != options.recipe:
-        raise UserError(
-            f"{path} holds results of another preset, size or number of frames: choose another --out."
-        )
-    return results
+    lifted = not set(results["finished"]) <= set(BASELINES)  # the baselines know no settings
+    if results["frames"] != frames or (lifted and results["settings"] != settings):
+        raise UserError(f"{path} holds results of other settings or frames: choose another --out.")
+    return {**results, "settings": settings}
 
 
 def _machine() -> str:

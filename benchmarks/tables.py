@@ -28,7 +28,7 @@ def markdown(results: dict, order: Sequence[str]) -> str:
         order: of the variants.
     """
     finished = {variant: results["finished"][variant] for variant in order if variant in results["finished"]}
-    settings, frames = results["recipe"]["settings"], results["recipe"]["frames"]
+    settings, frames = results["settings"], results["frames"]
     recipe = f"Preset {settings['preset']}, {settings['size']} pixels, {frames} frames"
     counts = ", ".join(f"{variant} {len(pairs)}" for variant, pairs in finished.items())
     parts = [

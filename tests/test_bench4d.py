@@ -89,6 +89,16 @@ def test_results_of_other_settings_are_not_mixed(views, tmp_path):
     bench(views, tmp_path, "--variants", "white", "--objects", "ant")
     with pytest.raises(UserError, match="choose another --out"):
         bench(views, tmp_path, "--variants", "white", "--frames", 2)
+    bench(
+        views, tmp_path, "--variants", "white", "--preset", "fast"
+    )  # nothing was lifted with the other preset
+    path = tmp_path / "out" / "bench4d.json"
+    results = json.loads(path.read_text())
+    results["finished"]["full"] = results["finished"]["white"]
+    path.write_text(json.dumps(results))
+    bench(views, tmp_path, "--variants", "full", "--preset", "fast")  # all there
+    with pytest.raises(UserError, match="choose another --out"):
+        bench(views, tmp_path, "--variants", "white", "--preset", "cpu")
 
 
 def test_nothing_to_show(views, tmp_path):

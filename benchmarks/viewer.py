@@ -1,0 +1,313 @@
+"""What the viewer costs: `python -m benchmarks.viewer [scrub] [live] [watchers] [cycles] [memory]`.
+
+scrub     from the slider to new splats in the browser's scene, and what was asked for in vain
+live      pictures drawn by the server
+watchers  how much 20 visitors slow a run in the same process, playing for the first time and later
+cycles    200 × (open a viewer, watch it, close it): threads, files, memory
+memory    of idle viewers, fed by events and opened from a folder
+
+Times are medians; on a machine that others use as well, compare only figures of one run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import multiprocessing
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import psutil
+import torch
+from websockets.asyncio.client import connect
+
+from app.server import Viewers
+from app.viewer import RunViewer
+from app.viewer.live import View
+from ar4d.asset import DeformedGaussians, frame_time
+from ar4d.cameras import FOV_Y_DEG, orbit
+from ar4d.clip import ClipSettings
+from ar4d.deformation import NodeField, global_field
+from ar4d.events import Finished, FrameFinished
+from ar4d.parameters import Parameters
+from ar4d.presets import CPU, FieldSettings
+from ar4d.rendering import render
+from ar4d.runs import Recipe, Run
+from tests.browser import chromium, fish, fish_clip, opened, serving, wait_for_splats
+
+FRAMES, COUNT, FPS = 24, 8000, 8.0
+
+
+def swimming() -> DeformedGaussians:
+    """A real asset: 8,000 Gaussians on 512 nodes with a table of 24 keyframes."""
+    settings = FieldSettings(kind="node-table")
+    canonical = fish(0.0, COUNT)
+    field = global_field(settings, canonical.means, FRAMES)
+    assert isinstance(field, NodeField)
+    with torch.no_grad():
+        for k in range(FRAMES):
+            moved = fish(frame_time(k, FRAMES), COUNT).means - canonical.means
+            field.table[k, :, :3] = moved[field.chosen]
+    return DeformedGaussians(Parameters.of(canonical, True), field, settings, FRAMES, FPS)
+
+
+def feed(viewer: RunViewer, finish: bool = True) -> None:
+    for k in range(FRAMES):
+        stage = "generate" if k else "initialize"
+        viewer.on(FrameFinished(stage, k, fish(frame_time(k, FRAMES), COUNT), 25.0, 0.9, 1.0))
+    if finish:
+        viewer.on(Finished(swimming(), (25.0,) * FRAMES, (0.9,) * FRAMES))
+
+
+SCRUB = """async ([width, count]) => {
+  const scrub = document.querySelector('[data-part=scrub]');
+  const shown = () => ar4d.splats.sides['/left'];
+  const buffer = () => window.__viserSceneTree.getState()['/left'].message.props.buffer;
+  const times = [];
+  for (let i = 0; i < count; i++) {
+    const target = ((i * 7.3) % (width - 1)) + 0.003 * i;  // never asked for before
+    const before = buffer();
+    const start = performance.now();
+    scrub.value = target;
+    scrub.dispatchEvent(new Event('input'));
+    while (buffer() === before || Math.abs(shown().position - target) > 0.05)
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    times.push(performance.now() - start);
+    await new Promise((resolve) => setTimeout(resolve, 150));
+  }
+  return times;
+}"""
+
+DRAG = """async (width) => {
+  const scrub = document.querySelector('[data-part=scrub]');
+  const before = {...ar4d.splats.counts};
+  let pending = 0;
+  for (let i = 0; i < 250; i++) {
+    scrub.value = (width - 1) * (0.5 - 0.5 * Math.cos(i / 17));
+    scrub.dispatchEvent(new Event('input'));
+    pending = Math.max(pending, ar4d.splats.pending.size);
+    await new Promise((resolve) => setTimeout(resolve, 8));
+  }
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  const after = ar4d.splats.counts;
+  return {events: 250, asked: after.asked - before.asked, shown: after.shown - before.shown,
+          superseded: after.late - before.late, pending};
+}"""
+
+
+def scrub() -> None:
+    viewers, viewer = Viewers(), RunViewer(fish_clip(FRAMES, 64))
+    feed(viewer)
+    path = viewers.add(viewer)
+    with serving(viewers) as root, chromium() as browser:
+        for width, height in ((320, 320), (1000, 700)):
+            with opened(browser, root + path, width, height) as page:
+                wait_for_splats(page, timeout_s=60)
+                page.keyboard.press("k")
+                page.wait_for_timeout(3000)
+                fps = page.evaluate(
+                    """async () => {
+                      const start = performance.now(); let n = 0;
+                      while (performance.now() < start + 1500) {
+                        window.__viserMutable.requestRender(); await new Promise(requestAnimationFrame); n++; }
+                      return n / 1.5; }"""
+                )
+                for stage in ("generated", "refined"):
+                    page.evaluate("(stage) => ar4d.setStage(stage)", stage)
+                    page.wait_for_timeout(1000)
+                    times = sorted(page.evaluate(SCRUB, [FRAMES, 25]))
+                    print(
+                        f"scrub {width}×{height} {stage}: median {median(times):.0f} ms, 90 % below "
+                        f"{times[int(0.9 * len(times))]:.0f} ms (this browser draws {fps:.0f} pictures/s)"
+                    )
+                print(f"drag  {width}×{height}: {page.evaluate(DRAG, FRAMES)}")
+        asset = swimming()
+        print(
+            f"server: at(t) {timed(lambda: asset.at(0.3)):.2f} ms, {timed(fresh(viewer)):.2f} ms with packing"
+        )
+
+
+def fresh(viewer: RunViewer) -> Callable[[], object]:
+    """Asks for splats at a new position each time."""
+    positions = iter(i * 0.0137 for i in range(10**6))
+    return lambda: viewer.splats("refined", next(positions))
+
+
+def timed(function: Callable[[], object], repeat: int = 41) -> float:
+    times = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return 1000 * median(times)
+
+
+def live() -> None:
+    viewer = RunViewer(None)
+    feed(viewer)
+    viewmat = tuple(orbit(20.0, 10.0, size=8).viewmats[0].flatten().tolist())
+    for size in (256, 512, 1000):
+        view = View(viewmat, FOV_Y_DEG, size, size, "rgb", (1.0, 1.0, 1.0))
+        for quality, what in ((80, "moving"), (92, "at rest")):
+            jpeg = viewer.picture(["refined"], 5.5, view, "row", quality)
+            cost = timed(lambda q=quality, v=view: viewer.picture(["refined"], 5.5, v, "row", q))
+            print(f"live {size}², quality of {what}: {cost:.1f} ms, {len(jpeg) / 1000:.0f} kB")
+    viewer.close()
+
+
+async def _watch(address: str, seconds_to_play: float) -> None:
+    """One visitor as the page is: asks for each step of the loop once, at the pace of playing."""
+    async with connect(address, max_size=None) as socket:
+        state = json.loads(await socket.recv())["state"]
+        stage = "refined" if state["refined"] else "generated"
+        for i in range(4 * (FRAMES - 1) + 1):
+            question = {"id": i, "want": "splats", "stage": stage, "position": i / 4}
+            await socket.send(json.dumps(question))
+            while isinstance(await socket.recv(), str):
+                pass  # news of the run
+            await asyncio.sleep(seconds_to_play / (4 * FRAMES))
+        await asyncio.sleep(3600)
+
+
+def _visitors(address: str, count: int) -> None:
+    async def all_of_them() -> None:
+        await asyncio.gather(*(_watch(address, FRAMES / FPS) for _ in range(count)))
+
+    asyncio.run(all_of_them())
+
+
+def watchers(count: int = 20) -> None:
+    """A worker that optimises 8,000 Gaussians in a thread of this process, as a run does."""
+    viewers, viewer = Viewers(), RunViewer(None)
+    feed(viewer)
+    address = viewers.add(viewer) + "stream"
+    steps, stop = [0], threading.Event()
+
+    def work() -> None:
+        parameters = Parameters.of(fish(0.0, COUNT), True)
+        parameters.means.requires_grad_()
+        optimiser = torch.optim.Adam([parameters.means], 1e-4)
+        camera = orbit(0.0, size=128)
+        while not stop.is_set():
+            loss = (render(parameters.activated(), camera).rgb - 0.5).square().mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            steps[0] += 1
+
+    def rate(seconds: float) -> float:
+        before, start = steps[0], time.perf_counter()
+        time.sleep(seconds)
+        return (steps[0] - before) / (time.perf_counter() - start)
+
+    worker = threading.Thread(target=work)
+    with serving(viewers) as root:
+        worker.start()
+        rate(3)
+        playing, resting = [], []
+        for _ in range(5):
+            alone = rate(6)
+            visitors = multiprocessing.get_context("spawn").Process(
+                target=_visitors, args=(root.replace("http", "ws") + address, count), daemon=True
+            )
+            visitors.start()
+            asked = viewer.counts["asked"]
+            while viewer.counts["asked"] < asked + count:
+                time.sleep(0.05)
+            playing.append(rate(3) / alone)
+            while viewer.counts["asked"] < asked + count * (4 * (FRAMES - 1) + 1):
+                time.sleep(0.2)
+            time.sleep(0.5)
+            watched = rate(6)
+            visitors.terminate()
+            visitors.join()
+            resting.append(watched / ((alone + rate(6)) / 2))
+        stop.set()
+        worker.join()
+    print(f"watchers: {count} visitors in their first loop leave {100 * median(playing):.0f} % of the speed")
+    print(f"watchers: {count} visitors afterwards leave {100 * median(resting):.0f} % of the speed")
+
+
+def cycles(count: int = 200) -> None:
+    async def visit(address: str) -> None:
+        async with connect(address.replace("http", "ws") + "stream", max_size=None) as socket:
+            await socket.recv()
+            await socket.send(json.dumps({"id": 1, "want": "splats", "stage": "refined", "position": 1.0}))
+            while isinstance(await socket.recv(), str):
+                pass
+
+    process, viewers, asset = psutil.Process(), Viewers(), swimming()
+    frame = fish(0.0, COUNT)
+
+    def cycle(root: str) -> None:
+        viewer = RunViewer(None)
+        viewer.on(FrameFinished("initialize", 0, frame, 25.0, 0.9, 1.0))
+        viewer.on(Finished(asset, (), ()))
+        asyncio.run(visit(root + viewers.add(viewer)))
+        viewers.close(viewer.id)
+
+    with serving(viewers) as root:
+        for _ in range(20):
+            cycle(root)
+        for label in ("before", "after"):
+            gc.collect()
+            time.sleep(1)
+            rss = process.memory_info().rss / 2**20
+            files, threads = process.num_fds(), threading.active_count()
+            print(f"cycles: {label} {files} files, {threads} threads, {rss:.0f} MB, {len(viewers)} viewers")
+            if label == "before":
+                start = time.perf_counter()
+                for _ in range(count):
+                    cycle(root)
+                print(f"cycles: {1000 * (time.perf_counter() - start) / count:.0f} ms each")
+
+
+def memory(count: int = 40) -> None:
+    process = psutil.Process()
+
+    def resident() -> float:
+        gc.collect()
+        return process.memory_info().rss / 2**20
+
+    def open_many(label: str, make: Callable[[], RunViewer]) -> None:
+        first = make()  # what all share
+        before = resident()
+        opened_viewers = [make() for _ in range(count)]
+        print(f"memory: {label} {(resident() - before) / count:.2f} MB per idle viewer")
+        for viewer in (first, *opened_viewers):
+            viewer.close()
+
+    with tempfile.TemporaryDirectory() as folder:
+        clip = fish_clip(FRAMES, 256)
+        run = Run.create(Path(folder) / "run", Recipe("fish", ClipSettings(), CPU), clip)
+        (run.folder / "frames").mkdir()
+        for k in range(FRAMES):
+            fish(frame_time(k, FRAMES), COUNT).save(run.frame_path(k))
+        swimming().save(run.folder / "refined.safetensors")
+
+        def from_folder() -> RunViewer:
+            viewer = RunViewer(None)
+            viewer.show_run(run)
+            viewer.rest()
+            return viewer
+
+        open_many("24 frames in a folder:", from_folder)
+
+    def from_events() -> RunViewer:
+        viewer = RunViewer(clip)
+        feed(viewer)
+        return viewer
+
+    open_many("24 frames from events:", from_events)
+
+
+if __name__ == "__main__":
+    parts = {f.__name__: f for f in (scrub, live, watchers, cycles, memory)}
+    for name in sys.argv[1:] or parts:
+        parts[name]()
