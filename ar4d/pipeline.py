@@ -13,7 +13,7 @@ from ar4d.clip import Clip
 from ar4d.errors import UserError
 from ar4d.events import Event, ExpertChosen, Finished, Warned
 from ar4d.experts import ImageToGaussians, ViewsToGaussians
-from ar4d.experts.registry import Role, choose
+from ar4d.experts.registry import Role, choose, require
 from ar4d.gaussians import Gaussians
 from ar4d.losses import psnr, ssim
 from ar4d.presets import Device, Settings
@@ -60,6 +60,18 @@ def lift(
         asset = FrameSequence(tuple(frames), clip.fps)
     yield _finished(asset, targets, settings)
     return asset
+
+
+def check(settings: Settings) -> None:
+    """Tells at once what `lift` would only find out later.
+
+    Raises:
+        UserError: an expert or the device asked for is not to be had here.
+    """
+    device = resolve_device(settings.device)
+    require("image_to_gaussians", settings.initialize.expert, device)
+    if settings.generate.progressive_views:
+        require("views_to_gaussians", settings.generate.expert, device)
 
 
 def resolve_device(device: Device) -> torch.device:

@@ -83,6 +83,8 @@ class GenerateSettings:
     """Share of the Gaussians' learning rates that is left at the end of a frame."""
     l1: float = 0.8
     """λ of Eq. 5; the rest is the weight of 1 - SSIM."""
+    alpha: float = 0.0
+    """Weight of L1 on the reference view's alpha (not in the paper): Eq. 5 cannot see white on white."""
     max_azimuth: float = 180.0
     """N_max of Eq. 6, degrees."""
     start_azimuth: float = 1.0
@@ -139,8 +141,8 @@ class Settings:
 
 def _node_fields(settings: Settings) -> Settings:
     """The same schedule with offsets at control nodes: what two CPU cores can carry."""
-    local = FieldSettings(kind="node-table", lr=2e-3, lr_final=6e-5)
-    shared = FieldSettings(kind="node-table", lr=1e-3, lr_final=3e-5)
+    local = FieldSettings(kind="node-table", lr=8e-3, lr_final=2.4e-4)
+    shared = FieldSettings(kind="node-table", lr=2e-3, lr_final=6e-5)
     return replace(
         settings,
         generate=replace(settings.generate, field=local),
@@ -182,8 +184,22 @@ CPU = _node_fields(
         initialize=InitializeSettings(
             gaussians=8000, iterations=300, rates=LearningRates(means=2e-4, colors=0.05)
         ),
-        generate=GenerateSettings(iterations=150, steps_per_degree=0.75, pseudo_rgb=0.3, pseudo_depth=0.3),
-        refine=RefineSettings(iterations=2400, warm_start=480, target="input", l1=0.8, rgb=1.0),
+        generate=GenerateSettings(
+            iterations=200,
+            rates=LearningRates(means=3e-4, colors=0.02),
+            alpha=0.3,
+            steps_per_degree=1.0,
+            pseudo_rgb=0.3,
+            pseudo_depth=0.3,
+        ),
+        refine=RefineSettings(
+            iterations=2000,
+            rates=LearningRates(colors=0.01),
+            warm_start=480,
+            target="input",
+            l1=0.8,
+            rgb=1.0,
+        ),
     )
 )
 

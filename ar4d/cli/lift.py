@@ -12,6 +12,7 @@ import tyro
 from ar4d.cli.progress import show
 from ar4d.clip import ClipSettings, load_clip
 from ar4d.errors import UserError
+from ar4d.pipeline import check
 from ar4d.presets import PRESETS, Settings
 from ar4d.runs import Recipe, Run, read_record
 
@@ -69,6 +70,7 @@ def _new(arguments: LiftArguments) -> Run:
         raise UserError(
             f"{arguments.out} holds a run already: add --resume to go on with it, or choose another --out."
         )
+    check(arguments.settings)
     clip = load_clip(arguments.clip, arguments.input, arguments.settings.size)
     recipe = Recipe(str(arguments.clip.resolve()), arguments.input, arguments.settings)
     return Run.create(arguments.out, recipe, clip)

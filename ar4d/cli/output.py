@@ -13,7 +13,6 @@ from ar4d.errors import UserError
 from ar4d.files import write_text
 from ar4d.runs import Run
 
-FILE_ENDINGS = {"mp4": ".mp4", "gif": ".gif", "html": ".html", "glb": ".glb"}  # the others fill a folder
 
 
 @dataclass(frozen=True)
@@ -105,9 +104,16 @@ def export(argv: list[str]) -> None:
         args=argv,
     )
     asset = Run.open(arguments.run).asset()
-    out = arguments.out or arguments.run / f"exports/{format}{FILE_ENDINGS.get(format, '')}"
+    out = arguments.out or arguments.run / "exports" / _default_name(format, arguments.options)
     for path in write(asset, format, out, arguments.options):
         print(path)
+
+
+def _default_name(format: str, options: Any) -> str:
+    """A file, or a folder for the splat formats where they write one file a frame."""
+    if format in ("ply", "compressed-ply", "spz") and options.time is None:
+        return format
+    return "asset." + format.replace("compressed-", "compressed.")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -60,7 +61,7 @@ class _View:
 
     def __init__(self, progress: Progress, num_frames: int) -> None:
         self.progress, self.num_frames = progress, num_frames
-        self.task = progress.add_task("starting", total=None, note="")
+        self.task: TaskID | None = None
         self.finished_steps = 0  # of the frames before the current one
 
     def on(self, event: Event) -> None:
@@ -72,9 +73,10 @@ class _View:
                 say(f"expert for {event.role.replace('_', ' ')}: [bold]{event.name}[/] ({event.reason})")
             case StageStarted():
                 self.finished_steps = 0
-                self.progress.remove_task(self.task)
+                if self.task is not None:
+                    self.progress.remove_task(self.task)
                 self.task = self.progress.add_task(TITLES[event.stage], total=event.num_steps, note="")
-            case Step():
+            case Step() if self.task is not None:
                 frame = (
                     "" if event.frame_index is None else f"frame {event.frame_index + 1}/{self.num_frames}  "
                 )

@@ -48,7 +48,13 @@ ENTRIES = (
 
 
 def choose(role: Role, name: str, device: torch.device) -> Choice:
-    """Builds the expert called `name`, or for "auto" the first of `ENTRIES` that can run.
+    """Builds the expert that `require` names."""
+    entry, reason = require(role, name, device)
+    return Choice(entry.build(device), reason)
+
+
+def require(role: Role, name: str, device: torch.device) -> tuple[Entry, str]:
+    """The expert called `name`, or for "auto" the first of `ENTRIES` that can run, and why it is that one.
 
     Raises:
         UserError: there is no such expert for this role, or it cannot run on this machine.
@@ -63,9 +69,7 @@ def choose(role: Role, name: str, device: torch.device) -> Choice:
     for entry in candidates:
         obstacle = entry.check(device)
         if obstacle is None:
-            reason = " ".join(
-                [*refusals, "asked for by name" if name != "auto" else "the best that runs here"]
-            )
-            return Choice(entry.build(device), reason)
+            chosen = "asked for by name" if name != "auto" else "the best that runs here"
+            return entry, " ".join([chosen, *refusals])
         refusals.append(f"{entry.name}: {obstacle.reason}")
     raise UserError(f'The expert "{name}" cannot run here. {" ".join(refusals)}')

@@ -28,7 +28,7 @@ MIN_GRID = 32
 RIM_INSET = 0.65  # grid cells
 FLATNESS = 0.25  # standard deviation across a sheet, in grid cells
 SPREAD = 0.5  # standard deviation along a sheet, in grid cells
-BACK_BLUR = 3.0 / 128  # of the back sheet's colours, in grid widths
+BACK_BLUR = 1.5 / 128  # of the back sheet's colours, in grid widths
 
 
 @dataclass(frozen=True)

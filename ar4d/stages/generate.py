@@ -83,8 +83,10 @@ def _next_frame(
     reference = orbit(0.0, settings.elevation_deg, size=settings.size)
     for u in range(options.iterations):
         gaussians = parameters.activated(field)
-        view = render(gaussians, reference).rgb
-        loss = photometric(view, target[None], 1 - options.l1)  # Eq. 5
+        view = render(gaussians, reference)
+        loss = photometric(view.rgb, target[None], 1 - options.l1)  # Eq. 5
+        if options.alpha > 0:
+            loss = loss + options.alpha * (view.alpha - rgba[None, ..., 3]).abs().mean()
         if expert is not None:
             if u % options.pseudo_every == 0:
                 pseudo = _pseudo_views(gaussians, rgba, expert, settings)
@@ -94,7 +96,7 @@ def _next_frame(
         optimizer.step(loss, u)
         if (u + 1) % REPORT_EVERY == 0 or u + 1 == options.iterations:
             yield Step(
-                "generate", index, u + 1, options.iterations, loss.item(), psnr(view, target[None]).item()
+                "generate", index, u + 1, options.iterations, loss.item(), psnr(view.rgb, target[None]).item()
             )
     with torch.no_grad():
         gaussians = parameters.activated(field).detach()

@@ -1,0 +1,33 @@
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from ar4d.presets import CPU, PAPER, PRESETS, table
+
+
+def test_paper_preset_has_the_papers_numbers():
+    generate, refine = PAPER.generate, PAPER.refine
+    for field in (generate.field, refine.field):
+        assert (field.kind, field.depth, field.width, field.frequencies) == ("mlp", 8, 256, 10)
+        assert (field.lr, field.lr_final) == (5e-4, 1e-6)
+    assert (generate.iterations, generate.l1) == (2000, 0.8)
+    assert (generate.max_azimuth, generate.start_azimuth, generate.steps_per_degree) == (180, 1, 10)
+    assert (refine.iterations, refine.l1, refine.rgb, refine.warm_start) == (30000, 1.0, 0.0, 0)
+    assert refine.target == "generated"
+    # nothing that the paper does not have
+    assert (PAPER.initialize.preservation, generate.alpha) == (0, 0)
+
+
+def test_pseudo_views_reach_all_around_before_every_preset_ends():
+    for settings in PRESETS.values():
+        g = settings.generate
+        assert g.start_azimuth + g.iterations / g.steps_per_degree >= g.max_azimuth, settings.preset
+
+
+def test_presets_are_frozen_and_print_as_a_table():
+    with pytest.raises(FrozenInstanceError):
+        CPU.seed = 1  # type: ignore[misc]
+    lines = table().splitlines()
+    assert lines[0].split() == list(PRESETS)
+    assert any(line.startswith("generate.field.kind") and "node-table" in line for line in lines)
+    assert not any(line.startswith("seed") for line in lines)  # the same in all
