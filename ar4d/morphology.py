@@ -32,3 +32,10 @@ def depth_inside(mask: np.ndarray) -> np.ndarray:
 def fill_enclosed(mask: np.ndarray) -> np.ndarray:
     """The mask [h, w] bool without holes."""
     return np.asarray(ndimage.binary_fill_holes(mask), bool)
+
+
+def nearest_set(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column [h, w] of the pixel of a mask that is nearest to each pixel."""
+    indices = np.empty((2, *mask.shape), np.int32)
+    ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True, indices=indices)
+    return indices[0], indices[1]

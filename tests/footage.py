@@ -55,13 +55,14 @@ def write_video(
 ) -> Path:
     """Encodes pictures [h, w, 3 or 4] uint8; `milliseconds` are their times, for a variable rate."""
     with av.open(str(path), "w", options=container_options or {}) as container:
-        stream = None
+        stream: av.VideoStream | None = None
         for index, picture in enumerate(pictures):
             if stream is None:
-                stream = container.add_stream(codec, rate=fps)
+                added = container.add_stream(codec, rate=fps, options=options or {})
+                assert isinstance(added, av.VideoStream)
+                stream = added
                 stream.height, stream.width = picture.shape[:2]
                 stream.pix_fmt = pix_fmt
-                stream.options = options or {}
                 if aspect is not None:
                     stream.codec_context.sample_aspect_ratio = aspect
                 if rotation is not None:
@@ -91,3 +92,33 @@ def center_of(picture: np.ndarray) -> tuple[float, float]:
     red = (values[..., 0] > 120) & (values[..., 1] < 110) & (values[..., 3] > 127)
     ys, xs = np.nonzero(red)
     return float(xs.mean()) + 0.5, float(ys.mean()) + 0.5
+
+
+def room(num_frames: int, size: tuple[int, int] = (320, 240), pan: float = 0.0) -> list[np.ndarray]:
+    """[h, w, 3] uint8: a shaded ball that rolls before a wall with a pattern, which no key can remove.
+
+    `pan` moves the camera by so many pixels a frame.
+    """
+    rng = np.random.default_rng(0)
+    tall, wide = size[1], size[0] + 200
+    coarse = rng.uniform(120, 190, (tall // 8, wide // 8, 3)).astype(np.uint8)
+    wall = np.asarray(Image.fromarray(coarse).resize((wide, tall), Image.Resampling.BICUBIC)).astype(float)
+    wall = wall * np.linspace(1.1, 0.7, wide)[None, :, None]
+    pictures = []
+    for k in range(num_frames):
+        offset = round(pan * k)
+        background = np.clip(wall[:, offset : offset + size[0]], 0, 255)
+        x, y, radius = size[0] * 0.35 + 8 * k, size[1] / 2, size[1] / 4
+        ball = disk(x, y, radius, (170, 25, 20), size).astype(float)
+        ys, xs = np.mgrid[: size[1], : size[0]] + 0.5
+        light = np.clip(1.2 - np.hypot(xs - x + radius / 3, ys - y + radius / 3) / radius, 0.15, 1.2)
+        ball[..., :3] = np.clip(ball[..., :3] * light[..., None], 0, 255)
+        pictures.append(over(ball.astype(np.uint8), background))
+    return pictures
+
+
+def room_masks(num_frames: int, size: tuple[int, int] = (320, 240)) -> np.ndarray:
+    """[F, h, w] float32: where the ball of `room` is."""
+    w, h = size
+    masks = [disk(w * 0.35 + 8 * k, h / 2, h / 4, size=size)[..., 3] / 255 for k in range(num_frames)]
+    return np.stack(masks).astype(np.float32)

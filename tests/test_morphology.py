@@ -1,6 +1,6 @@
 import numpy as np
 
-from ar4d.morphology import connected_parts, depth_inside, dilate, erode, fill_enclosed
+from ar4d.morphology import connected_parts, depth_inside, dilate, erode, fill_enclosed, nearest_set
 
 
 def test_growing_and_shrinking_are_square_and_know_the_border():
@@ -28,3 +28,11 @@ def test_parts_are_counted_and_holes_filled():
     assert count == 2
     assert set(np.unique(labels)) == {0, 1, 2}
     assert fill_enclosed(mask).sum() == 17
+
+
+def test_the_nearest_pixel_of_a_mask_is_found():
+    mask = np.zeros((6, 8), bool)
+    mask[1, 1] = mask[4, 6] = True
+    rows, columns = nearest_set(mask)
+    assert (rows[0, 0], columns[0, 0]) == (1, 1)
+    assert (rows[5, 7], columns[5, 7]) == (4, 6)

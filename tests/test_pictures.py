@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -46,7 +48,8 @@ def test_a_folder_without_images_is_refused(tmp_path):
 )
 def test_every_mode_becomes_rgba(tmp_path, mode, name):
     original = Image.fromarray(over(disk(48))).convert(mode)
-    original.save(tmp_path / name, **({"lossless": True} if name.endswith("webp") else {}))
+    options: dict[str, Any] = {"lossless": True} if name.endswith("webp") else {}
+    original.save(tmp_path / name, **options)
     (picture,) = read_all(open_file(tmp_path / name, None))
     expected = np.asarray(original.convert("RGBA")).astype(int)
     assert picture.shape == (HEIGHT, WIDTH, 4)
@@ -101,12 +104,8 @@ def test_animations_keep_times_and_alpha(tmp_path, suffix):
         picture[picture[..., 3] == 0] = 0
     images = [Image.fromarray(picture) for picture in pictures]
     path = tmp_path / f"a.{suffix}"
-    options = {"lossless": True} if suffix == "webp" else {}
-    images[0].save(
-        path, save_all=True, append_images=images[1:], duration=[100, 200, 50, 100], disposal=2, **options
-    ) if suffix == "gif" else images[0].save(
-        path, save_all=True, append_images=images[1:], duration=[100, 200, 50, 100], **options
-    )
+    options: dict[str, Any] = {"gif": {"disposal": 2}, "webp": {"lossless": True}, "png": {}}[suffix]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=[100, 200, 50, 100], **options)
     source = open_file(path, None)
     assert isinstance(source, Animation)
     np.testing.assert_allclose(source.times, [0, 0.1, 0.3, 0.35])

@@ -16,7 +16,7 @@ class Timeline:
     name = "timeline"
     width = height = 1
 
-    def __init__(self, times: Sequence[float], last: float = 0.1) -> None:
+    def __init__(self, times: Sequence[float] | np.ndarray, last: float = 0.1) -> None:
         self.times = np.array(times, float)
         self.length = float(self.times[-1] + last)
         self.warnings: list[str] = []
