@@ -106,20 +106,25 @@ class NodeField(DeformationField):
     indices: Tensor  # [N, K] int32
     weights: Tensor  # [N, K], each row sums to 1
 
-    def __init__(self, settings: FieldSettings, means: Tensor, timed: bool, keyframes: int = 1) -> None:
-        """Places the nodes among `means` [N, 3]; `keyframes` is for a timed table only."""
+    def __init__(self, settings: FieldSettings, paths: Tensor, timed: bool) -> None:
+        """Places the nodes among the Gaussians.
+
+        Args:
+            paths: [F, N, 3] means in each frame; the first are those that the field deforms. A timed
+                table has one keyframe for each.
+        """
         super().__init__()
         self.settings, self.timed = settings, timed
-        chosen = farthest_points(means, settings.nodes)
-        nodes = means[chosen].detach().clone()
-        indices, weights = blend_weights(means.detach(), nodes, settings.neighbours)
-        self.chosen = chosen
+        paths = paths.detach()
+        self.chosen = farthest_points(paths[0], settings.nodes)
+        nodes = paths[0, self.chosen].clone()
+        indices, weights = blend_weights(paths, paths[:, self.chosen], settings.neighbours)
         self.register_buffer("nodes", nodes)
         self.register_buffer("indices", indices)
         self.register_buffer("weights", weights)
         if settings.kind == "node-table":
-            frames = keyframes if timed else 1
-            self.table = nn.Parameter(torch.zeros(frames, len(nodes), 6 + OFFSETS, device=means.device))
+            frames = len(paths) if timed else 1
+            self.table = nn.Parameter(torch.zeros(frames, len(nodes), 6 + OFFSETS, device=paths.device))
         else:
             size = _encoded_size(settings, timed)
             self.net = DeformationMLP(size, 6 + OFFSETS, settings.width, settings.depth)
@@ -150,14 +155,14 @@ def local_field(settings: FieldSettings, means: Tensor) -> DeformationField:
     """A fresh field for one frame pair (Eq. 3)."""
     if settings.kind == "mlp":
         return GaussianField(settings, timed=False).to(means.device)
-    return NodeField(settings, means, timed=False).to(means.device)
+    return NodeField(settings, means[None], timed=False).to(means.device)
 
 
-def global_field(settings: FieldSettings, means: Tensor, num_frames: int) -> DeformationField:
-    """A fresh field over the whole clip (Eq. 9)."""
+def global_field(settings: FieldSettings, paths: Tensor) -> DeformationField:
+    """A fresh field over the whole clip (Eq. 9); `paths` [F, N, 3] are the means that stage 2 found."""
     if settings.kind == "mlp":
-        return GaussianField(settings, timed=True).to(means.device)
-    return NodeField(settings, means, timed=True, keyframes=num_frames).to(means.device)
+        return GaussianField(settings, timed=True).to(paths.device)
+    return NodeField(settings, paths, timed=True).to(paths.device)
 
 
 def farthest_points(points: Tensor, count: int) -> Tensor:
@@ -176,17 +181,30 @@ def blend_weights(means: Tensor, nodes: Tensor, neighbours: int) -> tuple[Tensor
     """Which nodes move a Gaussian, and how much.
 
     A node's influence falls off as a Gaussian of the distance, with the mean distance to its own
-    three nearest nodes as its width.
+    three nearest nodes as its width. Distances are root mean squares over the frames, so that an arm
+    that rests against the body in one frame and leaves it in another is not moved by the body's nodes.
+
+    Args:
+        means: [F, N, 3] of the Gaussians in F frames.
+        nodes: [F, M, 3] of the nodes.
 
     Returns:
         Indices [N, K] int32 and weights [N, K] that sum to 1, for the K nearest nodes.
     """
-    neighbours = min(neighbours, len(nodes))
-    distances, indices = torch.cdist(means, nodes).topk(neighbours, largest=False)
-    spacing = torch.cdist(nodes, nodes).topk(min(4, len(nodes)), largest=False).values[:, 1:]
-    width = spacing.mean(-1).clamp_min(1e-6) if spacing.shape[1] else torch.ones_like(nodes[:, 0])
+    neighbours = min(neighbours, nodes.shape[1])
+    distances, indices = _mean_distances(means, nodes).topk(neighbours, largest=False)
+    spacing = _mean_distances(nodes, nodes).topk(min(4, nodes.shape[1]), largest=False).values[:, 1:]
+    width = spacing.mean(-1).clamp_min(1e-6) if spacing.shape[1] else torch.ones_like(nodes[0, :, 0])
     weights = torch.softmax(-distances.square() / (2 * width[indices].square()), dim=-1)
     return indices.to(torch.int32).contiguous(), weights.contiguous()
+
+
+def _mean_distances(a: Tensor, b: Tensor) -> Tensor:
+    """[N, M] root mean square over F frames of the distances between [F, N, 3] and [F, M, 3]."""
+    total = a.new_zeros(a.shape[1], b.shape[1])
+    for x, y in zip(a, b, strict=True):
+        total += torch.cdist(x, y).square()
+    return (total / len(a)).sqrt()
 
 
 def spline(keyframes: Tensor, t: float) -> Tensor:

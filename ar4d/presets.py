@@ -193,8 +193,8 @@ CPU = _node_fields(
             pseudo_depth=0.3,
         ),
         refine=RefineSettings(
-            iterations=2000,
-            rates=LearningRates(colors=0.01),
+            iterations=2400,
+            rates=LearningRates(means=5e-4, colors=0.01),
             warm_start=480,
             target="input",
             l1=0.8,

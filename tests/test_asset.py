@@ -13,7 +13,7 @@ def deformed(kind: str = "node-table", num_frames: int = 5) -> DeformedGaussians
     torch.manual_seed(0)
     gaussians = random_gaussians(80)
     settings = FieldSettings(kind=kind, nodes=12, width=16)
-    field = global_field(settings, gaussians.means, num_frames)
+    field = global_field(settings, gaussians.means.expand(num_frames, -1, -1))
     for p in field.parameters():
         torch.nn.init.normal_(p, std=0.05)
     return DeformedGaussians(Parameters.of(gaussians, True), field, settings, num_frames, 12.0)

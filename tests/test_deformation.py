@@ -47,7 +47,9 @@ def test_first_step_changes_nothing(kind, timed):
     gaussians = random_gaussians(200)
     parameters = Parameters.of(gaussians, sigmoid_colors=True)
     field = (
-        global_field(small(kind), gaussians.means, 5) if timed else local_field(small(kind), gaussians.means)
+        global_field(small(kind), gaussians.means.expand(5, -1, -1))
+        if timed
+        else local_field(small(kind), gaussians.means)
     )
     before, after = parameters.activated(), parameters.activated(field, 0.3)
     for name, value in before.state().items():
@@ -69,7 +71,7 @@ def test_every_part_of_a_field_learns(kind):
 def test_node_field_moves_and_turns_rigidly():
     """All nodes with one rotation about one point and one shift: a rigid motion of everything."""
     gaussians = random_gaussians(100)
-    field = NodeField(small("node-table"), gaussians.means, timed=False)
+    field = NodeField(small("node-table"), gaussians.means[None], timed=False)
     quat = torch.tensor([1.0, 0.2, -0.3, 0.1])
     rotation = rotation_matrices(quat)
     shift = torch.tensor([0.1, 0.2, -0.1])
@@ -84,7 +86,7 @@ def test_node_field_moves_and_turns_rigidly():
 def test_timed_mlp_knows_the_time():
     gaussians = random_gaussians(50)
     for kind in ("mlp", "node-mlp"):
-        field = global_field(small(kind), gaussians.means, 5)
+        field = global_field(small(kind), gaussians.means.expand(5, -1, -1))
         torch.nn.init.normal_(field.net.out.weight)
         early, late = (field(gaussians.means, gaussians.quats, t)[0] for t in (0.2, 0.21))
         assert (early - late).abs().max() > 1e-4
@@ -101,11 +103,26 @@ def test_farthest_points_cover_the_set():
 def test_blend_weights_are_the_nearest_and_sum_to_one():
     points = torch.rand(300, 3)
     nodes = points[:40]
-    indices, weights = blend_weights(points, nodes, 4)
+    indices, weights = blend_weights(points[None], nodes[None], 4)
     nearest = ((points[:, None] - nodes[None]) ** 2).sum(-1).argsort(1)[:, :4]
     assert torch.equal(indices.sort(1).values.long(), nearest.sort(1).values)
     torch.testing.assert_close(weights.sum(1), torch.ones(300))
     assert weights[0].argmax() == (indices[0] == 0).nonzero()[0, 0]  # a node follows itself most
+
+
+def test_nodes_that_leave_have_no_say():
+    """Two strips lie side by side in the first frame and apart in the second."""
+    along = torch.linspace(0, 1, 40)
+    strips = [torch.stack([along, torch.full((40,), y), torch.zeros(40)], -1) for y in (0.0, 0.02)]
+    together = torch.cat(strips)
+    apart = torch.cat([strips[0], strips[1] + torch.tensor([0.0, 1.0, 0.0])])
+    chosen = torch.arange(0, 80, 4)
+    paths = torch.stack([together, apart])
+    indices, weights = blend_weights(paths, paths[:, chosen], 4)
+    own = (chosen[indices.long()] >= 40) == (torch.arange(80) >= 40)[:, None]
+    assert (weights * own).sum(1).min() > 0.999
+    _, once = blend_weights(paths[:1], paths[:1, chosen], 4)
+    assert not torch.equal(once, weights)
 
 
 def test_spline_is_hermite_and_continuous():

@@ -44,7 +44,7 @@ def refine(
     yield StageStarted("refine", options.warm_start + options.iterations)
     seed_networks(settings.seed, 3)
     parameters = Parameters.of(frames[0], settings.initialize.sigmoid_colors)
-    field = global_field(options.field, frames[0].means, len(frames))
+    field = global_field(options.field, torch.stack([frame.means for frame in frames]))
     if options.warm_start:
         yield from _learn_motion(field, frames, settings)
     yield from _fit(parameters, field, frames, targets, settings)
