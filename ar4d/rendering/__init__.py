@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from ar4d.cameras import Cameras
@@ -43,7 +42,4 @@ def render(
         from ar4d.rendering.cuda import rasterize
     else:
         from ar4d.rendering.cpu import rasterize
-    rgb, depth, alpha = rasterize(gaussians, cameras.to(gaussians.means.device))
-    if background is not None:
-        rgb = rgb + (1 - alpha)[..., None] * torch.tensor(background, dtype=rgb.dtype, device=rgb.device)
-    return Rendering(rgb, depth, alpha)
+    return Rendering(*rasterize(gaussians, cameras.to(gaussians.means.device), background))

@@ -20,21 +20,27 @@ from ar4d.errors import UserError
 from ar4d.gaussians import Gaussians
 
 
-def rasterize(gaussians: Gaussians, cameras: Cameras) -> tuple[Tensor, Tensor, Tensor]:
+def rasterize(
+    gaussians: Gaussians, cameras: Cameras, background: tuple[float, float, float] | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Blends N Gaussians into C images, front to back; all tensors on one CUDA device.
 
     Differentiable with respect to the five attributes. Computes in float32.
 
+    Args:
+        background: what is seen through the rest of a pixel; None is black, so that rgb is premultiplied.
+
     Returns:
-        rgb [C, H, W, 3] premultiplied, depth [C, H, W] = Σ w z, alpha [C, H, W].
+        rgb [C, H, W, 3], depth [C, H, W] = Σ w z, alpha [C, H, W].
 
     Raises:
         UserError: gsplat's kernels cannot be compiled.
     """
     g = gaussians.map(lambda x: x.float())
+    backdrop = torch.tensor(background or (0.0, 0.0, 0.0), device=g.means.device)
     if len(g) == 0:  # gsplat divides by N
         nothing = g.means.sum() + g.means.new_zeros(len(cameras), cameras.height, cameras.width)
-        return nothing[..., None].expand(-1, -1, -1, 3), nothing, nothing
+        return nothing[..., None] + backdrop, nothing, nothing
     load_kernels()
     from gsplat import rasterization
 
@@ -51,6 +57,7 @@ def rasterize(gaussians: Gaussians, cameras: Cameras) -> tuple[Tensor, Tensor, T
         near_plane=0.01,
         eps2d=0.3,
         packed=False,
+        backgrounds=backdrop.expand(len(cameras), 3),
         render_mode="RGB+D",
         rasterize_mode="classic",
     )  # [C, H, W, 4], [C, H, W, 1]
@@ -73,8 +80,8 @@ def require_gsplat() -> None:
     has_nvcc = shutil.which("nvcc") is not None or (home is not None and Path(home, "bin", "nvcc").exists())
     if not has_nvcc and not _is_prebuilt():
         raise UserError(
-            "gsplat compiles its CUDA kernels at first use, but nvcc was not found; "
-            f"install the CUDA toolkit {torch.version.cuda or ''} (torch's version) so that nvcc is on the PATH."
+            "gsplat compiles its CUDA kernels at first use, but nvcc was not found; install the CUDA toolkit "
+            f"{torch.version.cuda or ''} (torch's version) so that nvcc is on the PATH."
         )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ar4d.rendering.cpu.jit import kernel
+from ar4d.rendering.cpu.layout import DEPTH, TILE
 from ar4d.rendering.cpu.parallel import take
-from ar4d.rendering.cpu.projection import DEPTH, TILE
 
 DIGITS = 2048  # of a radix sort in three passes of 11 bits
 MASK = np.uint32(DIGITS - 1)
@@ -14,66 +14,66 @@ MASK = np.uint32(DIGITS - 1)
 
 @kernel
 def bin_splats(counter, splat_bits, boxes, touched, ends, tile_ends, ids):
-    """Fills ids (Gaussian indices, tile after tile, by depth) and tile_ends [C, TY, TX].
+    """Fills ids [I] (Gaussians by tile, within it by depth) and tile_ends [C, TY, TX].
 
-    One sort per camera; dealing the sorted splats out to the tiles keeps their order. Both arrays
-    count through all cameras. `ends` [C, N] is the running sum of `touched`.
+    One sort per camera; dealing the sorted splats out to the tiles keeps their order. `ids` counts
+    through the cameras: `ends` [C, N], the running sum of `touched`, says where each one begins.
     """
     num_cameras, num_gaussians = touched.shape
     while True:
         c = take(counter)
         if c >= num_cameras:
             return
-        order = depth_order(splat_bits[c], touched[c])
-        cursor = tile_ends[c]
-        cursor[:] = 0
-        for i in order:
+        order, n = depth_order(splat_bits, touched, c)
+        tile_ends[c] = 0
+        for k in range(n):
+            i = order[k]
             for ty in range(boxes[c, i, 2] // TILE, (boxes[c, i, 3] - 1) // TILE + 1):
                 for tx in range(boxes[c, i, 0] // TILE, (boxes[c, i, 1] - 1) // TILE + 1):
-                    cursor[ty, tx] += 1
-        start = ends[c, 0] - touched[c, 0] if num_gaussians > 0 else 0
-        for ty in range(cursor.shape[0]):
-            for tx in range(cursor.shape[1]):
-                count = cursor[ty, tx]
-                cursor[ty, tx] = start
-                start += count
-        for i in order:
+                    tile_ends[c, ty, tx] += 1
+        place = ends[c, 0] - touched[c, 0] if num_gaussians > 0 else 0
+        for ty in range(tile_ends.shape[1]):
+            for tx in range(tile_ends.shape[2]):
+                count = tile_ends[c, ty, tx]
+                tile_ends[c, ty, tx] = place
+                place += count
+        for k in range(n):
+            i = order[k]
             for ty in range(boxes[c, i, 2] // TILE, (boxes[c, i, 3] - 1) // TILE + 1):
                 for tx in range(boxes[c, i, 0] // TILE, (boxes[c, i, 1] - 1) // TILE + 1):
-                    ids[cursor[ty, tx]] = i
-                    cursor[ty, tx] += 1  # ends up at the tile's end
+                    ids[tile_ends[c, ty, tx]] = i
+                    tile_ends[c, ty, tx] += 1  # moves from the tile's beginning to its end
 
 
 @kernel
-def depth_order(splat_bits, touched):
-    """Indices of the visible splats by depth, ties by index.
+def depth_order(splat_bits, touched, c):
+    """The visible splats by depth, ties by index, and their number.
 
-    Radix sort of the depths' bits, which for positive floats are ordered as the numbers are.
+    A radix sort of the depths' bits, which for positive floats are ordered as the numbers are.
     """
-    size = touched.shape[0]
-    keys, other_keys = np.empty(size, np.uint32), np.empty(size, np.uint32)
-    ids, other_ids = np.empty(size, np.int32), np.empty(size, np.int32)
-    histogram = np.zeros((3, DIGITS), np.int64)
+    size = touched.shape[1]
+    keys, next_keys = np.empty(size, np.uint32), np.empty(size, np.uint32)
+    ids, next_ids = np.empty(size, np.int32), np.empty(size, np.int32)
+    counts = np.zeros((3, DIGITS), np.int64)
     n = 0
     for i in range(size):
-        if touched[i] > 0:
-            key = splat_bits[i, DEPTH]
+        if touched[c, i] > 0:
+            key = splat_bits[c, i, DEPTH]
             keys[n], ids[n] = key, i
             n += 1
             for p in range(3):
-                histogram[p, (key >> np.uint32(11 * p)) & MASK] += 1
+                counts[p, (key >> np.uint32(11 * p)) & MASK] += 1
     for p in range(3):
-        total = 0
+        place = 0
         for digit in range(DIGITS):
-            count = histogram[p, digit]
-            histogram[p, digit] = total
-            total += count
+            count = counts[p, digit]
+            counts[p, digit] = place
+            place += count
         shift = np.uint32(11 * p)
         for k in range(n):
             digit = (keys[k] >> shift) & MASK
-            place = histogram[p, digit]
-            histogram[p, digit] = place + 1
-            other_keys[place], other_ids[place] = keys[k], ids[k]
-        keys, other_keys = other_keys, keys
-        ids, other_ids = other_ids, ids
-    return ids[:n]
+            next_keys[counts[p, digit]], next_ids[counts[p, digit]] = keys[k], ids[k]
+            counts[p, digit] += 1
+        keys, next_keys = next_keys, keys
+        ids, next_ids = next_ids, ids
+    return ids, n

@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from ar4d.rendering.cpu.jit import kernel
 from ar4d.rendering.cpu.parallel import run, take
+from ar4d.rendering.cpu.projection import row3, row4
 
 OFFSET, QUAT, EXTRAS = 9, 12, 16  # columns where the parts of a packed row begin
 CHUNKS = 8
@@ -21,7 +22,8 @@ ZERO = np.float32(0)
 
 @kernel
 def weighted_row(packed, indices, weights, i, row):
-    row[:] = ZERO
+    for j in range(row.shape[0]):
+        row[j] = ZERO
     for k in range(indices.shape[1]):
         node, weight = indices[i, k], weights[i, k]
         for j in range(row.shape[0]):
@@ -38,12 +40,12 @@ def blend_forward(counter, packed, indices, weights, means, quats, out_means, ou
             return
         for i in range(size * chunk // CHUNKS, size * (chunk + 1) // CHUNKS):
             weighted_row(packed, indices, weights, i, row)
-            x, y, z = means[i]
+            x, y, z = row3(means, i)
             out_means[i, 0] = row[0] * x + row[1] * y + row[2] * z + row[9]
             out_means[i, 1] = row[3] * x + row[4] * y + row[5] * z + row[10]
             out_means[i, 2] = row[6] * x + row[7] * y + row[8] * z + row[11]
             pw, px, py, pz = row[12], row[13], row[14], row[15]
-            qw, qx, qy, qz = quats[i]
+            qw, qx, qy, qz = row4(quats, i)
             out_quats[i, 0] = pw * qw - px * qx - py * qy - pz * qz
             out_quats[i, 1] = pw * qx + px * qw + py * qz - pz * qy
             out_quats[i, 2] = pw * qy - px * qz + py * qw + pz * qx
@@ -64,26 +66,21 @@ def blend_backward(
         chunk = take(counter)
         if chunk >= CHUNKS:
             return
-        grad_nodes = grad_packed[chunk]
-        grad_nodes[:] = ZERO
+        grad_packed[chunk] = ZERO
         for i in range(size * chunk // CHUNKS, size * (chunk + 1) // CHUNKS):
             weighted_row(packed, indices, weights, i, row)
+            x, y, z = row3(means, i)
             for a in range(3):
                 g = grad_out_means[i, a]
-                grad[3 * a], grad[3 * a + 1], grad[3 * a + 2] = (
-                    g * means[i, 0],
-                    g * means[i, 1],
-                    g * means[i, 2],
-                )
-                grad[OFFSET + a] = g
+                grad[3 * a], grad[3 * a + 1], grad[3 * a + 2], grad[OFFSET + a] = g * x, g * y, g * z, g
                 grad_means[i, a] = (
                     row[a] * grad_out_means[i, 0]
                     + row[3 + a] * grad_out_means[i, 1]
                     + row[6 + a] * grad_out_means[i, 2]
                 )
             pw, px, py, pz = row[12], row[13], row[14], row[15]
-            qw, qx, qy, qz = quats[i]
-            gw, gx, gy, gz = grad_out_quats[i]
+            qw, qx, qy, qz = row4(quats, i)
+            gw, gx, gy, gz = row4(grad_out_quats, i)
             grad[12] = gw * qw + gx * qx + gy * qy + gz * qz
             grad[13] = -gw * qx + gx * qw - gy * qz + gz * qy
             grad[14] = -gw * qy + gx * qz + gy * qw - gz * qx
@@ -97,7 +94,7 @@ def blend_backward(
             for k in range(indices.shape[1]):
                 node, weight = indices[i, k], weights[i, k]
                 for j in range(grad.shape[0]):
-                    grad_nodes[node, j] += weight * grad[j]
+                    grad_packed[chunk, node, j] += weight * grad[j]
 
 
 class Blend(torch.autograd.Function):

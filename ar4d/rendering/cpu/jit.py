@@ -1,33 +1,55 @@
-"""How the kernels are compiled, and where the compiled code is kept."""
+"""How kernels are compiled, and where the compiled code is kept."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numba
 
-# No `nnan`: a Gaussian with a NaN is found by comparing. No `reassoc`: the same sums in the same order.
+# No `nnan`: a Gaussian with a NaN is found by comparing.
 FASTMATH = {"contract", "nsz", "arcp", "afn", "reassoc"}
 
 
-def _ensure_cache_folder() -> None:
-    """Numba keeps compiled code beside the source or in the user's folder; failing both, in a temporary one."""
+def kernel(function: Callable) -> Callable:
+    """Compiles `function` with Numba when it is first called, or reads it from the cache.
+
+    Kernels run without the GIL, so that ordinary threads can share their work (see parallel.py).
+    """
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = CACHE_FOLDER  # read while decorating; other users of Numba keep theirs
+    try:
+        return numba.njit(
+            nogil=True, cache=True, fastmath=FASTMATH, error_model="numpy", boundscheck=False
+        )(function)  # fmt: skip
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def _cache_folder() -> str:
+    """A writable folder of this version of the kernels.
+
+    Numba recompiles a function when its own file changes, but not when a function that it inlines
+    does; so each state of the sources has a folder of its own.
+    """
+    here = Path(__file__).parent
+    sources = b"".join(path.read_bytes() for path in sorted(here.glob("*.py")))
+    name = f"kernels-{hashlib.sha256(sources).hexdigest()[:12]}"
     home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    if numba.config.CACHE_DIR or _writable(Path(__file__).parent) or _writable(home):
-        return
-    folder = Path(tempfile.gettempdir()) / f"ar4d-numba-{os.getuid() if hasattr(os, 'getuid') else 0}"
-    numba.config.CACHE_DIR = str(folder)
+    for folder in (numba.config.CACHE_DIR, here / "__pycache__", home / "ar4d"):
+        if folder and _writable(Path(folder)):
+            return str(Path(folder) / name)
+    return tempfile.mkdtemp(prefix="ar4d-kernels-")
 
 
 def _writable(folder: Path) -> bool:
+    """Whether files could be written there, should it have to be made first too."""
     while not folder.exists():
         folder = folder.parent
     return os.access(folder, os.W_OK)
 
 
-_ensure_cache_folder()
-
-# Kernels run without the GIL, so that ordinary threads share their work (see parallel.py).
-kernel = numba.njit(nogil=True, cache=True, fastmath=FASTMATH, error_model="numpy", boundscheck=False)
+CACHE_FOLDER = _cache_folder()

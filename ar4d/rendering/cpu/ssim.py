@@ -90,7 +90,8 @@ def compare(counter, a, b, sums, partials):
         n, top, bottom, left, right = block(item, height, size)
         difference = ZERO
         for y in range(top - RADIUS, bottom + RADIUS):
-            lines[:] = ZERO
+            for j in range(lines.shape[0]):
+                lines[j] = ZERO
             if 0 <= y < height:
                 first, last = max(left - HALO, 0), min(left + STRIP + HALO, size)
                 u_row, v_row, shift = a[n, y], b[n, y], U(first - left + HALO)
@@ -140,12 +141,14 @@ def compare_backward(counter, a, b, partials, grad_similarity, grad_difference, 
             return
         n, top, bottom, left, right = block(item, height, size)
         for y in range(top - RADIUS, bottom + RADIUS):
-            lines[:] = ZERO
+            for j in range(lines.shape[0]):
+                lines[j] = ZERO
             if 0 <= y < height:
                 first, last = max(left - HALO, 0), min(left + STRIP + HALO, size)
-                o = first - left + HALO
                 for p in range(3):
-                    lines[p * LINE + o : p * LINE + o + last - first] = partials[n, y, p, first:last]
+                    shift = U(p * LINE + first - left + HALO)
+                    for j in range(U(last - first)):
+                        lines[shift + j] = partials[n, y, p, U(first) + j]
             blur_along_x(lines, rows, y - top + RADIUS, 3)
         for y in range(top, bottom):
             blur_along_y(rows, lines, y - top, 3)
