@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 import torch
 from huggingface_hub import (
     constants,
@@ -24,6 +23,7 @@ from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
+    HTTPError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
@@ -34,7 +34,7 @@ from torch import nn
 from ar4d.errors import UserError
 
 Shapes = Mapping[str, Sequence[int]]
-HUB_ERRORS = (OSError, HfHubHTTPError, httpx.HTTPError)
+HUB_ERRORS = (OSError, HTTPError)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ class Release:
 
     @property
     def fetch_command(self) -> str:
-        return f"hf download {self.repo} {' '.join(self.files)}"
+        single = f" {self.files[0]}" if len(self.files) == 1 else ""
+        return f"hf download {self.repo}{single}"
 
     def __str__(self) -> str:
         return f"{self.repo} ({self.gib:.1f} GiB, {self.licence})"
@@ -82,7 +83,7 @@ def obstacle(release: Release, folder: Path | None = None) -> str | None:
     if folder is not None:
         return _incomplete(release, folder)
     try:
-        get_hf_file_metadata(hf_hub_url(release.repo, release.files[-1]), timeout=3)
+        get_hf_file_metadata(hf_hub_url(release.repo, release.files[0]), timeout=3)
     except HUB_ERRORS as error:
         return _refusal(error, release)
     return None
@@ -175,19 +176,18 @@ def differences(found: Shapes, expected: Shapes) -> list[str]:
     reshaped = [key for key in expected if key in found and tuple(found[key]) != tuple(expected[key])]
     complaints = []
     if missing:
-        complaints.append(f"it lacks {_first(missing)} {list(expected[missing[0]])}")
+        complaints.append(f"it lacks {missing[0]} {list(expected[missing[0]])}{_others(missing)}")
     if unknown:
-        complaints.append(f"it has the unknown {_first(unknown)} {list(found[unknown[0]])}")
+        complaints.append(f"it has the unknown {unknown[0]} {list(found[unknown[0]])}{_others(unknown)}")
     if reshaped:
         key = reshaped[0]
-        complaints.append(
-            f"the shape of {_first(reshaped)} is {list(found[key])} instead of {list(expected[key])}"
-        )
+        shapes = f"{list(found[key])} instead of {list(expected[key])}"
+        complaints.append(f"the shape of {key} is {shapes}{_others(reshaped)}")
     return complaints
 
 
-def _first(keys: list[str]) -> str:
-    return keys[0] if len(keys) == 1 else f"{len(keys)} keys, first {keys[0]}"
+def _others(keys: list[str]) -> str:
+    return f" and {len(keys) - 1} more" if len(keys) > 1 else ""
 
 
 def _root(path: str, name: str) -> Path:
@@ -213,6 +213,8 @@ def _incomplete(release: Release, folder: Path) -> str:
 def _refusal(error: Exception, release: Release) -> str:
     """One sentence about what the hub, or the way there, answered, with the remedy."""
     page = f"{constants.ENDPOINT}/{release.repo}"
+    if isinstance(error.__cause__, HfHubHTTPError):
+        error = error.__cause__  # "not in the cache" hides what the hub said
     if constants.HF_HUB_OFFLINE or isinstance(error, OfflineModeIsEnabled):
         return (
             f"The weights {release} are not in the cache {constants.HF_HUB_CACHE} and HF_HUB_OFFLINE is set; "
@@ -229,7 +231,7 @@ def _refusal(error: Exception, release: Release) -> str:
         return f"The hub lacks a file of {release}, the release has changed; see {page} for its new files."
     if isinstance(error, HfHubHTTPError):
         return f"The hub did not give {release} ({_first_line(error)}); try again later, or see {page}."
-    if isinstance(error, LocalEntryNotFoundError | httpx.HTTPError | ConnectionError | TimeoutError):
+    if isinstance(error, LocalEntryNotFoundError | HTTPError | ConnectionError | TimeoutError):
         return (
             f"The weights {release} are not in the cache {constants.HF_HUB_CACHE} and {constants.ENDPOINT} "
             f"cannot be reached; connect, or bring them from elsewhere: `{release.fetch_command}`."

@@ -32,6 +32,8 @@ class UNetConfig:
     camera_dim: int = 16
     ip_dim: int = 0
     """Number of image tokens; 0: the network takes no picture (MVDream)."""
+    image_features: int = 1280
+    """Channels of the picture tower, CLIP ViT-H; no entry of the published file."""
 
     @staticmethod
     def load(path: Path) -> UNetConfig:

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 LAYERS = 4
 HEADS = 12
 HEAD_CHANNELS = 64
-FEATURE_CHANNELS = 1280  # CLIP ViT-H
 
 
 class PerceiverAttention(nn.Module):
@@ -48,10 +47,10 @@ def feed_forward(channels: int) -> nn.Sequential:
 
 
 class Resampler(nn.Module):
-    def __init__(self, channels: int, num_tokens: int):
+    def __init__(self, in_channels: int, channels: int, num_tokens: int):
         super().__init__()
         self.latents = nn.Parameter(torch.zeros(1, num_tokens, channels))
-        self.proj_in = nn.Linear(FEATURE_CHANNELS, channels)
+        self.proj_in = nn.Linear(in_channels, channels)
         self.proj_out = nn.Linear(channels, channels)
         self.norm_out = nn.LayerNorm(channels)
         self.layers = nn.ModuleList(
@@ -59,7 +58,7 @@ class Resampler(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """[B, F, 1280] features become [B, num_tokens, channels]."""
+        """[B, F, in_channels] features become [B, num_tokens, channels]."""
         latents = self.latents.expand(features.shape[0], -1, -1)
         features = self.proj_in(features)
         for attention, mlp in self.layers:  # pyright: ignore[reportGeneralTypeIssues]

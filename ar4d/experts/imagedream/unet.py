@@ -96,7 +96,7 @@ class MultiViewUNet(nn.Module):
         base = config.model_channels
         embedding = 4 * base
         if config.ip_dim:
-            self.image_embed = Resampler(config.context_dim, config.ip_dim)
+            self.image_embed = Resampler(config.image_features, config.context_dim, config.ip_dim)
         self.time_embed = embedding_mlp(base, embedding)
         self.camera_embed = embedding_mlp(config.camera_dim, embedding)
 

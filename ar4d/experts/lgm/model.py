@@ -42,7 +42,7 @@ def activate(raw: Tensor) -> Gaussians:
     return Gaussians(
         means=position.clamp(-1, 1),
         quats=F.normalize(rotation, dim=-1),
-        scales=0.1 * F.softplus(scale),
+        scales=(0.1 * F.softplus(scale)).clamp(min=1e-8),  # softplus underflows, and scales have logarithms
         opacities=torch.sigmoid(opacity).squeeze(-1),
         colors=0.5 * torch.tanh(color) + 0.5,
     )
