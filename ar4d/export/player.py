@@ -27,6 +27,19 @@ ENLARGEMENT = 16.0
 # Positions are rounded to 1/8192, a twentieth of a pixel at 512², which makes the file smaller.
 STEPS = 8192.0
 PAGE_TITLE = "<title>Viser</title>"
+# viser sorts its splats in a module worker that it starts from a blob. Browsers refuse that to a page
+# opened from disk or in a sandbox, and without a word the splats stay in the order of the file. Told
+# at once that a blob will not do, viser's page starts the same worker from a data address instead.
+SORTER_FROM_DISK = """<script>
+if (origin === "null") {
+  window.Worker = class extends Worker {
+    constructor(address, options) {
+      if (String(address).startsWith("blob:")) throw new Error("no workers from blobs here");
+      super(address, options);
+    }
+  };
+}
+</script>"""
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,9 @@ class PlayerOptions:
     num_frames: int | None = None
     """Frames, evenly spaced in time; the clip's own number if not given. More play smoother and
     make the page larger in proportion."""
+
+    elevation_deg: float = 0.0
+    """Of the camera of the clip, where the page starts; positive is above."""
 
     title: str = "ar4d"
     """The title of the page."""
@@ -49,8 +65,8 @@ def export_player(asset: Asset4D, out: Path, options: PlayerOptions) -> list[Pat
     paths.single_file(out, ".html")
     times = timeline.evenly_spaced(asset, options.num_frames)
     buffers = [pack(timeline.evaluate(asset, t)) for t in times]
-    page = _page(buffers, timeline.duration(asset) / max(len(times) - 1, 1), options.dark)
-    page = page.replace(PAGE_TITLE, f"<title>{html.escape(options.title)}</title>", 1)
+    page = _page(buffers, timeline.duration(asset) / max(len(times) - 1, 1), options)
+    page = page.replace(PAGE_TITLE, f"<title>{html.escape(options.title)}</title>{SORTER_FROM_DISK}", 1)
     return [paths.write(out, page.encode())]
 
 
@@ -72,11 +88,12 @@ def pack(gaussians: Gaussians) -> np.ndarray:
     return buffer
 
 
-def _page(buffers: list[np.ndarray], seconds_per_frame: float, dark: bool) -> str:
+def _page(buffers: list[np.ndarray], seconds_per_frame: float, options: PlayerOptions) -> str:
     """Records the frames with a viser server that nobody connects to, and returns its page."""
+    elevation = math.radians(options.elevation_deg)
     with _server() as server:
         server.scene.set_up_direction("+y")
-        server.initial_camera.position = (0.0, 0.0, RADIUS)
+        server.initial_camera.position = (0.0, RADIUS * math.sin(elevation), RADIUS * math.cos(elevation))
         server.initial_camera.look_at = (0.0, 0.0, 0.0)
         server.initial_camera.fov = math.radians(FOV_Y_DEG)
         one = np.zeros((1, 3))
@@ -89,7 +106,7 @@ def _page(buffers: list[np.ndarray], seconds_per_frame: float, dark: bool) -> st
         for buffer in buffers:
             splats.buffer = buffer
             recording.insert_sleep(seconds_per_frame)
-        return recording.as_html(dark_mode=dark)
+        return recording.as_html(dark_mode=options.dark)
 
 
 @contextmanager

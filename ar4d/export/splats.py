@@ -38,7 +38,7 @@ SPZ_FRACTIONAL_BITS = 14  # positions in steps of 6e-5, up to ±512
 NOTE = """\
 {count} splat files from ar4d, one a frame, {fps:g} frames a second ({seconds:.3g} s in all).
 Every file holds the same {num_gaussians} Gaussians in the same order, already deformed.
-Axes: right-handed, {up} is up, the camera of the clip looks along -z; the object lies within [-1, 1].
+Axes: right-handed, {up} is up, the clip was seen from +z; the object lies within [-1, 1].
 Values as 3D Gaussian splatting stores them: logit opacity, log scales, rot_0..3 = w x y z,
 rgb = 0.28209479 * f_dc + 0.5, no view-dependent colour.
 """

@@ -119,8 +119,8 @@ def _filled(density: np.ndarray) -> np.ndarray:
     sealed = ndimage.binary_closing(np.pad(shell, HOLE_RADIUS), ball, HOLE_RADIUS)
     hollow = _holes(sealed)[(slice(HOLE_RADIUS, -HOLE_RADIUS),) * 3]
     hollow = ndimage.binary_dilation(hollow, ball, HOLE_RADIUS, mask=~shell)
-    hollow |= _holes(hollow | (density > LEVEL))  # the inner skin of the shell
-    return np.where(hollow, np.float32(1), density)
+    density = np.where(hollow, np.float32(1), density)
+    return np.where(_holes(density > LEVEL), np.float32(1), density)  # the inner skin of the shell, too
 
 
 def _holes(solid: np.ndarray) -> np.ndarray:
