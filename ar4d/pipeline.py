@@ -93,7 +93,7 @@ def _choose(
     role: Role, name: str, device: torch.device
 ) -> Generator[Event, None, ImageToGaussians | ViewsToGaussians]:
     choice = choose(role, name, device)
-    yield ExpertChosen(role, choice.expert.name, choice.reason)
+    yield ExpertChosen(role, choice.name, choice.reason)
     return choice.expert
 
 

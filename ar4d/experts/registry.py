@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 
 from ar4d.errors import UserError
+from ar4d.experts.imagedream import ImageDreamLGM
+from ar4d.experts.lgm import LGM
 from ar4d.experts.protocols import ImageToGaussians, Unavailable, ViewsToGaussians
 from ar4d.experts.silhouette import Silhouette
 
@@ -32,11 +34,26 @@ class Entry:
 class Choice:
     """An expert that is ready to work, and why it was taken."""
 
+    name: str
     expert: ImageToGaussians | ViewsToGaussians
     reason: str
 
 
 ENTRIES = (
+    Entry(
+        name="imagedream-lgm",
+        roles=("image_to_gaussians",),
+        summary="the paper's: imagines four views and reconstructs them; GPU, 5 GB of weights, openrail + MIT",
+        check=ImageDreamLGM.available,
+        build=ImageDreamLGM.load,
+    ),
+    Entry(
+        name="lgm",
+        roles=("views_to_gaussians",),
+        summary="the paper's: reconstructs four views; GPU, 0.8 GB of weights, MIT",
+        check=LGM.available,
+        build=LGM.load,
+    ),
     Entry(
         name="silhouette",
         roles=("image_to_gaussians", "views_to_gaussians"),
@@ -50,7 +67,7 @@ ENTRIES = (
 def choose(role: Role, name: str, device: torch.device) -> Choice:
     """Builds the expert that `require` names."""
     entry, reason = require(role, name, device)
-    return Choice(entry.build(device), reason)
+    return Choice(entry.name, entry.build(device), reason)
 
 
 def require(role: Role, name: str, device: torch.device) -> tuple[Entry, str]:
@@ -70,6 +87,6 @@ def require(role: Role, name: str, device: torch.device) -> tuple[Entry, str]:
         obstacle = entry.check(device)
         if obstacle is None:
             chosen = "asked for by name" if name != "auto" else "the best that runs here"
-            return entry, " ".join([chosen, *refusals])
-        refusals.append(f"{entry.name}: {obstacle.reason}")
+            return entry, "; ".join([chosen, *refusals])
+        refusals.append(obstacle.reason)
     raise UserError(f'The expert "{name}" cannot run here. {" ".join(refusals)}')

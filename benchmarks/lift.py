@@ -1,0 +1,98 @@
+"""How long a whole lift takes, what memory it needs and how faithful it is: `python -m benchmarks.lift CLIP`.
+
+Each clip is lifted in a process of its own, as `python -m ar4d lift` does it. Time per iteration is a
+stage's time over its optimisation steps, experts and measuring included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from ar4d.runs import Run
+
+COLUMNS = (
+    "clip", "preset", "frames", "Gaussians", "seconds", "stage 1 / 2 / 3 s", "ms per iteration 2 / 3",
+    "peak MB", "stage 2 PSNR / SSIM", "asset PSNR / SSIM", "worst frame - first, dB",
+)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clips", nargs="+", type=Path)
+    parser.add_argument("--preset", default="cpu")
+    parser.add_argument("--runs", type=Path, default=None, help="keep the runs in this folder")
+    arguments, options = parser.parse_known_args()
+    folder = arguments.runs or Path(tempfile.mkdtemp(prefix="ar4d-lift-"))
+    print(f"torch {torch.__version__}, {os.cpu_count()} cores, {platform.machine()}\n", flush=True)
+    print("| " + " | ".join(COLUMNS) + " |")
+    print("|" + " --- |" * len(COLUMNS), flush=True)
+    for clip in arguments.clips:
+        row = measure(clip, arguments.preset, folder / clip.stem, options)
+        print("| " + " | ".join(row) + " |", flush=True)
+
+
+def measure(clip: Path, preset: str, out: Path, options: list[str]) -> list[str]:
+    """Lifts one clip and returns the row of the table."""
+    command = [
+        sys.executable,
+        "-m",
+        "ar4d",
+        "lift",
+        str(clip),
+        "--out",
+        str(out),
+        "--preset",
+        preset,
+        *options,
+    ]
+    started = time.perf_counter()
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024  # of the largest run so far
+    run = Run.open(out)
+    settings, stages = run.record.recipe.settings, run.record.seconds
+    frames = [e for e in _events(out) if e["event"] == "FrameFinished"]
+    generated = frames[1:] or frames
+    asset_psnr, asset_ssim = run.metrics() or ([], [])
+    steps = (
+        settings.generate.iterations * max(len(frames) - 1, 1),
+        settings.refine.iterations + settings.refine.warm_start,
+    )
+    per_step = [1000 * stages.get(s, 0) / n for s, n in zip(("generate", "refine"), steps, strict=True)]
+    return [
+        clip.name,
+        settings.preset,
+        str(len(frames)),
+        str(len(run.asset().at(0.0))),
+        f"{seconds:.0f}",
+        " / ".join(f"{stages.get(stage, 0):.0f}" for stage in ("initialize", "generate", "refine")),
+        " / ".join(f"{ms:.1f}" for ms in per_step),
+        f"{peak:.0f}",
+        f"{_mean(e['psnr'] for e in generated):.2f} / {_mean(e['ssim'] for e in generated):.4f}",
+        f"{_mean(asset_psnr):.2f} / {_mean(asset_ssim):.4f}",
+        f"{min(asset_psnr) - asset_psnr[0]:+.2f}",
+    ]
+
+
+def _events(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+
+
+def _mean(values) -> float:
+    values = list(values)
+    return sum(values) / len(values)
+
+
+if __name__ == "__main__":
+    main()
