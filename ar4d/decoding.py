@@ -65,6 +65,7 @@ class Video:
 
     def _list_frames(self, container: InputContainer) -> tuple[np.ndarray, np.ndarray]:
         """Reads all packets and decodes none: the time stamps of the frames, and those of key frames."""
+        video = container.streams.video[0].index
         ticks, keys, end = [], [], 0.0
         try:
             for packet in container.demux():
@@ -72,11 +73,10 @@ class Video:
                 if tick is None or not packet.size:
                     continue
                 end = max(end, float((tick + (packet.duration or 0)) * packet.time_base))
-                if packet.stream.type == "video" and packet.stream.index == container.streams.video[0].index:
-                    if not packet.is_discard:
-                        ticks.append(tick)
-                    if packet.is_keyframe:
-                        keys.append(tick)
+                if packet.stream.index == video and packet.is_keyframe:
+                    keys.append(tick)
+                if packet.stream.index == video and not packet.is_discard:
+                    ticks.append(tick)
         except av.error.FFmpegError as error:
             self.warnings.append(f"{self.name} is damaged after {end:.1f} s: {error.strerror}.")
         if not ticks:

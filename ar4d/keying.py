@@ -16,8 +16,10 @@ _LEAK = 2  # pixels: gaps up to twice as wide do not let the background in
 _FAINT = 4.0  # tolerances: what differs less from the background has to be wide to count as the subject
 _FAINT_WIDTH = 5  # pixels
 _NOISY = 2.0  # tolerances: compression makes more noise in a hole than outside
-_SATURATED = 40.0  # distance from grey from which on a background's hue tells it
+_SATURATED = 50.0  # distance from grey from which on a background's hue tells it
 _MOSTLY_BACKGROUND = 0.7  # of the background's hue, in a pixel that counts as background
+_MORE_THAN_BACKGROUND = 1.2  # of its hue: no mixture with the background can have so much
+_FAR = 120.0  # distance of colours that no pixel has that is mostly background
 _HOLE_AREA = 0.0015  # of the subject: smaller enclosed spots are glints, not holes
 _BAND = 3  # pixels of the survey over which the outline may be soft
 
@@ -108,10 +110,16 @@ def subject_mask(picture: np.ndarray, color: np.ndarray, tolerance: float) -> np
         [h, w] bool.
     """
     distance = color_distance(picture, color)
-    subject = ~_outside((distance < tolerance) | (background_hue(picture, color) > _MOSTLY_BACKGROUND))
+    subject = ~_outside(_like_background(distance, background_hue(picture, color), tolerance))
     subject &= ~_holes(distance, subject, tolerance)
     solid = dilate(erode(subject, _FAINT_WIDTH), _FAINT_WIDTH)
     return subject & (solid | (distance > _FAINT * tolerance))
+
+
+def _like_background(distance: np.ndarray, hue: np.ndarray, tolerance: float) -> np.ndarray:
+    """Pixels [h, w] bool of the background's colour, or, where it is saturated, mostly of its hue."""
+    mostly = (hue > _MOSTLY_BACKGROUND) & (hue < _MORE_THAN_BACKGROUND) & (distance < _FAR)
+    return (distance < tolerance) | mostly
 
 
 def _outside(alike: np.ndarray) -> np.ndarray:
@@ -180,12 +188,11 @@ def soft_alpha(
         [h, w] float32.
     """
     offset = picture.astype(np.float32) - color  # I − B
-    alike = np.sqrt(np.einsum("hwc,hwc->hw", offset, offset)) < tolerance
     reach = max(2, int(np.ceil(1.5 * scale)))  # how far the true outline may be from the mask's
     beyond = depth_inside(~mask)
     inside = erode(mask, 2 * reach + 3)
     hue = background_hue(picture, color)
-    alike |= hue > _MOSTLY_BACKGROUND
+    alike = _like_background(color_distance(picture, color), hue, tolerance)
     background = (beyond > reach) | (alike & ~inside)
     depth = depth_inside(~background)
     band = max(2, round(_BAND * scale))
@@ -216,8 +223,9 @@ def _alpha_by_hue(hue: np.ndarray, deep: np.ndarray, window: int) -> np.ndarray:
     """
     share = ndimage.uniform_filter(deep.astype(np.float32), window)
     own = ndimage.uniform_filter(hue * deep, window) / np.maximum(share, 1e-6)
-    own = np.where(share > 1e-3, np.clip(own, 0, 0.8), 0.2)
-    return 1 - np.clip((hue - own) / (1 - own), 0, 1)
+    own = np.where(share > 1e-3, np.maximum(own, 0), 0.2)
+    most = 1 - np.clip((hue - own) / np.maximum(1 - own, 0.1), 0, 1)
+    return np.where((own > _MOSTLY_BACKGROUND) | (hue > _MORE_THAN_BACKGROUND), 1, most)
 
 
 def _mean_within(values: np.ndarray, region: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:

@@ -21,6 +21,7 @@ from ar4d.saliency import saliency
 Background = Literal["auto", "alpha", "plain", "matting", "none"]
 
 _OPAQUE = 250  # of 255: lossy codecs do not keep 255
+_MOST_OF_A_PICTURE = 0.8  # share of the pictures that no subject covers if it leaves their border free
 _TRANSPARENT_SHARE = 0.001  # of all pixels that make a source one with alpha
 
 
@@ -66,7 +67,7 @@ def choose_matte(
         plain = keying.find_plain_background(pictures, forced=background == "plain")
         if plain is not None:
             keyed = Keyed(pictures, plain, largest_component)
-            if background == "plain" or not _is_letterbox(keyed.masks):
+            if background == "plain" or keyed.is_plausible(pictures):
                 return keyed
     return Salient(pictures, threshold, largest_component)
 
@@ -104,6 +105,16 @@ class Keyed:
         )
         masks = follow_subject(masks) if largest_component else drop_specks(masks)
         self.masks = masks.astype(np.float32)
+
+    def is_plausible(self, pictures: np.ndarray) -> bool:
+        """Whether the background is plain everywhere, not only at the border of the picture."""
+        if _is_letterbox(self.masks) or self.masks.mean() > _MOST_OF_A_PICTURE:
+            return False
+        middle = len(pictures) // 2
+        distance = keying.color_distance(pictures[middle], self._plain.colors[middle])
+        subject = self.masks[middle] > 0
+        faint = distance[subject] < 4 * self._plain.tolerance  # shadows and slow shades of a wall
+        return not faint.size or bool(faint.mean() < 0.5)
 
     def cut_out(self, frame: int, picture: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray]:
         mask, color = self.masks[frame], self._plain.colors[frame]

@@ -48,12 +48,17 @@ def write_video(
     pix_fmt: str = "yuv420p",
     fps: int = 10,
     milliseconds: Sequence[int] | None = None,
-    rotation: int | None = None,
+    matrix: Sequence[int] | None = None,
     aspect: Fraction | None = None,
     options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
-    """Encodes pictures [h, w, 3 or 4] uint8; `milliseconds` are their times, for a variable rate."""
+    """Encodes pictures [h, w, 3 or 4] uint8.
+
+    Args:
+        milliseconds: the pictures' times, for a variable rate.
+        matrix: [a, b, 0, c, d, 0] to be shown at x' = a x + c y, y' = b x + d y (y down).
+    """
     with av.open(str(path), "w", options=container_options or {}) as container:
         stream: av.VideoStream | None = None
         for index, picture in enumerate(pictures):
@@ -65,8 +70,8 @@ def write_video(
                 stream.pix_fmt = pix_fmt
                 if aspect is not None:
                     stream.codec_context.sample_aspect_ratio = aspect
-                if rotation is not None:
-                    stream.set_display_rotation(rotation)
+                if matrix is not None:
+                    stream.set_display_matrix([*np.array(matrix) * 65536, 0, 0, 2**30])
                 if milliseconds is not None:
                     stream.codec_context.time_base = Fraction(1, 1000)
             layout = "rgba" if picture.shape[2] == 4 else "rgb24"

@@ -7,7 +7,7 @@ import pytest
 
 from ar4d.decoding import Video
 from ar4d.errors import UserError
-from tests.footage import HEIGHT, WIDTH, center_of, moving_disk, over, write_video
+from tests.footage import HEIGHT, WIDTH, center_of, disk, moving_disk, over, write_video
 
 
 def on_white(num_frames: int) -> list[np.ndarray]:
@@ -64,20 +64,28 @@ def test_a_frame_rate_of_the_users_replaces_the_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("degrees", "size", "center"),  # the disk's centre in the stored picture is (20, 32), 96×64 large
+    ("matrix", "size", "center"),  # the disk's centre in the stored picture is (20, 24), 96×64 large
     [
-        (0, (96, 64), (20, 32)),
-        (90, (64, 96), (32, 76)),  # counterclockwise, as FFmpeg counts
-        (-90, (64, 96), (32, 20)),
-        (180, (96, 64), (76, 32)),
+        ([1, 0, 0, 0, 1, 0], (96, 64), (20, 24)),
+        ([0, 1, 0, -1, 0, 0], (64, 96), (40, 20)),  # clockwise, as a phone held upright writes it
+        ([0, -1, 0, 1, 0, 0], (64, 96), (24, 76)),
+        ([-1, 0, 0, 0, -1, 0], (96, 64), (76, 40)),
+        ([-1, 0, 0, 0, 1, 0], (96, 64), (76, 24)),  # mirrored, as front cameras do
+        ([0, 1, 0, 1, 0, 0], (64, 96), (24, 20)),
     ],
 )
-def test_rotation_is_honoured(tmp_path, degrees, size, center):
-    video = Video(write_video(tmp_path / "turned.mp4", on_white(1), rotation=degrees), None)
+def test_the_display_matrix_is_honoured(tmp_path, matrix, size, center):
+    path = write_video(tmp_path / "turned.mp4", [over(disk(20, 24))], matrix=matrix)
+    video = Video(path, None)
     assert (video.width, video.height) == size
     ((_, picture),) = video.read([0], 1.0)
     assert picture.shape == (size[1], size[0], 4)
     assert center_of(picture) == pytest.approx(center, abs=0.5)
+
+
+def test_hdr_is_told(tmp_path):
+    options = {"x264-params": "transfer=arib-std-b67"}
+    assert "HDR" in Video(write_video(tmp_path / "hlg.mp4", on_white(1), options=options), None).warnings[0]
 
 
 def test_pixels_become_square(tmp_path):

@@ -100,6 +100,14 @@ def test_a_green_screen_leaves_no_green_rim(tmp_path):
     assert np.abs(alpha - original[..., 3] / 255).mean() < 0.012
 
 
+def test_what_has_more_of_the_hue_than_the_background_is_no_background():
+    original = disk(64, 64, 40, (20, 40, 220), SIZE)  # a blue shirt before a light blue wall
+    mask, alpha = key(noisy(over(original, (130, 180, 235))))
+    exact = original[..., 3] / 255
+    assert np.mean(mask != (exact > 0.5)) < 0.01
+    assert np.abs(alpha - exact).mean() < 0.01
+
+
 def test_the_hue_of_a_background_is_measured_in_shares():
     green = np.array((0, 200, 0), np.float32)
     picture = np.array([[(0, 200, 0), (90, 90, 90), (45, 145, 45), (0, 100, 0)]], np.uint8)

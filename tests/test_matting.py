@@ -66,6 +66,18 @@ def test_a_picture_between_bars_is_not_taken_for_a_subject():
     assert choose(opaque([bars]), "plain").name == "plain background"
 
 
+def test_a_wall_with_a_shadow_is_not_plain_although_its_border_is():
+    ys, xs = np.mgrid[:240, :320]
+    light = 30 * np.exp(-((xs - 160) ** 2 + (ys - 120) ** 2) / 2 / 60.0**2)  # fades before the border
+    wall = np.clip(190 + light[..., None], 0, 255) * np.ones(3)
+    ball = disk(160, 120, 35, (150, 30, 30), (320, 240))
+    survey = opaque([over(ball, wall)])
+    assert choose(survey, "plain").masks[0, 120, 100] == 1  # the light counts as the subject's
+    matte = choose(survey)
+    assert matte.name == "u2netp"
+    assert np.mean((matte.masks[0] > 0.5) != (ball[..., 3] > 127)) < 0.01
+
+
 def test_everything_else_is_left_to_the_network():
     pictures, masks = room(3, (320, 320)), room_masks(3, (320, 320))
     survey = opaque(pictures)
