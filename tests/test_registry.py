@@ -18,13 +18,13 @@ def test_without_a_gpu_the_silhouette_is_taken_and_the_reason_told(role):
 
 
 def test_an_expert_that_cannot_run_is_refused_by_name():
-    with pytest.raises(UserError, match="lgm.*cannot run here.*needs an NVIDIA GPU"):
+    with pytest.raises(UserError, match=r"lgm.*cannot run here.*needs an NVIDIA GPU"):
         require("views_to_gaussians", "lgm", CPU)
 
 
 def test_an_expert_has_to_play_the_role():
     with pytest.raises(
-        UserError, match='no expert "lgm" for image_to_gaussians.*auto, imagedream-lgm, silhouette'
+        UserError, match=r"""no expert .lgm. for image_to_gaussians.*auto, imagedream-lgm, silhouette"""
     ):
         require("image_to_gaussians", "lgm", CPU)
 

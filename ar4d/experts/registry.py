@@ -43,7 +43,7 @@ ENTRIES = (
     Entry(
         name="imagedream-lgm",
         roles=("image_to_gaussians",),
-        summary="the paper's: imagines four views and reconstructs them; GPU, 5 GB of weights, openrail + MIT",
+        summary="the paper's: imagines four views, reconstructs them; GPU, 5 GB of weights, openrail + MIT",
         check=ImageDreamLGM.available,
         build=ImageDreamLGM.load,
     ),

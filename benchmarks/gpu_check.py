@@ -1,0 +1,202 @@
+"""Everything that only a CUDA machine can tell, in one call: `python -m benchmarks.gpu_check --out DIR`.
+
+Compiles gsplat's kernels, compares them with the CPU kernels (images and gradients), times one
+training iteration part by part, lifts a clip with a shortened and, with `--whole`, the full `paper`
+schedule, and counts the frames per second that the viewer could be sent. `--device cpu` runs the
+same with the CPU kernels on both sides: a check of this script.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from ar4d.asset import Asset4D, frame_time
+from ar4d.cameras import orbit
+from ar4d.clip import ClipSettings, load_clip
+from ar4d.deformation import local_field
+from ar4d.events import Finished, StageFinished
+from ar4d.gaussians import Gaussians
+from ar4d.losses import photometric
+from ar4d.parameters import Parameters
+from ar4d.pipeline import lift
+from ar4d.presets import PAPER, Settings
+from ar4d.rendering import render
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
+    parser.add_argument("--clip", type=Path, default=Path("assets/examples/dinosaur.mp4"))
+    parser.add_argument("--whole", action="store_true", help="also the full paper schedule")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the work, to try the script out")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    device = torch.device(arguments.device)
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+    rows: list[tuple[str, str]] = [("machine", f"{name}, torch {torch.__version__}")]
+
+    def report(what: str, value: str) -> None:
+        rows.append((what, value))
+        print(f"{what:<44} {value}", flush=True)
+        table = "\n".join(["| what | measured |", "| --- | --- |", *(f"| {a} | {b} |" for a, b in rows)])
+        (arguments.out / "gpu.md").write_text(table + "\n")
+
+    num_gaussians = int(65536 * arguments.scale)
+    first = time.perf_counter()
+    render(random_gaussians(64).to(device), orbit(0.0, size=64))
+    report("first render (compiles where it has to)", f"{time.perf_counter() - first:.1f} s")
+    for what, error in agreement(random_gaussians(int(4000 * arguments.scale)), device).items():
+        report(f"relative difference to the CPU: {what}", f"{error:.1e}")
+    for what, ms in iteration(random_gaussians(num_gaussians).to(device), device).items():
+        report(f"one iteration, {num_gaussians} Gaussians: {what}", f"{ms:.2f} ms")
+    shortened = shorten(PAPER, 0.05 * arguments.scale)
+    asset = whole_run(arguments.clip, shortened, device, arguments.out / "short.json", "5 % of paper", report)
+    if arguments.whole:
+        asset = whole_run(arguments.clip, PAPER, device, arguments.out / "paper.json", "paper", report)
+    for size in (512, 1024):
+        report(f"viewer, {size} px", f"{frames_per_second(asset, size):.0f} frames/s")
+
+
+def random_gaussians(count: int) -> Gaussians:
+    """A speckled ball."""
+    g = torch.Generator().manual_seed(0)
+    directions = torch.nn.functional.normalize(torch.randn(count, 3, generator=g), dim=-1)
+    return Gaussians(
+        means=0.5 * directions,
+        quats=torch.nn.functional.normalize(torch.randn(count, 4, generator=g), dim=-1),
+        scales=torch.rand(count, 3, generator=g) * 1.5 / max(count, 1) ** 0.5 + 1e-3,
+        opacities=torch.rand(count, generator=g) * 0.9 + 0.05,
+        colors=torch.rand(count, 3, generator=g),
+    )
+
+
+def agreement(gaussians: Gaussians, device: torch.device) -> dict[str, float]:
+    """Largest relative differences between both devices, of images and of gradients."""
+    results = []
+    for where in (torch.device("cpu"), device):
+        leaves = gaussians.to(where).map(lambda x: x.detach().clone().requires_grad_())
+        view = render(leaves, orbit([0.0, 70.0], 20.0, size=128))
+        (view.rgb.square().mean() + view.depth.mean() + view.alpha.square().mean()).backward()
+        values = {"rgb": view.rgb, "depth": view.depth, "alpha": view.alpha}
+        values |= {f"gradient of {name}": x.grad for name, x in leaves.state().items()}
+        results.append({name: x.detach().cpu() for name, x in values.items()})
+    ours, theirs = results
+    return {name: float((ours[name] - theirs[name]).norm() / ours[name].norm()) for name in ours}
+
+
+def iteration(gaussians: Gaussians, device: torch.device) -> dict[str, float]:
+    """Median milliseconds of the parts of a stage 2 iteration of the paper's preset."""
+    parameters = Parameters.of(gaussians, False)
+    field = local_field(PAPER.generate.field, gaussians.means)
+    leaves = [tensor.requires_grad_() for tensor in parameters.state().values()]
+    adam = torch.optim.Adam([*leaves, *field.parameters()], lr=1e-9, fused=True)
+    reference, side = orbit(0.0, size=512), orbit(40.0, size=256)
+    target = torch.rand(1, 512, 512, 3, device=device)
+    moved = parameters.activated(field).detach()
+
+    def step() -> None:
+        now = parameters.activated(field)
+        loss = photometric(render(now, reference).rgb, target, 0.2) + render(now, side).depth.mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+
+    def field_only() -> None:
+        now = parameters.activated(field)
+        (now.means.sum() + now.scales.sum() + now.opacities.sum()).backward()
+
+    def raster_only() -> None:
+        leaf = moved.map(lambda x: x.clone().requires_grad_())
+        (render(leaf, reference).rgb.sum() + render(leaf, side).depth.sum()).backward()
+
+    view = render(moved, reference).rgb.detach().requires_grad_()
+    parts = {
+        "whole": step,
+        "field": field_only,
+        "two renders": raster_only,
+        "loss": lambda: photometric(view, target, 0.2).backward(),
+        "Adam": adam.step,
+    }
+    return {name: milliseconds(part, device) for name, part in parts.items()}
+
+
+def milliseconds(work: Callable[[], object], device: torch.device, repeats: int = 15) -> float:
+    times = []
+    for _ in range(repeats + 3):
+        started = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(1000 * (time.perf_counter() - started))
+    return median(times[3:])
+
+
+def shorten(settings: Settings, share: float) -> Settings:
+    """The same schedule with that share of its iterations, expert `silhouette`."""
+    generate, refine = settings.generate, settings.refine
+    return replace(
+        settings,
+        initialize=replace(
+            settings.initialize,
+            expert="silhouette",
+            iterations=max(int(settings.initialize.iterations * share), 1),
+            gaussians=max(int(settings.initialize.gaussians * min(1, 20 * share)), 500),
+        ),
+        generate=replace(
+            generate,
+            expert="silhouette",
+            iterations=max(int(generate.iterations * share), 1),
+            steps_per_degree=generate.steps_per_degree * share,
+        ),
+        refine=replace(refine, iterations=max(int(refine.iterations * share), 1)),
+    )
+
+
+def whole_run(
+    clip: Path,
+    settings: Settings,
+    device: torch.device,
+    out: Path,
+    name: str,
+    report: Callable[[str, str], None],
+) -> Asset4D:
+    """Lifts the clip and reports stage times, quality and peak memory."""
+    settings = replace(settings, device=device.type)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    frames = load_clip(clip, ClipSettings(), settings.size)
+    last, seconds = None, {}
+    for event in lift(frames, settings):
+        if isinstance(event, StageFinished):
+            seconds[event.stage] = event.seconds
+            report(f"{name}: {event.stage}", f"{event.seconds:.1f} s")
+        last = event
+    assert isinstance(last, Finished)
+    report(f"{name}: asset at the reference view", f"{sum(last.psnr) / len(last.psnr):.2f} dB")
+    if device.type == "cuda":
+        report(f"{name}: peak memory", f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
+    out.write_text(json.dumps({"seconds": seconds, "psnr": last.psnr, "ssim": last.ssim}, indent=1))
+    return last.asset
+
+
+@torch.no_grad()
+def frames_per_second(asset: Asset4D, size: int, frames: int = 60) -> float:
+    """Deform, render and fetch: what a viewer needs for each picture of a playing asset."""
+    camera = orbit(30.0, 10.0, size=size)
+    started = time.perf_counter()
+    for k in range(frames):
+        (render(asset.at(frame_time(k, frames)), camera).rgb[0].clamp(0, 1) * 255).byte().cpu().numpy()
+    return frames / (time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    main()
