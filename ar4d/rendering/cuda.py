@@ -7,6 +7,7 @@ some minutes once, and are read from torch's extension folder from then on.
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
 import shutil
 from pathlib import Path
@@ -99,13 +100,13 @@ def load_kernels() -> None:
     """
     require_gsplat()
     try:
-        from gsplat.cuda._backend import _C
+        kernels = importlib.import_module("gsplat.cuda._backend")._C  # compiles while it is imported
     except (RuntimeError, OSError, ImportError) as error:
         raise UserError(
             f"gsplat's CUDA kernels did not compile ({str(error).partition(chr(10))[0]}); install the CUDA "
             f"toolkit {torch.version.cuda or ''} (torch's version) and a C++ compiler that it supports."
         ) from error
-    if _C is None:
+    if kernels is None:
         raise UserError(
             "gsplat found no CUDA toolkit; set CUDA_HOME to the folder that holds bin/nvcc, "
             f"of the CUDA toolkit {torch.version.cuda or ''} (torch's version)."

@@ -12,6 +12,7 @@ import numba
 
 # No `nnan`: a Gaussian with a NaN is found by comparing.
 FASTMATH = {"contract", "nsz", "arcp", "afn", "reassoc"}
+SETTINGS = vars(numba.config)
 
 
 def kernel(function: Callable) -> Callable:
@@ -19,14 +20,14 @@ def kernel(function: Callable) -> Callable:
 
     Kernels run without the GIL, so that ordinary threads can share their work (see parallel.py).
     """
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = CACHE_FOLDER  # read while decorating; other users of Numba keep theirs
+    before = SETTINGS["CACHE_DIR"]
+    SETTINGS["CACHE_DIR"] = CACHE_FOLDER  # read while decorating; other users of Numba keep theirs
     try:
         return numba.njit(
             nogil=True, cache=True, fastmath=FASTMATH, error_model="numpy", boundscheck=False
         )(function)  # fmt: skip
     finally:
-        numba.config.CACHE_DIR = before
+        SETTINGS["CACHE_DIR"] = before
 
 
 def _cache_folder() -> str:
@@ -39,7 +40,7 @@ def _cache_folder() -> str:
     sources = b"".join(path.read_bytes() for path in sorted(here.glob("*.py")))
     name = f"kernels-{hashlib.sha256(sources).hexdigest()[:12]}"
     home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    for folder in (numba.config.CACHE_DIR, here / "__pycache__", home / "ar4d"):
+    for folder in (SETTINGS["CACHE_DIR"], here / "__pycache__", home / "ar4d"):
         if folder and _writable(Path(folder)):
             return str(Path(folder) / name)
     return tempfile.mkdtemp(prefix="ar4d-kernels-")

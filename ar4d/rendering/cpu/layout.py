@@ -8,7 +8,7 @@ TILE = 32  # px
 CHUNK = 1024  # Gaussians that a thread takes at once
 
 # Where the parts of a splat begin, in `splats` [C, N, 10] and in the gradients of each.
-MEAN, CONIC, OPACITY, COLOR, DEPTH = 0, 2, 5, 6, 9
+MEAN, SHAPE, OPACITY, COLOR, DEPTH = 0, 2, 5, 6, 9
 SPLAT_SIZE = 10
 
 NEAR = np.float32(0.01)  # world units in front of the camera

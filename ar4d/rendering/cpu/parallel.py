@@ -21,9 +21,8 @@ from numba.extending import intrinsic
 _pool = ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1), thread_name_prefix="ar4d-kernel")
 
 
-@intrinsic
-def take(typing_context, counter):
-    """The next item: `counter[0]++`, atomically."""
+def _take(typing_context, counter):
+    """Inside kernels, the next item: `counter[0]++`, atomically."""
 
     def codegen(context, builder, signature, args):
         array = context.make_array(signature.args[0])(context, builder, args[0])
@@ -31,6 +30,9 @@ def take(typing_context, counter):
         return builder.atomic_rmw("add", array.data, one, "monotonic")
 
     return types.int64(counter), codegen
+
+
+take: Callable[[np.ndarray], int] = intrinsic(_take)
 
 
 def run(kernel: Callable, num_items: int, *args: object) -> None:

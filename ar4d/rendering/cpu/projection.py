@@ -5,8 +5,15 @@ the Jacobian of the pinhole projection at p, its splat has the covariance
 
     Σ' = V Vᵀ + 0.3 I,   V = U M,   U = J W  [2, 3],   M = R S  [3, 3]
 
-and the conic (A, B, C) = Σ'⁻¹. As in 3DGS and gsplat, x/z and y/z are clamped inside J to 1.3
-times the image's half width, which keeps Gaussians beside the image from growing without bound.
+As in 3DGS and gsplat, x/z and y/z are clamped inside J to 1.3 times the image's half width, which
+keeps Gaussians beside the image from growing without bound.
+
+A splat's exponent at a distance (dx, dy) from its mean, -½ dᵀ Σ'⁻¹ d, is kept as a sum of squares:
+
+    -½ (a (dx - m dy)² + b dy²),   1/b = Σ'_yy,  m = Σ'_xy / Σ'_yy,  1/a = Σ'_xx - Σ'_xy² / Σ'_yy
+
+This is the same number as with the conic (A, B, C) = (a, -a m, a m² + b) of 3DGS, but it loses no
+digits where a splat is long and thin, and it is never positive.
 
 Vectors are tuples here: a row of an array would be an object whose references are counted.
 """
@@ -21,13 +28,13 @@ from ar4d.rendering.cpu.layout import (
     BLUR,
     CHUNK,
     COLOR,
-    CONIC,
     DEPTH,
     HALF,
     MEAN,
     NEAR,
     ONE,
     OPACITY,
+    SHAPE,
     TILE,
     TWO,
     ZERO,
@@ -35,7 +42,7 @@ from ar4d.rendering.cpu.layout import (
 from ar4d.rendering.cpu.parallel import take
 
 CLAMP = np.float32(0.15)  # of the image's size, beyond its border
-DET_MAX = np.float32(1e37)  # beyond it a splat's conic is lost in rounding
+DET_MAX = np.float32(1e37)  # beyond it a splat's shape overflows
 
 
 @kernel
@@ -137,6 +144,12 @@ def covariance(vx, vy):
 
 
 @kernel
+def shape_of(xy, yy, det):
+    """(a, m, b)."""
+    return yy / det, xy / yy, ONE / yy
+
+
+@kernel
 def box_range(center, radius, size):
     """Pixels [first, last) whose centres lie within `radius` of `center`; empty outside the image."""
     first = np.ceil(center - radius - HALF)
@@ -184,6 +197,6 @@ def project(
             touched[c, i] = ((x1 - 1) // TILE - x0 // TILE + 1) * ((y1 - 1) // TILE - y0 // TILE + 1)
             boxes[c, i, 0], boxes[c, i, 1], boxes[c, i, 2], boxes[c, i, 3] = x0, x1, y0, y1
             splats[c, i, MEAN], splats[c, i, MEAN + 1], splats[c, i, DEPTH] = mean_x, mean_y, z
-            splats[c, i, CONIC], splats[c, i, CONIC + 2] = yy / det, xx / det
-            splats[c, i, CONIC + 1], splats[c, i, OPACITY] = -xy / det, opacities[i]
+            splats[c, i, SHAPE], splats[c, i, SHAPE + 1], splats[c, i, SHAPE + 2] = shape_of(xy, yy, det)
+            splats[c, i, OPACITY] = opacities[i]
             splats[c, i, COLOR], splats[c, i, COLOR + 1], splats[c, i, COLOR + 2] = row3(colors, i)

@@ -8,11 +8,11 @@ from ar4d.rendering.cpu.jit import kernel
 from ar4d.rendering.cpu.layout import (
     CHUNK,
     COLOR,
-    CONIC,
     DEPTH,
     HALF,
     MEAN,
     OPACITY,
+    SHAPE,
     SPLAT_SIZE,
     TWO,
     ZERO,
@@ -31,6 +31,7 @@ from ar4d.rendering.cpu.projection import (
     row3,
     row4,
     scaled_columns,
+    shape_of,
 )
 
 
@@ -74,7 +75,7 @@ def project_backward(
 
 @kernel
 def splat_backward(grad, gaussian, camera, size):
-    """From the gradients of one splat's mean, conic and depth to those of mean, quat and scale.
+    """From the gradients of one splat's mean, shape and depth to those of mean, quat and scale.
 
     dV = 2 dΣ' V, dM = Uᵀ dV, dU = dV Mᵀ, dJ = dU Wᵀ. The splat's mean is f (x/z, y/z) + c; J's rows
     are (j_x, 0, -j_x ratio_x) and (0, j_y, -j_y ratio_y) with j = f/z.
@@ -89,7 +90,9 @@ def splat_backward(grad, gaussian, camera, size):
     ux, uy = jacobian_row(fx, ratio_x, z, right, forward), jacobian_row(fy, ratio_y, z, down, forward)
     vx, vy = factor_row(ux, m), factor_row(uy, m)
 
-    dxx, dxy, dyy = conic_backward(grad[CONIC], grad[CONIC + 1], grad[CONIC + 2], covariance(vx, vy))
+    _, xy, yy, det = covariance(vx, vy)
+    ga, gm, gb = grad[SHAPE], grad[SHAPE + 1], grad[SHAPE + 2]
+    dxx, dxy, dyy = shape_backward(ga, gm, gb, shape_of(xy, yy, det))
     dvx, dvy = sum2(TWO * dxx, vx, TWO * dxy, vy), sum2(TWO * dxy, vx, TWO * dyy, vy)
 
     dm = sum2(dvx[0], ux, dvy[0], uy), sum2(dvx[1], ux, dvy[1], uy), sum2(dvx[2], ux, dvy[2], uy)
@@ -114,13 +117,11 @@ def sum2(s, a, t, b):
 
 
 @kernel
-def conic_backward(gA, gB, gC, cov):
-    """dΣ' = -Σ'⁻¹ G Σ'⁻¹, with G the conic's gradient: its entry off the diagonal counts twice."""
-    xx, xy, yy, det = cov
-    A, B, C = yy / det, -xy / det, xx / det
-    h = HALF * gB
-    t0, t1, t2, t3 = A * gA + B * h, A * h + B * gC, B * gA + C * h, B * h + C * gC
-    return -(t0 * A + t1 * B), -(t0 * B + t1 * C), -(t2 * B + t3 * C)
+def shape_backward(ga, gm, gb, shape):
+    """From (a, m, b) to the symmetric dΣ': with q = 1/a, dq = dxx - 2 m dxy + m² dyy."""
+    a, m, b = shape
+    gq, gxy = -a * a * ga, b * gm
+    return gq, HALF * gxy - m * gq, m * m * gq - m * gxy - b * b * gb
 
 
 @kernel

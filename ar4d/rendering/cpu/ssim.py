@@ -27,8 +27,8 @@ from ar4d.rendering.cpu.parallel import run, take
 RADIUS = 5  # of the window, px
 SIGMA = 1.5
 CHANNELS = 3
-BAND = 32  # rows of a block
-STRIP = 32 * CHANNELS  # floats of a block's row
+BAND = 64  # rows of a block
+STRIP = 64 * CHANNELS  # floats of a block's row
 HALO = RADIUS * CHANNELS  # floats beyond both ends of it
 LINE = STRIP + 2 * HALO
 ROWS = BAND + 2 * RADIUS

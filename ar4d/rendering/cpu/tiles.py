@@ -14,12 +14,12 @@ from ar4d.rendering.cpu.layout import (
     ALPHA_MAX,
     ALPHA_MIN,
     COLOR,
-    CONIC,
     DEPTH,
     HALF,
     MEAN,
     ONE,
     OPACITY,
+    SHAPE,
     T_MIN,
     TILE,
     ZERO,
@@ -80,10 +80,10 @@ def is_closed(tile, row, width, height):
 
 @kernel
 def splat_in_tile(splats, c, i, left, top):
-    """Mean relative to the tile, conic, opacity, colour and depth."""
+    """Mean relative to the tile, shape, opacity, colour and depth."""
     return (
         (splats[c, i, MEAN] - np.float32(left), splats[c, i, MEAN + 1] - np.float32(top)),
-        (splats[c, i, CONIC], splats[c, i, CONIC + 1], splats[c, i, CONIC + 2]),
+        (splats[c, i, SHAPE], splats[c, i, SHAPE + 1], splats[c, i, SHAPE + 2]),
         splats[c, i, OPACITY],
         (splats[c, i, COLOR], splats[c, i, COLOR + 1], splats[c, i, COLOR + 2], splats[c, i, DEPTH]),
     )
@@ -104,20 +104,20 @@ def box_in_tile(boxes, c, i, left, top):
 def blend_splat(tile, splat, box):
     """Blends one splat into the tile."""
     x0, x1, y0, y1 = box
-    (mean_x, mean_y), (conic_a, conic_b, conic_c), opacity, (red, green, blue, depth) = splat
+    (mean_x, mean_y), (a, m, b), opacity, (red, green, blue, depth) = splat
     lanes = U((x1 - x0 + LANES - 1) // LANES) * U(LANES)
-    square = -HALF * conic_a
+    square = -HALF * a
     for y in range(y0, y1):
         dy = mean_y - (np.float32(y) + HALF)
-        linear, constant = -conic_b * dy, -HALF * conic_c * dy * dy
+        middle, constant = mean_x - m * dy, -HALF * b * dy * dy
         o = U(y * ROW + x0)
         for k in range(lanes):
-            dx = mean_x - CENTERS[U(x0) + k]
-            power = (square * dx + linear) * dx + constant
+            u = middle - CENTERS[U(x0) + k]  # dx - m dy
+            power = square * u * u + constant
             alpha = min(ALPHA_MAX, opacity * exp_negative(power))
             T = tile[o + k]
             next_T = T * (ONE - alpha)
-            visible = (alpha >= ALPHA_MIN) & (power <= ZERO)
+            visible = alpha >= ALPHA_MIN
             kept = visible & (next_T > T_MIN)
             weight = alpha * T if kept else ZERO
             tile[o + k] = next_T if kept else (-abs(T) if visible else T)

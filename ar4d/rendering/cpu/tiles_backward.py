@@ -13,12 +13,12 @@ from ar4d.rendering.cpu.layout import (
     ALPHA_MAX,
     ALPHA_MIN,
     COLOR,
-    CONIC,
     DEPTH,
     HALF,
     MEAN,
     ONE,
     OPACITY,
+    SHAPE,
     SPLAT_SIZE,
     T_MIN,
     TILE,
@@ -48,23 +48,23 @@ SUMS = 7 * PLANE  # column sums over a splat's rows
 def blend_splat_backward(tile, sums, splat, box, grads, slot):
     """Replays `blend_splat` and fills grads[slot] with the splat's gradients from this tile."""
     x0, x1, y0, y1 = box
-    (mean_x, mean_y), (conic_a, conic_b, conic_c), opacity, (red, green, blue, depth) = splat
+    (mean_x, mean_y), (a, m, b), opacity, (red, green, blue, depth) = splat
     lanes = U((x1 - x0 + LANES - 1) // LANES) * U(LANES)
-    square = -HALF * conic_a
+    square = -HALF * a
     for k in range(SUMS):
         sums[k] = ZERO
     for y in range(y0, y1):
         dy = mean_y - (np.float32(y) + HALF)
-        linear, constant = -conic_b * dy, -HALF * conic_c * dy * dy
+        middle, constant = mean_x - m * dy, -HALF * b * dy * dy
         o = U(y * ROW + x0)
         for k in range(lanes):
-            dx = mean_x - CENTERS[U(x0) + k]
-            power = (square * dx + linear) * dx + constant
+            u = middle - CENTERS[U(x0) + k]  # dx - m dy
+            power = square * u * u + constant
             uncapped = opacity * exp_negative(power)
             alpha = min(ALPHA_MAX, uncapped)
             T, passed = tile[o + k], ONE - alpha
             next_T = T * passed
-            visible = (alpha >= ALPHA_MIN) & (power <= ZERO)
+            visible = alpha >= ALPHA_MIN
             kept = visible & (next_T > T_MIN)
             weight = alpha * T if kept else ZERO
             tile[o + k] = next_T if kept else (-abs(T) if visible else T)
@@ -81,32 +81,33 @@ def blend_splat_backward(tile, sums, splat, box, grads, slot):
             sums[U(4 * PLANE) + k] += g_power
             sums[U(5 * PLANE) + k] += g_power * dy
             sums[U(6 * PLANE) + k] += g_power * dy * dy
-    finish_splat(sums, lanes, x0, mean_x, (conic_a, conic_b), conic_c, opacity, grads, slot)
+    finish_splat(sums, lanes, x0, mean_x, (a, m, b), opacity, grads, slot)
 
 
 @kernel
-def finish_splat(sums, lanes, x0, mean_x, conic_row, conic_c, opacity, grads, slot):
-    """Adds the columns up: the derivatives of power = -(a dx² + 2 b dx dy + c dy²) / 2."""
-    conic_a, conic_b = conic_row
+def finish_splat(sums, lanes, x0, mean_x, shape, opacity, grads, slot):
+    """Adds the columns up: the derivatives of power = -½ (a u² + b dy²), u = dx - m dy."""
+    a, m, b = shape
     red = green = blue = depth = ZERO
-    total = sum_x = sum_y = sum_xx = sum_xy = sum_yy = ZERO
+    total = sum_y = sum_yy = sum_u = sum_uu = sum_uy = ZERO
     for k in range(lanes):
         dx = mean_x - CENTERS[U(x0) + k]
-        g, gy = sums[U(4 * PLANE) + k], sums[U(5 * PLANE) + k]
+        g, gy, gyy = sums[U(4 * PLANE) + k], sums[U(5 * PLANE) + k], sums[U(6 * PLANE) + k]
+        gu = g * dx - gy * m
+        guy = gy * dx - gyy * m
         red += sums[k]
         green += sums[U(PLANE) + k]
         blue += sums[U(2 * PLANE) + k]
         depth += sums[U(3 * PLANE) + k]
         total += g
-        sum_x += g * dx
-        sum_xx += g * dx * dx
         sum_y += gy
-        sum_xy += gy * dx
-        sum_yy += sums[U(6 * PLANE) + k]
-    grads[slot, MEAN] = -(conic_a * sum_x + conic_b * sum_y)
-    grads[slot, MEAN + 1] = -(conic_b * sum_x + conic_c * sum_y)
-    grads[slot, CONIC], grads[slot, CONIC + 2] = -HALF * sum_xx, -HALF * sum_yy
-    grads[slot, CONIC + 1] = -sum_xy
+        sum_yy += gyy
+        sum_u += gu
+        sum_uu += gu * dx - guy * m
+        sum_uy += guy
+    grads[slot, MEAN], grads[slot, MEAN + 1] = -a * sum_u, a * m * sum_u - b * sum_y
+    grads[slot, SHAPE], grads[slot, SHAPE + 1] = -HALF * sum_uu, a * sum_uy
+    grads[slot, SHAPE + 2] = -HALF * sum_yy
     grads[slot, OPACITY] = total / opacity
     grads[slot, COLOR], grads[slot, COLOR + 1], grads[slot, COLOR + 2] = red, green, blue
     grads[slot, DEPTH] = depth
