@@ -3,7 +3,7 @@
     python -m benchmarks.bench4d --views DIR
 
 `DIR/NAME/input` holds an object's clip, already framed for the reference camera, and `DIR/NAME` its
-ground truth, laid out as `ar4d.ground_truth` says. Results are kept pair by pair in
+ground truth, laid out as `ar4d.evaluation.ground_truth` says. Results are kept pair by pair in
 `OUT/bench4d.json`: the same command goes on where it was stopped.
 """
 
@@ -30,11 +30,11 @@ from PIL import Image
 from ar4d.asset import Asset4D
 from ar4d.cameras import Cameras
 from ar4d.clip import ClipSettings, load_clip
+from ar4d.clip.pictures import STILL_FPS
 from ar4d.errors import UserError
 from ar4d.evaluation import Show, find_lpips, mean, score, shown
+from ar4d.evaluation.ground_truth import GroundTruth, read_ground_truth, read_rgba
 from ar4d.files import write_text
-from ar4d.ground_truth import GroundTruth, read_ground_truth, read_rgba
-from ar4d.pictures import STILL_FPS
 from ar4d.pipeline import lift
 from ar4d.presets import PRESETS, Settings
 from ar4d.rendering import Rendering

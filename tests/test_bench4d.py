@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ar4d import lpips
 from ar4d.errors import UserError
+from ar4d.evaluation import lpips
 from benchmarks import bench4d, contact_sheet
 from tests.bench_folder import moving_gaussians, write_object
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from ar4d.components import drop_specks, follow_subject
+from ar4d.matting.components import drop_specks, follow_subject
 from tests.footage import HEIGHT, WIDTH, disk
 
 

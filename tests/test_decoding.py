@@ -5,7 +5,7 @@ import av
 import numpy as np
 import pytest
 
-from ar4d.decoding import Video
+from ar4d.clip.decoding import Video
 from ar4d.errors import UserError
 from tests.footage import HEIGHT, WIDTH, center_of, disk, moving_disk, over, write_video
 

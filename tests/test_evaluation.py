@@ -10,15 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from ar4d import lpips
 from ar4d.asset import FrameSequence
 from ar4d.cameras import orbit
 from ar4d.clip import Clip
+from ar4d.clip.framing import whole_crop
 from ar4d.errors import UserError
-from ar4d.evaluation import Report, Scores, evaluate, mean, reference_metrics
-from ar4d.framing import whole_crop
+from ar4d.evaluation import Report, Scores, evaluate, lpips, mean, reference_metrics
+from ar4d.evaluation.ground_truth import read_ground_truth
 from ar4d.gaussians import Gaussians
-from ar4d.ground_truth import read_ground_truth
 from ar4d.rendering import render
 from tests.bench_folder import AZIMUTHS_DEG, SIZE, moving_gaussians, name_of, write_object
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ar4d.clip.framing import Crop, resample, union_crop, whole_crop, window_of
 from ar4d.errors import UserError
-from ar4d.framing import Crop, resample, union_crop, whole_crop, window_of
 
 
 def cut(picture: np.ndarray, crop: Crop, size: int) -> np.ndarray:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ar4d.keying import background_hue, find_plain_background, soft_alpha, subject_mask
-from ar4d.sources import open_source
+from ar4d.clip.sources import open_source
+from ar4d.matting.keying import background_hue, find_plain_background, soft_alpha, subject_mask
 from tests.footage import disk, over, write_video
 
 SIZE = (128, 128)

@@ -7,7 +7,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from safetensors.torch import save_file
 
 from ar4d.errors import UserError
-from ar4d.lpips import VARIABLE, Lpips, find_weights
+from ar4d.evaluation.lpips import VARIABLE, Lpips, find_weights
 
 LAYERS = [
     (3, 64, 11, 4, 2),
@@ -73,7 +73,7 @@ def test_same_pictures_have_no_distance(state, pair):
 
 def test_batches_of_any_length_give_the_same(state, pair, monkeypatch):
     whole = Lpips(state)(*pair)
-    monkeypatch.setattr("ar4d.lpips._PIXELS_AT_ONCE", 1)
+    monkeypatch.setattr("ar4d.evaluation.lpips._PIXELS_AT_ONCE", 1)
     torch.testing.assert_close(Lpips(state)(*pair), whole, rtol=1e-5, atol=0)
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from ar4d.clip.framing import whole_crop, window_of
 from ar4d.errors import UserError
-from ar4d.framing import whole_crop, window_of
 from ar4d.matting import Matte, Salient, choose_matte
 from tests.footage import disk, over, room, room_masks
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from ar4d import metrics
+from ar4d.evaluation import metrics
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 import numpy as np
 
-from ar4d.morphology import connected_parts, depth_inside, dilate, erode, fill_enclosed, nearest_set
+from ar4d.matting.morphology import connected_parts, depth_inside, dilate, erode, fill_enclosed, nearest_set
 
 
 def test_growing_and_shrinking_are_square_and_know_the_border():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ar4d.clip.pictures import Animation, Stills, is_picture, open_file, open_folder, to_rgba
 from ar4d.errors import UserError
-from ar4d.pictures import Animation, Stills, is_picture, open_file, open_folder, to_rgba
 from tests.footage import HEIGHT, RED, WIDTH, center_of, disk, moving_disk, over, write_images
 
 

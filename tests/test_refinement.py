@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ar4d.refinement import fill_false_holes, foreground_colors, guided_filter, resize_maps, steady
+from ar4d.matting.refinement import fill_false_holes, foreground_colors, guided_filter, resize_maps, steady
 from tests.footage import disk, over
 
 

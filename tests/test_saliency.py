@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from ar4d import saliency
+from ar4d.matting import saliency
 from ar4d.errors import UserError
 from tests.footage import room, room_masks
 

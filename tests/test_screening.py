@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ar4d.framing import Crop
-from ar4d.screening import (
+from ar4d.clip.framing import Crop
+from ar4d.clip.screening import (
     border_warning,
     camera_warning,
     jump_warning,

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ar4d.clip.sources import choose_frames, open_source
 from ar4d.errors import UserError
-from ar4d.sources import choose_frames, open_source
 from tests.footage import moving_disk, over, write_images, write_video
 
 

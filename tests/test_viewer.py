@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from app.viewer import RunViewer
 from app.viewer.live import DEPTH_COLORS, Mode, View, draw
-from app.viewer.scene import REFERENCE, SPLATS, start_server
+from app.viewer.scene import REFERENCE, SPLATS, place_reference, start_server
 from app.viewer.splats import WORLD_SCALE, pack
 from app.viewer.stages import Stages
 from ar4d.asset import FrameSequence
@@ -285,8 +285,9 @@ def test_closing_twice_does_nothing():
 
 
 def test_the_scene_starts_at_the_clips_camera():
-    server = start_server(20.0)
+    server = start_server()
     try:
+        place_reference(server, 20.0)
         c2w = torch.linalg.inv(orbit(0.0, 20.0, size=8).viewmats[0].double()).numpy()
         np.testing.assert_allclose(server.initial_camera.position, c2w[:3, 3], atol=1e-6)
         assert math.degrees(server.initial_camera.fov) == pytest.approx(FOV_Y_DEG)

@@ -14,7 +14,6 @@ from ar4d.files import write_text
 from ar4d.runs import Run
 
 
-
 @dataclass(frozen=True)
 class _RenderArguments:
     """Render a finished asset from one side."""

@@ -1,0 +1,210 @@
+"""Still images, folders of them, and animated images (GIF, WebP, APNG, AVIF)."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ar4d.errors import UserError
+
+MAX_SIDE = 16384  # pixels
+STILL_FPS = 10.0  # of images, which have no rate of their own
+
+Image.init()  # registers the formats that this build of Pillow knows
+_FORMATS = [
+    f for f in ("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "PPM", "TGA") if f in Image.OPEN
+]
+_ANIMATED_FORMATS = ("PNG", "WEBP", "AVIF")
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".ppm", ".tga"}
+_BROKEN = (OSError, SyntaxError, ValueError, IndexError, EOFError, struct.error)  # Pillow's, for bad data
+
+
+class Stills:
+    """Images of one size, one file a frame, at equal steps in time."""
+
+    def __init__(self, paths: Sequence[Path], name: str, fps: float) -> None:
+        self.name = name
+        self.width, self.height = _common_size(paths)
+        self.times = np.arange(len(paths)) / fps
+        self.length = len(paths) / fps
+        self.warnings: list[str] = []
+        self._paths = paths
+
+    def label(self, index: int) -> str:
+        return self._paths[index].name
+
+    def read(self, indices: Sequence[int], scale: float) -> Iterator[tuple[int, np.ndarray]]:
+        size = scaled_size(self.width, self.height, scale)
+        for index in indices:
+            path = self._paths[index]
+            with _open(path) as image:
+                yield index, shrink(to_rgba(_upright(image, path), path), size)
+
+
+class Animation:
+    """An animated image: frames that build on one another, each with its own duration."""
+
+    def __init__(self, path: Path, fps: float | None) -> None:
+        self.name = path.name
+        self.warnings: list[str] = []
+        self._path = path
+        with _open(path) as image:
+            self.width, self.height = image.size
+            # An APNG may start with a picture for programs that cannot play it.
+            self._first = 1 if getattr(image, "default_image", False) else 0
+            durations = self._durations(image)
+        if fps is not None:
+            durations = [1 / fps] * len(durations)
+        self.times = np.concatenate([[0.0], np.cumsum(durations)[:-1]])
+        self.length = float(sum(durations))
+
+    def _durations(self, image: Image.Image) -> list[float]:
+        """Seconds that each frame stays, by decoding them all: a GIF tells no more in advance."""
+        durations: list[float] = []
+        problem = ""
+        try:
+            while True:
+                image.seek(self._first + len(durations))
+                image.load()
+                milliseconds = float(image.info.get("duration", 0))
+                durations.append(milliseconds / 1000 if milliseconds > 10 else 0.1)  # as browsers do
+        except EOFError:
+            pass  # the regular end
+        except _BROKEN as error:
+            problem = str(error)
+        if not durations:
+            raise UserError(f"{self._path} is damaged: its first frame cannot be read ({problem}).")
+        if problem:
+            self.warnings.append(f"{self.name} is damaged: only its first {len(durations)} frames are used.")
+        return durations
+
+    def label(self, index: int) -> str:
+        return f"frame {index} ({self.times[index]:.2f} s)"
+
+    def read(self, indices: Sequence[int], scale: float) -> Iterator[tuple[int, np.ndarray]]:
+        size = scaled_size(self.width, self.height, scale)
+        with _open(self._path) as image:
+            for index in indices:
+                image.seek(self._first + index)
+                yield index, shrink(to_rgba(image, self._path), size)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the file's first bytes are those of an image (animated or not)."""
+    try:
+        with Image.open(path, formats=_FORMATS):
+            return True
+    except UnidentifiedImageError:
+        return False
+    except (Image.DecompressionBombError, *_BROKEN):
+        return True  # an image that opening again will tell apart
+
+
+def open_file(path: Path, fps: float | None) -> Stills | Animation:
+    with _open(path) as image:
+        # Whether a GIF has more than one frame cannot be told without reading on.
+        animated = image.format == "GIF" or (
+            image.format in _ANIMATED_FORMATS and getattr(image, "is_animated", False)
+        )
+    return Animation(path, fps) if animated else Stills([path], path.name, fps or STILL_FPS)
+
+
+def open_folder(folder: Path, fps: float | None) -> Stills:
+    paths = [p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and not p.name.startswith(".")]
+    if not paths:
+        raise UserError(f"The folder {folder} holds no images (PNG, JPEG, WebP, TIFF or BMP).")
+    return Stills(sorted(paths, key=_natural), folder.name, fps or STILL_FPS)
+
+
+def _natural(path: Path) -> tuple[list[tuple[int, int | str]], str]:
+    """Sorts frame_2 before frame_10."""
+    parts = re.split(r"(\d+)", path.name.lower())
+    return [(0, int(p)) if p.isdecimal() else (1, p) for p in parts if p], path.name
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        image = Image.open(path, formats=_FORMATS)
+    except UnidentifiedImageError as error:
+        raise UserError(f"{path} is not an image that can be read: use PNG, JPEG or WebP.") from error
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path} has too many pixels: scale it down to at most 100 megapixels.") from error
+    except _BROKEN as error:
+        raise UserError(f"{path} cannot be read: {error}.") from error
+    check_size(path, *image.size)
+    return image
+
+
+def check_size(path: Path, width: int, height: int) -> None:
+    if max(width, height) > MAX_SIDE:
+        raise UserError(
+            f"{path} is {width}×{height} pixels large: scale it down to at most {MAX_SIDE} on a side."
+        )
+
+
+def _common_size(paths: Sequence[Path]) -> tuple[int, int]:
+    """The upright size of all images, from their headers alone."""
+    sizes = []
+    for path in paths:
+        with _open(path) as image:
+            turned = _has_exif(image) and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # its orientation
+            sizes.append(image.size[::-1] if turned else image.size)
+        if sizes[-1] != sizes[0]:
+            (w0, h0), (w1, h1) = sizes[0], sizes[-1]
+            raise UserError(
+                f"The images in {path.parent} differ in size: {paths[0].name} is {w0}×{h0}, {path.name} is "
+                f"{w1}×{h1}; make them all the same size."
+            )
+    return sizes[0]
+
+
+def _has_exif(image: Image.Image) -> bool:
+    """Whether to look for an orientation. To look for it in a PNG that tells of none is to decode it."""
+    return "exif" in image.info or image.format == "TIFF"
+
+
+def _upright(image: Image.Image, path: Path) -> Image.Image:
+    if not _has_exif(image):
+        return image
+    try:
+        return ImageOps.exif_transpose(image)
+    except _BROKEN as error:
+        raise UserError(f"{path} is damaged: {error}.") from error
+
+
+def to_rgba(image: Image.Image, path: Path) -> Image.Image:
+    """8-bit RGBA with straight alpha, whatever the image's mode.
+
+    Raises:
+        UserError: the pixels cannot be decoded, or are not finite or out of range (float images).
+    """
+    try:
+        if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+            return Image.fromarray(_grey_to_uint8(np.asarray(image), path)).convert("RGBA")
+        return image.convert("RGBA")
+    except _BROKEN as error:
+        raise UserError(f"{path} is damaged: {error}.") from error
+
+
+def _grey_to_uint8(values: np.ndarray, path: Path) -> np.ndarray:
+    """Grey of 16 bits (0 to 65535) or floats (0 to 1) in 8 bits."""
+    white = 1.0 if values.dtype.kind == "f" else 65535.0
+    if not np.isfinite(values).all():
+        raise UserError(f"{path} has pixels that are not finite numbers (NaN): export it again as a PNG.")
+    if values.min() < 0 or values.max() > white:
+        raise UserError(f"{path} has pixels outside 0 to {white:g}: export it again as an 8-bit PNG.")
+    return np.round(values * (255 / white)).astype(np.uint8)
+
+
+def shrink(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """The RGBA image at `size` (width, height) as [h, w, 4] uint8, averaged with premultiplied alpha."""
+    return np.asarray(image.resize(size, Image.Resampling.BOX))  # Pillow premultiplies RGBA by itself
+
+
+def scaled_size(width: int, height: int, scale: float) -> tuple[int, int]:
+    return max(1, round(width * scale)), max(1, round(height * scale))

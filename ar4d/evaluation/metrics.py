@@ -1,0 +1,136 @@
+"""What is measured about pictures: closeness to the truth, and the faults that closeness hides.
+
+Pictures are float32 RGB in [0, 1] on white, alphas float32 in [0, 1]. PSNR, SSIM and the silhouette
+give one number per picture. The others are shares and ratios over everything they are given, so
+that a frame with little in it weighs little: pass the frames of one view together.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ar4d import losses
+
+COVERED = 0.1  # alpha above which a pixel shows something
+OPAQUE = 0.9  # alpha from which it is solid
+_SEAM_WIDTH = 1 / 32  # of the picture: the widest gap that counts as a seam
+
+
+def psnr(pred: Tensor, true: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio, -10 log₁₀ of the mean squared error.
+
+    Args:
+        pred: [..., H, W, 3]; values outside [0, 1] count as the nearest colour that can be shown.
+        true: as `pred`.
+
+    Returns:
+        [...] in dB, at most 100; larger is better.
+    """
+    error = (pred.clamp(0, 1) - true).square().mean(dim=(-3, -2, -1))
+    return -10 * torch.log10(error.clamp(min=1e-10))
+
+
+def ssim(pred: Tensor, true: Tensor) -> Tensor:
+    """Structural similarity: 11×11 Gaussian window, σ = 1.5, zeros beyond the border.
+
+    Args:
+        pred: [..., H, W, 3]; values outside [0, 1] count as the nearest colour that can be shown.
+        true: as `pred`.
+
+    Returns:
+        [...] in [-1, 1]; larger is better, 1 is the same picture.
+    """
+    *batch, height, width, channels = pred.shape
+    a = pred.clamp(0, 1).reshape(-1, 1, height, width, channels)
+    b = true.reshape(-1, 1, height, width, channels)
+    return torch.stack([losses.ssim(x, y) for x, y in zip(a, b, strict=True)]).reshape(batch)
+
+
+def silhouette_iou(alpha_pred: Tensor, alpha_true: Tensor) -> Tensor:
+    """Intersection over union of the silhouettes, which are the pixels with alpha above 0.5.
+
+    Args:
+        alpha_pred: [..., H, W].
+        alpha_true: as `alpha_pred`.
+
+    Returns:
+        [...] in [0, 1]; larger is better. Two empty pictures agree: 1.
+    """
+    a, b = alpha_pred > 0.5, alpha_true > 0.5
+    union = (a | b).sum(dim=(-2, -1))
+    return torch.where(union > 0, (a & b).sum(dim=(-2, -1)) / union.clamp(min=1), 1.0)
+
+
+def roughness(pred: Tensor, true: Tensor) -> Tensor:
+    """Total variation of `pred` over that of `true`: what shatters a surface and PSNR does not see.
+
+    Args:
+        pred: [..., H, W, 3].
+        true: as `pred`.
+
+    Returns:
+        A scalar ≥ 0: 1 is as smooth as the truth, above 1.1 shattered, below 0.8 mushy. Not finite
+        where the truth is one flat colour.
+    """
+    return _total_variation(pred) / _total_variation(true)
+
+
+def fog(alpha: Tensor) -> Tensor:
+    """Share of the covered pixels (alpha above 0.1) that are see-through (alpha below 0.9).
+
+    Args:
+        alpha: [..., H, W].
+
+    Returns:
+        A scalar in [0, 1]; smaller is better, though the soft edge of a real silhouette has some
+        too (5 to 10 %). Not a number where nothing is covered.
+    """
+    covered = alpha > COVERED
+    return (covered & (alpha < OPAQUE)).sum() / covered.sum()
+
+
+def seam(alpha_pred: Tensor, alpha_true: Tensor) -> Tensor:
+    """How much of the object shows through narrow upright gaps, as between a front and a back sheet.
+
+    A gap is what a grey closing along the rows fills: it has something as solid on its left and on
+    its right, at most 1/32 of the picture apart. Only what the truth covers counts, so that the air
+    between two legs is no seam.
+
+    Args:
+        alpha_pred: [..., H, W].
+        alpha_true: as `alpha_pred`.
+
+    Returns:
+        A scalar in [0, 1]: alpha missing in gaps over the alpha of the closed silhouette; smaller is
+        better. Not a number where nothing is covered.
+    """
+    rows = alpha_pred.reshape(-1, 1, alpha_pred.shape[-1])
+    reach = max(1, round(rows.shape[-1] * _SEAM_WIDTH / 2))
+    widened = F.max_pool1d(rows, 2 * reach + 1, stride=1, padding=reach)
+    closed = -F.max_pool1d(-widened, 2 * reach + 1, stride=1, padding=reach)
+    missing = (torch.minimum(closed, alpha_true.reshape(rows.shape)) - rows).clamp(min=0)
+    return missing.sum() / closed.sum()
+
+
+def flicker(pred: Tensor, true: Tensor) -> Tensor:
+    """Mean absolute second difference over time of `pred` over that of `true`.
+
+    Args:
+        pred: [F, H, W, 3], consecutive frames of one view, F ≥ 3.
+        true: as `pred`.
+
+    Returns:
+        A scalar ≥ 0: 1 is as lively as the truth, more flickers, less is sluggish. Not finite where
+        the truth moves evenly or F < 3.
+    """
+    return _unevenness(pred) / _unevenness(true)
+
+
+def _total_variation(images: Tensor) -> Tensor:
+    return images.diff(dim=-2).abs().sum() + images.diff(dim=-3).abs().sum()
+
+
+def _unevenness(frames: Tensor) -> Tensor:
+    return frames.diff(n=2, dim=0).abs().sum()
