@@ -32,7 +32,7 @@ from ar4d.errors import UserError
 
 VARIABLE = "AR4D_LPIPS"
 ABSENT = (
-    "LPIPS was not measured because its weights are not here: make the file as `ar4d/evaluation/lpips.py` explains "
+    "LPIPS was not measured because its weights are not here: make the file as ar4d.evaluation.lpips explains "
     f"and pass its path or set {VARIABLE} to it."
 )
 
@@ -69,7 +69,7 @@ class Lpips:
                 state = torch.load(path, map_location="cpu", weights_only=True)
         except (OSError, EOFError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
             raise UserError(
-                f"{path} cannot be read as LPIPS weights; make it again as `ar4d/evaluation/lpips.py` explains."
+                f"{path} cannot be read as LPIPS weights; make it again as ar4d.evaluation.lpips says."
             ) from error
         _check(state, path)
         return Lpips({name: state[name].float() for name in weight_shapes()})

@@ -10,9 +10,9 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from ar4d.matting import keying
 from ar4d.clip.framing import Window
 from ar4d.errors import UserError
+from ar4d.matting import keying
 from ar4d.matting.components import drop_specks, follow_subject
 from ar4d.matting.morphology import dilate
 from ar4d.matting.refinement import fill_false_holes, foreground_colors, guided_filter, resize_maps, steady
