@@ -94,12 +94,12 @@ def mixed(a, b, w):
 
 @jit
 def robot(x, y, z, phase):
-    x, y, z = x / 0.84, y / 0.84 + 0.06, z / 0.84
+    x, y, z = x / 0.84, y / 0.84 + 0.1, z / 0.84
     lift = abs(math.sin(phase))
-    squash = 1 + 0.05 * lift - 0.17 * math.exp(-((lift / 0.3) ** 2))
-    y = (y + 0.56 - 0.15 * lift) / squash - 0.56
+    squash = 1 + 0.04 * lift - 0.13 * math.exp(-((lift / 0.3) ** 2))
+    y = (y + 0.56 - 0.11 * lift) / squash - 0.56
     x, z = x * math.sqrt(squash), z * math.sqrt(squash)
-    x, z = turn(x, z, -0.35 * math.sin(phase) - 0.25)
+    x, z = turn(x, z, -0.3 * math.sin(phase) - 0.25)
     hit = (round_box(x, y + 0.06, z, 0.2, 0.19, 0.15, 0.06), 0, x, y + 0.06, z)
     hit = nearer(hit, (limb(x, y - 0.22, z, 0.1, 0.06, 0.06), 1, x, y, z))
     hx, hz = turn(x, z, 0.3 * math.sin(2 * phase))

@@ -1,0 +1,1 @@
+"""The browser application. It knows ar4d; ar4d never knows it."""
