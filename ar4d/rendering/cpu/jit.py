@@ -12,7 +12,7 @@ import numba
 
 # No `nnan`: a Gaussian with a NaN is found by comparing.
 FASTMATH = {"contract", "nsz", "arcp", "afn", "reassoc"}
-SETTINGS = vars(numba.config)
+SETTINGS = numba.config.__dict__
 
 
 def kernel(function: Callable) -> Callable:

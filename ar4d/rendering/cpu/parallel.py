@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ def _take(typing_context, counter):
     return types.int64(counter), codegen
 
 
-take: Callable[[np.ndarray], int] = intrinsic(_take)
+take = cast(Callable[[np.ndarray], int], intrinsic(_take))
 
 
 def run(kernel: Callable, num_items: int, *args: object) -> None:
