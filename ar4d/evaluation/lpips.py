@@ -32,7 +32,7 @@ from ar4d.errors import UserError
 
 VARIABLE = "AR4D_LPIPS"
 ABSENT = (
-    "LPIPS was not measured because its weights are not here: make the file as ar4d.evaluation.lpips explains "
+    "LPIPS was not measured, its weights are not here: make the file as ar4d.evaluation.lpips explains "
     f"and pass its path or set {VARIABLE} to it."
 )
 
