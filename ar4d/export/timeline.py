@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ar4d.asset import Asset4D
+from ar4d.asset import Asset4D, frame_time
 from ar4d.errors import UserError
 from ar4d.gaussians import Gaussians
 
@@ -22,7 +22,7 @@ def evenly_spaced(asset: Asset4D, num_frames: int | None = None) -> list[float]:
     count = asset.num_frames if num_frames is None else num_frames
     if count < 1:
         raise UserError(f"An export needs at least 1 frame, not {count}.")
-    return [index / max(count - 1, 1) for index in range(count)]
+    return [frame_time(index, count) for index in range(count)]
 
 
 def evaluate(asset: Asset4D, t: float) -> Gaussians:
