@@ -116,9 +116,9 @@ class NodeField(DeformationField):
         super().__init__()
         self.settings, self.timed = settings, timed
         paths = paths.detach()
-        self.chosen = farthest_points(paths[0], settings.nodes)
-        nodes = paths[0, self.chosen].clone()
-        indices, weights = blend_weights(paths, paths[:, self.chosen], settings.neighbours)
+        chosen = farthest_points(paths[0], settings.nodes)
+        nodes = paths[0, chosen].clone()
+        indices, weights = blend_weights(paths, paths[:, chosen], settings.neighbours)
         self.register_buffer("nodes", nodes)
         self.register_buffer("indices", indices)
         self.register_buffer("weights", weights)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, make_dataclass
+import dataclasses
+from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,6 +84,8 @@ def export(argv: list[str]) -> None:
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     early.add_argument("--format", default="html")
     format = early.parse_known_args(argv)[0].format
+    family = options_of(format)
+    fields = {f.name for f in dataclasses.fields(family)}
     arguments: Any = tyro.cli(
         make_dataclass(
             "ExportArguments",
@@ -94,7 +97,7 @@ def export(argv: list[str]) -> None:
                     Annotated[Path | None, tyro.conf.arg(help="By default a name inside the run's folder.")],
                     None,
                 ),
-                ("options", Annotated[options_of(format), tyro.conf.arg(name="")], options_of(format)()),
+                ("options", Annotated[family, tyro.conf.arg(name="")], family()),
             ],
             frozen=True,
         ),
@@ -102,9 +105,11 @@ def export(argv: list[str]) -> None:
         description=f"Write a finished asset as {format}; other formats have other options.",
         args=argv,
     )
-    asset = Run.open(arguments.run).asset()
     out = arguments.out or arguments.run / "exports" / _default_name(format, arguments.options)
-    for path in write(asset, format, out, arguments.options):
+    run, options = Run.open(arguments.run), arguments.options
+    if "elevation_deg" in fields and "--elevation-deg" not in " ".join(argv):
+        options = replace(options, elevation_deg=run.record.recipe.settings.elevation_deg)
+    for path in write(run.asset(), format, out, options):
         print(path)
 
 

@@ -113,9 +113,9 @@ def _learn_motion(
     optimizer = FallingAdam(options.warm_start)
     optimizer.add(field.parameters(), WARM_LR, WARM_SHARE)
     optimizer.start()
-    if isinstance(field, NodeField) and options.field.kind == "node-table":
-        _follow_nodes(field, frames)
     canonical = Parameters.of(frames[0], settings.initialize.sigmoid_colors)
+    if isinstance(field, NodeField) and options.field.kind == "node-table":
+        _follow_gaussians(field, canonical, frames)
     order: list[int] = []
     for u in range(options.warm_start):
         order = order or random.permutation(len(frames)).tolist()
@@ -128,14 +128,31 @@ def _learn_motion(
 
 
 def _motion_error(field: DeformationField, canonical: Parameters, frame: Gaussians, t: float) -> Tensor:
-    """Mean distance of moved from wanted means, and a little of the turned from the wanted quats."""
+    """Mean distance of moved from wanted means, and a little of the other deformed attributes."""
     moved = canonical.activated(field, t)
     turn = 1 - (moved.quats * frame.quats).sum(-1).abs()
-    return (moved.means - frame.means).norm(dim=-1).mean() + 0.01 * turn.mean()
+    growth = (moved.scales.log() - frame.scales.log()).abs()
+    fading = (moved.opacities - frame.opacities).abs()
+    distance = (moved.means - frame.means).norm(dim=-1).mean()
+    return distance + 0.01 * (turn.mean() + growth.mean() + fading.mean())
 
 
 @torch.no_grad()
-def _follow_nodes(field: NodeField, frames: Sequence[Gaussians]) -> None:
-    """First guess for a table: every node moves as the Gaussian it was placed on."""
+def _follow_gaussians(field: NodeField, canonical: Parameters, frames: Sequence[Gaussians]) -> None:
+    """First guess for a table: every node moves, grows and fades as its Gaussians do on average."""
+    nodes = field.indices.long().flatten()
+    weights = field.weights.flatten()[:, None]
+    total = weights.new_zeros(len(field.nodes), 1).index_add_(0, nodes, weights).clamp_min(1e-6)
     for k, frame in enumerate(frames):
-        field.table[k, :, :3] = frame.means[field.chosen] - field.nodes
+        now = Parameters.of(frame, canonical.sigmoid_colors)
+        change = torch.cat(
+            [
+                now.means - canonical.means,
+                torch.zeros_like(now.means),  # rotations are learnt
+                (now.logit_opacities - canonical.logit_opacities)[:, None],
+                now.log_scales - canonical.log_scales,
+            ],
+            dim=-1,
+        )
+        each = change.repeat_interleave(field.indices.shape[1], dim=0)
+        field.table[k] = torch.zeros_like(field.table[k]).index_add_(0, nodes, weights * each) / total
