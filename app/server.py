@@ -125,7 +125,9 @@ def routes(viewers: Viewers) -> list[BaseRoute]:
     async def page(request: Request) -> Response:
         if viewers.get(request.path_params["id"]) is None:
             return HTMLResponse(sentence_page(CLOSED_REASON), 404)
-        return HTMLResponse(viewer_page(), headers={"Cache-Control": "no-cache"})
+        if "gzip" not in request.headers.get("accept-encoding", ""):
+            return HTMLResponse(viewer_page())
+        return HTMLResponse(viewer_page(gzipped=True), headers={"Content-Encoding": "gzip"})
 
     async def with_slash(request: Request) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""

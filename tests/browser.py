@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Frame, Page, sync_playwright
 from starlette.applications import Starlette
 
 from app.server import Viewers, routes, websocket_options
@@ -113,7 +113,7 @@ def serving(viewers: Viewers, prefix: str = "") -> Iterator[str]:
     server = uvicorn.Server(
         uvicorn.Config(behind_proxy, port=0, log_level="warning", lifespan="off", **websocket_options())
     )
-    thread = threading.Thread(target=server.run, daemon=True)
+    thread = threading.Thread(target=server.run, daemon=True, name="server")
     thread.start()
     while not server.started:
         thread.join(0.01)
@@ -152,7 +152,9 @@ def opened(browser: Browser, address: str, width: int = 1000, height: int = 700,
         context.close()
 
 
-def wait_for_splats(page: Page, more_than: int = 1, name: str = "/left", timeout_s: float = 30) -> None:
+def wait_for_splats(
+    page: Page | Frame, more_than: int = 1, name: str = "/left", timeout_s: float = 30
+) -> None:
     """Until viser's scene holds more than so many splats under a name."""
     page.wait_for_function(
         "([name, n]) => window.__viserSceneTree?.getState()[name]?.message.props.buffer.length / 8 > n",

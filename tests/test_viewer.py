@@ -267,6 +267,9 @@ def test_shows_a_runs_folder(tmp_path, viewer):
     assert (state["numFrames"], state["generated"], state["refined"]) == (3, 2, False)
     assert viewer.splats("generated", 1.0) == pack(frames[1])
     frames[2].save(run.frame_path(2))
+    viewer.on(FrameFinished("generate", 2, frames[2], 25.0, 0.9, 1.0))
+    assert viewer.splats("generated", 2.0) == pack(frames[2])
+    assert not [frame for frame in viewer._stages._frames.values() if isinstance(frame, Gaussians)]
     FrameSequence(tuple(frames), clip.fps).save(run.folder / "refined.safetensors")
     viewer.show_run(run)
     assert viewer.state()["refined"]

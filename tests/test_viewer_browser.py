@@ -313,6 +313,20 @@ def test_reloading_finds_the_run_again(browser, viewer, address):
         eventually(page, lambda: page.locator(".tick[data-done=true]").count() == 3)
 
 
+def test_starts_when_its_frame_is_shown_at_last(browser, viewer, address):
+    """As in a tab of the page that is opened later: until then the canvas has no size."""
+    finish(viewer)
+    page = browser.new_page()
+    page.set_content(f'<iframe src="{address}" width="500" height="400" style="display:none"></iframe>')
+    page.wait_for_timeout(1500)
+    page.evaluate("document.querySelector('iframe').style.display = 'block'")
+    frame = page.frames[1]
+    wait_for_splats(frame)
+    camera = frame.evaluate("import('./web/bridge.js').then((bridge) => bridge.camera())")
+    np.testing.assert_allclose(camera["position"], [0, 0, 1.5], atol=0.01)
+    page.close()
+
+
 def test_works_under_a_path_prefix(browser, viewer):
     finish(viewer)
     viewers = Viewers()

@@ -18,12 +18,11 @@ from ar4d.runs import Run
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m app.viewer", description="Watch a run in the browser.")
     parser.add_argument("run", type=Path, help="the run's folder")
-    parser.add_argument("--elevation", type=float, default=0.0, help="of the clip's camera, in degrees")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=7861)
     args = parser.parse_args()
 
-    viewers, viewer = Viewers(), RunViewer(None, args.elevation)
+    viewers, viewer = Viewers(), RunViewer(None)
     try:
         viewer.show_run(Run.open(args.run))
     except UserError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import html
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,7 @@ _HEAD = '<link rel="stylesheet" href="web/style.css"><script type="module" src="
 
 
 @cache
-def viewer_page() -> bytes:
+def viewer_page(gzipped: bool = False) -> bytes:
     """viser's single-file client with our style, scripts and controls; all its addresses are relative."""
     page = (Path(viser.__file__).parent / "client/build/index.html").read_text(encoding="utf-8")
     player = (WEB / "player.html").read_text(encoding="utf-8")
@@ -31,7 +32,7 @@ def viewer_page() -> bytes:
                 f"viser {viser.__version__}'s client has no {old}; install the pinned version."
             )
         page = f"{before}{new}{after}"
-    return page.encode()
+    return gzip.compress(page.encode()) if gzipped else page.encode()
 
 
 def sentence_page(sentence: str) -> str:

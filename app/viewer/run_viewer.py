@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from app.viewer.live import DEPTH_COLORS, Layout, View, draw, encode
-from app.viewer.scene import start_server
+from app.viewer.scene import place_reference, start_server
 from app.viewer.splats import pack
 from app.viewer.stages import Recent, StageName, Stages
 from ar4d.clip import Clip
@@ -42,12 +42,13 @@ class RunViewer:
 
     def __init__(self, clip: Clip | None, elevation_deg: float = 0.0) -> None:
         self.id = secrets.token_urlsafe(24)
-        self.elevation_deg = elevation_deg
         self.counts: Counter[str] = Counter()
         self.closed = False
         self._inputs = _thumbnails(clip) if clip else []
         self._clip_fps = clip.fps if clip else None
-        self._stages = Stages()
+        self._run: Run | None = None
+        self._device = _live_device()
+        self._stages = Stages(self._device)
         self._buffers: Recent[bytes] = Recent(16)
         self._psnr: dict[int, float] = {}
         self._progress: dict | None = None
@@ -56,7 +57,8 @@ class RunViewer:
         self._extent = 1.0
         self._watchers: set[Callable[[], None]] = set()
         self._lock = threading.Lock()
-        self._server = start_server(elevation_deg)
+        self._server = start_server()
+        self._place_reference(elevation_deg)
 
     @property
     def port(self) -> int:
@@ -80,7 +82,7 @@ class RunViewer:
                 self._psnr[event.frame_index] = event.psnr
                 self._progress = None
             case Finished():
-                self._stages.set_asset(event.asset.to(_live_device()))
+                self._stages.set_asset(event.asset)
                 self._progress = None
             case _:
                 return
@@ -90,21 +92,24 @@ class RunViewer:
     def show_run(self, run: Run) -> None:
         """Shows an existing run's folder; nothing is computed, and frames stay on the disk until watched.
 
+        The run may go on: its events then say which further frames lie in the folder.
+
         Raises:
             UserError: the folder's clip, first frame or asset cannot be read.
         """
-        clip, stages = run.clip, Stages()
+        clip, stages = run.clip, Stages(self._device)
         count = 0
         while run.frame_path(count).exists():
             stages.set_frame(count, run.frame_path(count))
             count += 1
         if (run.folder / "refined.safetensors").exists():
-            stages.set_asset(run.asset().to(_live_device()))
+            stages.set_asset(run.asset())
         stages.revision = self._stages.revision + 1
         if count:
             self._extent = _extent(stages.at("initial", 0.0))
         self._inputs, self._clip_fps = _thumbnails(clip), clip.fps
-        self._stages, self._progress = stages, None
+        self._run, self._stages, self._progress = run, stages, None
+        self._place_reference(run.record.recipe.settings.elevation_deg)
         self._tell()
 
     def notice(self, text: str) -> None:
@@ -121,8 +126,13 @@ class RunViewer:
         self._tell()
         self._server.stop()
 
+    def _place_reference(self, elevation_deg: float) -> None:
+        self._elevation_deg = elevation_deg
+        place_reference(self._server, elevation_deg)
+
     def _set_frame(self, index: int, gaussians: Gaussians) -> None:
-        self._stages.set_frame(index, gaussians.to(_live_device()))
+        file = self._run.frame_path(index) if self._run else None
+        self._stages.set_frame(index, file if file and file.exists() else gaussians)
         if index == 0:
             self._extent = _extent(gaussians)
 
@@ -141,11 +151,11 @@ class RunViewer:
             "progress": self._progress,
             "psnr": [round(self._psnr.get(k, 0.0), 2) for k in range(stages.num_frames)],
             "notice": self._notice,
-            "elevation": self.elevation_deg,
+            "elevation": self._elevation_deg,
             "extent": self._extent,
             "depthColors": DEPTH_COLORS,
-            "live": _live_device() != "cpu",
-            "maxPixels": MAX_PIXELS[_live_device()],
+            "live": self._device != "cpu",
+            "maxPixels": MAX_PIXELS[self._device],
         }
 
     def splats(self, stage: StageName, position: float) -> bytes:
@@ -172,7 +182,7 @@ class RunViewer:
         Raises:
             UserError: there is nothing to show yet, or the view is too large.
         """
-        if view.width * view.height * len(stages) > MAX_PIXELS[_live_device()]:
+        if view.width * view.height * len(stages) > MAX_PIXELS[self._device]:
             raise UserError(f"A view of {view.width}×{view.height} pixels is too large; make it smaller.")
         self.counts["drawn"] += 1
         images = [draw(self._stages.at(stage, position), view, self._extent) for stage in stages]

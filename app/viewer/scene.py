@@ -20,17 +20,14 @@ SPLATS = ("/left", "/right")  # the right one is for comparing two stages
 REFERENCE = "/reference"  # the clip's camera with its frame
 
 
-def start_server(elevation_deg: float) -> viser.ViserServer:
-    """A viser server on a free port of this machine, looking through the clip's camera."""
+def start_server() -> viser.ViserServer:
+    """A viser server on a free port of this machine, with the empty scene."""
     rich.get_console().quiet = True  # viser announces every start and stop there; a page has hundreds
     server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
     server.scene.set_up_direction("+y")
     server.scene.world_axes.visible = False
     server.gui.configure_theme(show_logo=False, show_share_button=False)
 
-    elevation = math.radians(elevation_deg)
-    position = (0.0, RADIUS * math.sin(elevation), RADIUS * math.cos(elevation))
-    server.initial_camera.position = position
     server.initial_camera.look_at = (0.0, 0.0, 0.0)
     server.initial_camera.fov = math.radians(FOV_Y_DEG)
     for name in SPLATS:
@@ -46,13 +43,18 @@ def start_server(elevation_deg: float) -> viser.ViserServer:
         thickness=1.5,
         thickness_units="screen",
         color=(140, 140, 150),
-        wxyz=_turn_x(math.pi - elevation),  # OpenCV's axes: y down, z into the scene
-        position=position,
         visible=False,
     )
     return server
 
 
-def _turn_x(angle: float) -> tuple[float, float, float, float]:
-    """The quaternion (wxyz) of a turn about the x axis, in radians."""
-    return math.cos(angle / 2), math.sin(angle / 2), 0.0, 0.0
+def place_reference(server: viser.ViserServer, elevation_deg: float) -> None:
+    """Puts the clip's camera, and with it the first look of a visitor, at an elevation."""
+    elevation = math.radians(elevation_deg)
+    position = (0.0, RADIUS * math.sin(elevation), RADIUS * math.cos(elevation))
+    server.initial_camera.position = position
+    frustum = server.scene.get_handle_by_name(REFERENCE)
+    assert frustum is not None
+    half = (math.pi - elevation) / 2  # a turn about x to OpenCV's axes: y down, z into the scene
+    frustum.wxyz = (math.cos(half), math.sin(half), 0.0, 0.0)
+    frustum.position = position

@@ -47,10 +47,12 @@ class Stages:
     """Frames of stages 1 and 2 as they come, and the asset of stage 3.
 
     A position in time is counted in frames: 0 is the clip's first one, 2.5 is halfway between the
-    third and the fourth. Frames may be files; those are read when they are looked at.
+    third and the fourth. Frames may be files; those are read when they are looked at. Whatever is
+    handed out lies on `device`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: str = "cpu") -> None:
+        self._device = device
         self._frames: dict[int, Gaussians | Path] = {}
         self._asset: Asset4D | None = None
         self._lock = threading.Lock()
@@ -61,13 +63,13 @@ class Stages:
     def set_frame(self, index: int, frame: Gaussians | Path) -> None:
         with self._lock:
             self.revision += index in self._frames
-            self._frames[index] = frame if isinstance(frame, Path) else frame.map(torch.Tensor.detach)
+            self._frames[index] = frame if isinstance(frame, Path) else self._received(frame)
             self.forget()
 
     def set_asset(self, asset: Asset4D) -> None:
         with self._lock:
             self.revision += self._asset is not None
-            self._asset = asset
+            self._asset = asset.to(self._device)
             self.forget()
 
     @property
@@ -117,5 +119,8 @@ class Stages:
     def _frame(self, index: int) -> Gaussians:
         frame = self._frames[index]
         if isinstance(frame, Path):
-            return self._loaded.get(frame, lambda: Gaussians.load(frame))
+            return self._loaded.get(frame, lambda: Gaussians.load(frame).to(self._device))
         return frame
+
+    def _received(self, frame: Gaussians) -> Gaussians:
+        return frame.map(torch.Tensor.detach).to(self._device)

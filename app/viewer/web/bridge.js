@@ -11,9 +11,10 @@ const REFERENCE = "/reference";
 const mutable = () => window.__viserMutable;
 const nodes = () => window.__viserSceneTree.getState();
 
-/** Something that is different after each (re)connection to the viser server; null before it is ready. */
+/** Something that is different after each (re)connection to the viser server; null while nothing can be shown. */
 export function connection() {
   if (!mutable()?.cameraControl || !mutable().camera) return null;
+  if (!mutable().canvas?.clientWidth || !(mutable().camera.aspect > 0)) return null; // a hidden frame has no size
   if (![LEFT, RIGHT, REFERENCE].every((name) => nodes()[name]?.message)) return null;
   return mutable().sendMessage;
 }
@@ -32,8 +33,10 @@ function tell(message) {
   mutable().requestRender();
 }
 
+/** Taken in at once, between two pictures, so that already the next one shows it. */
 export function setSplats(name, buffer) {
   tell({ type: "SceneNodeUpdateMessage", name, owner: "", updates: { buffer } });
+  mutable().drainMessageQueue?.();
 }
 
 /**

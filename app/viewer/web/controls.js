@@ -155,6 +155,8 @@ export class Controls {
       help: !part("help").hidden,
       more: part("more").dataset.open === "true",
     });
+    const summary = STAGES[player.stage] ?? "Compare";
+    if (part("summary").textContent !== summary) part("summary").textContent = summary;
     check("stages", "stage", player.stage);
     check("modes", "mode", player.mode);
   }

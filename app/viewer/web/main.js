@@ -101,6 +101,7 @@ class Player {
   scrub(position) {
     this.clock.playing = false;
     this.play(() => this.clock.seek(position));
+    if (this.connection) this.draw(); // asks now, not with the next animation frame
   }
 
   setStage(stage) {
@@ -135,10 +136,9 @@ class Player {
     if (!connection || !this.state) return;
     if (connection !== this.connection) this.start(connection);
     this.clock.advance(seconds);
-    const stages = this.stages();
     const { aspect } = bridge.camera();
-    this.pilot.update(seconds, aspect, layoutFor(stages.length, aspect));
-    this.draw(stages, bridge.camera());
+    this.pilot.update(seconds, aspect, layoutFor(this.stages().length, aspect));
+    this.draw();
     this.controls.update();
   }
 
@@ -154,7 +154,9 @@ class Player {
     for (const event of ["pointerdown", "wheel"]) bridge.canvas().addEventListener(event, release, { capture: true, passive: true });
   }
 
-  draw(stages, camera) {
+  draw() {
+    const stages = this.stages();
+    const camera = bridge.camera();
     const layout = layoutFor(stages.length, camera.aspect);
     const want = { stages, layout: layout ?? "row", camera, ...this.want(camera) };
     this.change("layout", layout, () => this.controls.setHalves(layout));
