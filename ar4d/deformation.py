@@ -65,12 +65,11 @@ class DeformationMLP(nn.Module):
         super().__init__()
         self.skip = depth // 2 + 1 if depth > 4 else depth  # only deep networks need the reminder
         sizes = [inputs] + [width] * (depth - 1)
-        self.hidden = nn.ModuleList(
-            nn.Linear(size + (inputs if i == self.skip else 0), width) for i, size in enumerate(sizes)
-        )
-        for layer in self.hidden:
+        layers = [nn.Linear(size + (inputs if i == self.skip else 0), width) for i, size in enumerate(sizes)]
+        for layer in layers:
             nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
+        self.hidden = nn.ModuleList(layers)
         self.out = nn.Linear(width, outputs)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)

@@ -88,7 +88,7 @@ def agreement(gaussians: Gaussians, device: torch.device) -> dict[str, float]:
         (view.rgb.square().mean() + view.depth.mean() + view.alpha.square().mean()).backward()
         values = {"rgb": view.rgb, "depth": view.depth, "alpha": view.alpha}
         values |= {f"gradient of {name}": x.grad for name, x in leaves.state().items()}
-        results.append({name: x.detach().cpu() for name, x in values.items()})
+        results.append({name: x.detach().cpu() for name, x in values.items() if x is not None})
     ours, theirs = results
     return {name: float((ours[name] - theirs[name]).norm() / ours[name].norm()) for name in ours}
 

@@ -5,11 +5,11 @@ from ar4d.asset import DeformedGaussians, FrameSequence, frame_time, load_asset
 from ar4d.deformation import global_field
 from ar4d.errors import UserError
 from ar4d.parameters import Parameters
-from ar4d.presets import FieldSettings
+from ar4d.presets import FieldKind, FieldSettings
 from tests.test_gaussians import random_gaussians
 
 
-def deformed(kind: str = "node-table", num_frames: int = 5) -> DeformedGaussians:
+def deformed(kind: FieldKind = "node-table", num_frames: int = 5) -> DeformedGaussians:
     torch.manual_seed(0)
     gaussians = random_gaussians(80)
     settings = FieldSettings(kind=kind, nodes=12, width=16)

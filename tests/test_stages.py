@@ -30,6 +30,12 @@ def drain(stage):
             return events, stop.value
 
 
+def lifted(clip, settings):
+    """The asset of a whole run."""
+    (last,) = [event for event in lift(clip, settings) if isinstance(event, Finished)]
+    return last.asset
+
+
 def tensors(clip):
     return torch.from_numpy(clip.frames).float() / 255, clip.rgb_on_white()
 
@@ -140,16 +146,15 @@ def test_each_switch_switches_something_off(clip, settings):
         "progressive_views": replace(settings, generate=replace(settings.generate, progressive_views=False)),
         "refine": replace(settings, refine=replace(settings.refine, enabled=False)),
     }
-    full = list(lift(clip, settings))[-1].asset.at(1.0)
-    assets = {name: list(lift(clip, changed))[-1].asset for name, changed in off.items()}
+    full = lifted(clip, settings).at(1.0)
+    assets = {name: lifted(clip, changed) for name, changed in off.items()}
     for name, asset in assets.items():
         assert not torch.equal(asset.at(1.0).means, full.means), name
     assert isinstance(assets["refine"], FrameSequence)
 
 
 def test_one_frame_is_a_static_asset(settings):
-    events = list(lift(make_clip(1), settings))
-    asset = events[-1].asset
+    asset = lifted(make_clip(1), settings)
     assert torch.equal(asset.at(0.0).means, asset.at(1.0).means)
     assert asset.num_frames == 1
 

@@ -13,7 +13,8 @@ from ar4d.gaussians import Gaussians
 class ImageToGaussians(Protocol):
     """One picture of an object becomes Gaussians (Sec. 4.1: the start of stage 1)."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def lift(self, rgba: Tensor, budget: int, elevation_deg: float = 0.0) -> Gaussians:
         """Makes the object in the picture three-dimensional.
@@ -32,7 +33,8 @@ class ImageToGaussians(Protocol):
 class ViewsToGaussians(Protocol):
     """Four orthogonal views become pseudo-Gaussians Ĝ (Sec. 4.2, progressive view sampling)."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def reconstruct(self, rgba: Tensor, elevation_deg: float = 0.0) -> Gaussians:
         """Reconstructs the object from its views.

@@ -107,17 +107,19 @@ def half_thickness(mask: np.ndarray, curvature: float) -> np.ndarray:
         cols.append(neighbour[neighbour >= 0])
     row, col = np.concatenate(rows), np.concatenate(cols)
     links = sparse.csc_matrix((np.ones(len(row)), (row, col)), shape=(len(ys), len(ys)))
-    laplacian = 4 * sparse.identity(len(ys), format="csc") - links
-    thickness[ys, xs] = np.sqrt(np.maximum(spsolve(laplacian, np.full(len(ys), curvature)), 0))
+    laplacian = sparse.csc_matrix(4 * sparse.identity(len(ys)) - links)
+    solution = np.asarray(spsolve(laplacian, np.full(len(ys), curvature)))
+    thickness[ys, xs] = np.sqrt(solution.clip(0))
     return thickness
 
 
 def _outline_from_within(colors: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Colours whose outermost pixels are those just inside: the outline is mixed with the background."""
-    core = ndi.binary_erosion(mask)
+    core = np.asarray(ndi.binary_erosion(mask))
     if not core.any():
         return colors
-    nearest = ndi.distance_transform_edt(~core, return_distances=False, return_indices=True)
+    nearest = np.zeros((2, *mask.shape), np.int32)
+    ndi.distance_transform_edt(~core, return_distances=False, return_indices=True, indices=nearest)
     return colors[nearest[0], nearest[1]]
 
 
@@ -137,8 +139,12 @@ def _places(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     slope_y, slope_x = np.gradient(ndi.gaussian_filter(mask.astype(float), 1.0))
     inward = np.stack([slope_x, slope_y], -1)
     inward /= np.maximum(np.linalg.norm(inward, axis=-1, keepdims=True), 1e-9)
-    outline = (mask & ~ndi.binary_erosion(mask))[..., None]
-    return places + np.where(outline, RIM_INSET * inward, 0), inward
+    return places + np.where(_outline(mask)[..., None], RIM_INSET * inward, 0), inward
+
+
+def _outline(mask: np.ndarray) -> np.ndarray:
+    """The pixels of the mask that touch its outside."""
+    return mask & np.logical_not(ndi.binary_erosion(mask))
 
 
 def _sheet(
@@ -165,7 +171,7 @@ def _wall(
     colors: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fills the step between front and back along the outline; same returns as `_sheet`."""
-    rim = np.nonzero(mask & ~ndi.binary_erosion(mask))
+    rim = np.nonzero(_outline(mask))
     steps = np.maximum(np.ceil(2 * half[rim] / cell).astype(int), 1)
     each = np.repeat(np.arange(len(steps)), steps)
     order = np.arange(len(each)) - np.repeat(np.cumsum(steps) - steps, steps)
