@@ -26,6 +26,7 @@ def atomic(path: Path) -> Iterator[Path]:
         with readable_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
+            temporary.chmod(0o644)  # some writers make files that only their owner can read
             os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
