@@ -47,7 +47,7 @@ def blend(
         return blend_torch(packed, indices, weights, means, gaussian_quats)
     from ar4d.rendering.cpu.blend import Blend
 
-    return Blend.apply(packed, indices.int(), weights, means, gaussian_quats)
+    return Blend.apply(packed, indices, weights, means, gaussian_quats)
 
 
 def blend_torch(

@@ -15,7 +15,7 @@ from ar4d.rendering.cpu.jit import kernel
 from ar4d.rendering.cpu.parallel import run, take
 from ar4d.rendering.cpu.projection import row3, row4
 
-OFFSET, QUAT, EXTRAS = 9, 12, 16  # columns where the parts of a packed row begin
+OFFSET, QUAT, EXTRAS = 9, 12, 16  # where the parts of a packed row begin
 CHUNKS = 8
 ZERO = np.float32(0)
 
@@ -41,10 +41,10 @@ def blend_forward(counter, packed, indices, weights, means, quats, out_means, ou
         for i in range(size * chunk // CHUNKS, size * (chunk + 1) // CHUNKS):
             weighted_row(packed, indices, weights, i, row)
             x, y, z = row3(means, i)
-            out_means[i, 0] = row[0] * x + row[1] * y + row[2] * z + row[9]
-            out_means[i, 1] = row[3] * x + row[4] * y + row[5] * z + row[10]
-            out_means[i, 2] = row[6] * x + row[7] * y + row[8] * z + row[11]
-            pw, px, py, pz = row[12], row[13], row[14], row[15]
+            out_means[i, 0] = row[0] * x + row[1] * y + row[2] * z + row[OFFSET]
+            out_means[i, 1] = row[3] * x + row[4] * y + row[5] * z + row[OFFSET + 1]
+            out_means[i, 2] = row[6] * x + row[7] * y + row[8] * z + row[OFFSET + 2]
+            pw, px, py, pz = row[QUAT], row[QUAT + 1], row[QUAT + 2], row[QUAT + 3]
             qw, qx, qy, qz = row4(quats, i)
             out_quats[i, 0] = pw * qw - px * qx - py * qy - pz * qz
             out_quats[i, 1] = pw * qx + px * qw + py * qz - pz * qy
@@ -78,13 +78,13 @@ def blend_backward(
                     + row[3 + a] * grad_out_means[i, 1]
                     + row[6 + a] * grad_out_means[i, 2]
                 )
-            pw, px, py, pz = row[12], row[13], row[14], row[15]
+            pw, px, py, pz = row[QUAT], row[QUAT + 1], row[QUAT + 2], row[QUAT + 3]
             qw, qx, qy, qz = row4(quats, i)
             gw, gx, gy, gz = row4(grad_out_quats, i)
-            grad[12] = gw * qw + gx * qx + gy * qy + gz * qz
-            grad[13] = -gw * qx + gx * qw - gy * qz + gz * qy
-            grad[14] = -gw * qy + gx * qz + gy * qw - gz * qx
-            grad[15] = -gw * qz - gx * qy + gy * qx + gz * qw
+            grad[QUAT] = gw * qw + gx * qx + gy * qy + gz * qz
+            grad[QUAT + 1] = -gw * qx + gx * qw - gy * qz + gz * qy
+            grad[QUAT + 2] = -gw * qy + gx * qz + gy * qw - gz * qx
+            grad[QUAT + 3] = -gw * qz - gx * qy + gy * qx + gz * qw
             grad_quats[i, 0] = gw * pw + gx * px + gy * py + gz * pz
             grad_quats[i, 1] = -gw * px + gx * pw + gy * pz - gz * py
             grad_quats[i, 2] = -gw * py - gx * pz + gy * pw + gz * px
@@ -102,10 +102,12 @@ class Blend(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, packed, indices, weights, means, quats):
-        inputs = [x.detach().contiguous() for x in (packed, indices, weights, means, quats)]
+        floats = (x.detach().float().contiguous() for x in (packed, weights, means, quats))
+        packed, weights, means, quats = floats
+        inputs = packed, indices.int().contiguous(), weights, means, quats
         N = means.shape[0]
         outputs = torch.empty(N, 3), torch.empty(N, 4), torch.empty(N, packed.shape[1] - EXTRAS)
-        run(blend_forward, CHUNKS, *(x.numpy() for x in inputs + list(outputs)))
+        run(blend_forward, CHUNKS, *(x.numpy() for x in (*inputs, *outputs)))
         ctx.save_for_backward(*inputs)
         return outputs
 

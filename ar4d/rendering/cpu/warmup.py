@@ -20,9 +20,8 @@ def warm_up() -> None:
         means, scales = torch.zeros(1, 3, requires_grad=True), torch.ones(1, 3)
         quats = torch.tensor([[1.0, 0, 0, 0]])
         rotations, indices = torch.eye(3)[None], torch.zeros(1, 1, dtype=torch.int32)
-        means, quats, _ = blend(
-            rotations, quats, means, scales, means, indices, torch.ones(1, 1), means, quats
-        )  # fmt: skip
+        weights = torch.ones(1, 1)
+        means, quats, _ = blend(rotations, quats, means, scales, means, indices, weights, means, quats)
         gaussians = Gaussians(means, quats, scales, torch.ones(1), scales)
         rgb, _, _ = rasterize(gaussians, orbit(0.0, size=16))
         ssim(rgb, torch.zeros_like(rgb)).backward()
