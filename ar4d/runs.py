@@ -159,7 +159,11 @@ class Run:
         self.record.status, self.record.error = "running", None
         self.record.versions = {name: version(name) for name in RECORDED}
         device = resolve_device(self.record.recipe.settings.device)
-        self.record.machine = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine()
+        self.record.machine = (
+            torch.cuda.get_device_name()
+            if device.type == "cuda"
+            else platform.processor() or platform.machine()
+        )
         self._write_record()
         status: Status = "stopped"
         try:
