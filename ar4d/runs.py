@@ -2,6 +2,7 @@
 
     run.json            settings, source, experts really used, versions, timings, status
     input/              the preprocessed clip
+    cutout.png          what the background removal found, frame by frame
     stage1.safetensors  G₁
     frames/0001.…       each later frame of stage 2, as it is finished
     refined.safetensors the asset
@@ -22,12 +23,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+import imageio.v3 as iio
 import torch
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from ar4d.asset import Asset4D, load_asset
-from ar4d.clip import Clip, ClipSettings
+from ar4d.clip import Clip, ClipSettings, cutout_preview
 from ar4d.errors import UserError
 from ar4d.events import Event, ExpertChosen, Finished, FrameFinished, StageFinished, Warned
 from ar4d.files import atomic, readable_errors, write_text
@@ -83,6 +85,8 @@ class Run:
         run = Run(folder, Record(recipe))
         with readable_errors(folder / "input"):
             clip.save(folder / "input")
+        with atomic(folder / "cutout.png") as path:
+            iio.imwrite(path, cutout_preview(clip), extension=".png")
         run._write_record()
         return run
 

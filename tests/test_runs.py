@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import imageio.v3 as iio
 import pytest
 
 from ar4d.clip import ClipSettings
@@ -41,6 +42,7 @@ def test_folder_of_a_finished_run(undisturbed):
     assert run.record.experts == {"image_to_gaussians": "silhouette", "views_to_gaussians": "silhouette"}
     assert set(run.record.seconds) == {"initialize", "generate", "refine"}
     assert len(run.asset().at(0.5)) == len(run.frames()[0])
+    assert iio.imread(undisturbed / "cutout.png").shape == (2 * 64, 2 * 64, 3)  # four frames
     names = {"run.json", "stage1.safetensors", "refined.safetensors", "metrics.json", "events.jsonl", "input"}
     assert names <= {path.name for path in undisturbed.iterdir()}
     assert not list(undisturbed.rglob(".*.safetensors"))  # nothing half written

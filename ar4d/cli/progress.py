@@ -27,6 +27,7 @@ from ar4d.events import (
     Step,
     Warned,
 )
+from ar4d.pipeline import resolve_device
 from ar4d.runs import Run
 
 TITLES = {"initialize": "1 initialize", "generate": "2 generate", "refine": "3 refine"}
@@ -49,11 +50,22 @@ def show(run: Run) -> None:
         TimeRemainingColumn(),
     ]
     num_frames = run.clip.num_frames
+    if resolve_device(run.record.recipe.settings.device).type == "cuda":
+        _announce_compilation(console)
     with Progress(*columns, console=console) as progress:
         view = _View(progress, num_frames)
         for event in run.work():
             view.on(event)
     print(run.folder)
+
+
+def _announce_compilation(console: Console) -> None:
+    """Says why the first render on this machine takes minutes."""
+    from ar4d.rendering.cuda import is_compiled, require_gsplat
+
+    require_gsplat()
+    if not is_compiled():
+        console.print("gsplat's kernels are compiled now, once on this machine: this takes some minutes")
 
 
 class _View:
