@@ -5,7 +5,7 @@ import { Cache } from "./source.js";
 
 const CACHE_BYTES = 96 << 20;
 const SMOOTH_FPS = 30; // changes per second that look like motion
-const MAX_STEPS = 64; // between two frames, in slow motion
+const MAX_STEPS = 32; // between two frames, in slow motion
 const AHEAD = 3; // questions under way while playing; one for each side otherwise
 const AHEAD_SECONDS = 1.5;
 const NOTHING = new Uint32Array(8);
@@ -19,6 +19,7 @@ export class SplatView {
     this.pending = new Map(); // key → {stage, position}
     this.sides = { [bridge.LEFT]: {}, [bridge.RIGHT]: {} }; // what each shows: {key, stage, position, look}
     this.failedAt = 0;
+    this.latency = 0; // seconds from question to answer, smoothed
     this.counts = { wanted: 0, asked: 0, shown: 0, late: 0 };
   }
 
@@ -57,21 +58,16 @@ export class SplatView {
   nextQuestion() {
     const { stages, position, clock } = this.want;
     const missing = ({ key }) => !this.cache.has(key) && !this.pending.has(key);
-    for (const stage of stages) {
-      const now = this.key(stage, position);
-      if (missing(now)) return now;
-    }
-    if (!clock.playing) return null;
-    const step = clock.rate / SMOOTH_FPS;
-    for (let ahead = 1; ahead <= AHEAD_SECONDS * SMOOTH_FPS; ahead++) {
-      let at = position + clock.direction * ahead * step;
+    const [first, last] = clock.playing ? [this.latency, this.latency + AHEAD_SECONDS] : [0, 0];
+    for (let ahead = Math.floor(first * SMOOTH_FPS); ahead <= last * SMOOTH_FPS; ahead++) {
+      let at = position + (clock.direction * ahead * clock.rate) / SMOOTH_FPS;
       if (at < 0 || at > clock.last) {
         if (!clock.loop) return null;
-        at = (at + clock.last) % clock.last; // round the loop
+        at = (((at % clock.last) + clock.last) % clock.last) || 0; // round the loop
       }
       for (const stage of stages) {
-        const later = this.key(stage, at);
-        if (missing(later)) return later;
+        const question = this.key(stage, at);
+        if (missing(question)) return question;
       }
     }
     return null;
@@ -80,8 +76,10 @@ export class SplatView {
   async fetch({ stage, position, key }) {
     this.pending.set(key, { stage, position });
     this.counts.asked++;
+    const start = performance.now();
     try {
       const answer = await this.source.ask({ want: "splats", stage, position });
+      this.latency += 0.2 * (Math.min((performance.now() - start) / 1000, AHEAD_SECONDS) - this.latency);
       this.cache.set(key, new Uint32Array(answer, 8));
       this.arrived(stage, position, key);
     } catch (error) {

@@ -1,0 +1,1 @@
+"""The page's steps, in the order of the work."""
