@@ -25,7 +25,9 @@ from statistics import median
 
 import psutil
 import torch
-from websockets.asyncio.client import connect
+import viser
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from app.server import Viewers
 from app.viewer import RunViewer
@@ -52,7 +54,8 @@ def swimming() -> DeformedGaussians:
     field = global_field(settings, paths)
     assert isinstance(field, NodeField)
     with torch.no_grad():
-        field.table[..., :3] = (paths - canonical.means)[:, field.chosen]
+        nearest = torch.cdist(field.nodes, canonical.means).argmin(1)
+        field.table[..., :3] = (paths - canonical.means)[:, nearest]
     return DeformedGaussians(Parameters.of(canonical, True), field, settings, FRAMES, FPS)
 
 
@@ -328,6 +331,32 @@ def memory(count: int = 40) -> None:
         return viewer
 
     open_many("24 frames from events:", from_events)
+    print(f"memory: {asyncio.run(_memory_per_visitor(from_events(), resident)):.2f} MB per connected visitor")
+
+
+async def _memory_per_visitor(viewer: RunViewer, resident: Callable[[], float], count: int = 40) -> float:
+    """With both websockets of a visitor, who has looked at one frame."""
+    viewers = Viewers()
+    path = viewers.add(viewer)
+    with serving(viewers) as root:
+        address = root.replace("http", "ws") + path
+
+        async def visit() -> list[ClientConnection]:
+            scene = await connect(address, subprotocols=[Subprotocol(f"viser-v{viser.__version__}")])
+            stream = await connect(address + "stream", max_size=None)
+            await stream.send(json.dumps({"id": 1, "want": "splats", "stage": "refined", "position": 1.0}))
+            while isinstance(await stream.recv(), str):
+                pass
+            return [scene, stream]
+
+        visitors = await visit()
+        before = resident()
+        for _ in range(count):
+            visitors += await visit()
+        per_visitor = (resident() - before) / count  # the clients' own memory included
+        for visitor in visitors:
+            await visitor.close()
+    return per_visitor
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def opened(browser: Browser, address: str, width: int = 1000, height: int = 700, **options) -> Iterator[Page]:
+def opened(browser: Browser, address: str, width: int = 480, height: int = 400, **options) -> Iterator[Page]:
     """A page at an address; what it complains about in the console is raised at the end."""
     context = browser.new_context(viewport={"width": width, "height": height}, **options)
     page, complaints = context.new_page(), []
@@ -166,7 +166,7 @@ def wait_for_splats(
 def splats(page: Page, name: str = "/left") -> np.ndarray:
     """The buffer that viser shows, [N, 8] uint32."""
     values = page.evaluate(
-        "(name) => Array.from(window.__viserSceneTree.getState()[name].message.props.buffer)", name
+        "(name) => Array.from(window.__viserSceneTree?.getState()[name]?.message.props.buffer ?? [])", name
     )
     return np.array(values, np.uint32).reshape(-1, 8)
 

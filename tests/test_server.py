@@ -176,13 +176,16 @@ def test_opening_and_closing_leaks_nothing(viewers):
     assert after[1] <= before[1]
 
 
-def test_gradio_and_the_viewers_share_one_port(viewers):
+@pytest.mark.parametrize("root_path", [None, "/lab/4d"])
+def test_gradio_and_the_viewers_share_one_port(viewers, root_path):
     with gr.Blocks() as demo:
         gr.Markdown("hello")
     config = uvicorn.Config
     viewer = RunViewer(None)
     path = viewers.add(viewer)
-    _, root, _ = launch(demo, viewers, "127.0.0.1", free_port(), prevent_thread_lock=True, quiet=True)
+    _, root, _ = launch(
+        demo, viewers, "127.0.0.1", free_port(), root_path, prevent_thread_lock=True, quiet=True
+    )
     try:
         assert uvicorn.Config is config
         root = root.rstrip("/")
