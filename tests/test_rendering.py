@@ -6,6 +6,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from ar4d.cameras import Cameras
 from ar4d.gaussians import Gaussians, concatenate
 from ar4d.rendering import WHITE, render
 from ar4d.rendering.cpu import jit, rasterize, warm_up
+from ar4d.rendering.cpu.tiles import exp2_negative
 from tests import reference
 
 NAMES = ("means", "quats", "scales", "opacities", "colors")
@@ -170,6 +172,13 @@ def test_warm_up_leaves_nothing_to_compile() -> None:
     backward(rasterize(gaussians, reference.cameras(50, 40, count=2)), gaussians)
     assert sum(compiled.values()) > 0
     assert compiled == {key: len(kernel.overloads) for key, kernel in kernels.items()}
+
+
+def test_exponential_is_exact_to_float32() -> None:
+    x = -torch.logspace(-6, 2, 3000)
+    ours = torch.tensor([exp2_negative(np.float32(v)) for v in x.tolist()])
+    assert ((ours.double() / torch.exp2(x.double())) - 1).abs().max() < 3e-7
+    assert exp2_negative(np.float32(-1e30)) < 1e-30
 
 
 def test_compiled_code_finds_a_folder_even_where_none_is_writable(monkeypatch: pytest.MonkeyPatch) -> None:

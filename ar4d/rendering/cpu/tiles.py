@@ -7,6 +7,8 @@ so that the data of a pixel lie at constant distances from each other, and LLVM 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ar4d.rendering.cpu.jit import kernel
@@ -29,6 +31,7 @@ from ar4d.rendering.cpu.parallel import take
 LANES = 8  # pixels of a row are blended in whole vectors, those beyond the box for nothing
 PLANE = TILE + LANES  # floats of one plane in a row
 CENTERS = np.arange(PLANE, dtype=np.float32) + HALF
+HALF_LOG2E = np.float32(0.5 / math.log(2))  # turns -½ q into the exponent of 2
 CHECK_EVERY = 32  # splats between two looks at whether the whole tile is closed
 
 U = np.uint64  # unsigned indices spare Numba's test for negative ones
@@ -37,16 +40,16 @@ R, G, B, D = U(PLANE), U(2 * PLANE), U(3 * PLANE), U(4 * PLANE)
 
 
 @kernel
-def exp_negative(x):
-    """e^x for x ≤ 0 to 2e-7 relative, in operations that vectorise: 2^n · p(f), |f| ≤ 1/2."""
-    t = max(x, np.float32(-80)) * np.float32(1.4426950408889634)
+def exp2_negative(x):
+    """2^x for x ≤ 0 to 2e-7 relative, in operations that vectorise: 2^n · p(f), |f| ≤ 1/2."""
+    t = max(x, np.float32(-120))
     n = np.int32(t - HALF)
     f = t - np.float32(n)
-    p = np.float32(1.3398874e-3)
-    p = p * f + np.float32(9.6184373e-3)
-    p = p * f + np.float32(5.5503324e-2)
-    p = p * f + np.float32(2.4022648e-1)
-    p = p * f + np.float32(6.9314720e-1)
+    p = np.float32(1.3264727e-3)
+    p = p * f + np.float32(9.6715130e-3)
+    p = p * f + np.float32(5.5507336e-2)
+    p = p * f + np.float32(2.4022242e-1)
+    p = p * f + np.float32(6.9314700e-1)
     p = p * f + ONE
     return p * np.int32((n + np.int32(127)) << np.int32(23)).view(np.float32)
 
@@ -106,15 +109,15 @@ def blend_splat(tile, splat, box):
     x0, x1, y0, y1 = box
     (mean_x, mean_y), (a, m, b), opacity, (red, green, blue, depth) = splat
     lanes = U((x1 - x0 + LANES - 1) // LANES) * U(LANES)
-    square = -HALF * a
+    square = -HALF_LOG2E * a
     for y in range(y0, y1):
         dy = mean_y - (np.float32(y) + HALF)
-        middle, constant = mean_x - m * dy, -HALF * b * dy * dy
+        middle, constant = mean_x - m * dy, -HALF_LOG2E * b * dy * dy
         o = U(y * ROW + x0)
         for k in range(lanes):
             u = middle - CENTERS[U(x0) + k]  # dx - m dy
-            power = square * u * u + constant
-            alpha = min(ALPHA_MAX, opacity * exp_negative(power))
+            exponent = square * u * u + constant
+            alpha = min(ALPHA_MAX, opacity * exp2_negative(exponent))
             T = tile[o + k]
             next_T = T * (ONE - alpha)
             visible = alpha >= ALPHA_MIN

@@ -28,11 +28,12 @@ from ar4d.rendering.cpu.parallel import take
 from ar4d.rendering.cpu.tiles import (
     CENTERS,
     CHECK_EVERY,
+    HALF_LOG2E,
     LANES,
     PLANE,
     U,
     box_in_tile,
-    exp_negative,
+    exp2_negative,
     is_closed,
     open_tile,
     splat_in_tile,
@@ -50,17 +51,17 @@ def blend_splat_backward(tile, sums, splat, box, grads, slot):
     x0, x1, y0, y1 = box
     (mean_x, mean_y), (a, m, b), opacity, (red, green, blue, depth) = splat
     lanes = U((x1 - x0 + LANES - 1) // LANES) * U(LANES)
-    square = -HALF * a
+    square = -HALF_LOG2E * a
     for k in range(SUMS):
         sums[k] = ZERO
     for y in range(y0, y1):
         dy = mean_y - (np.float32(y) + HALF)
-        middle, constant = mean_x - m * dy, -HALF * b * dy * dy
+        middle, constant = mean_x - m * dy, -HALF_LOG2E * b * dy * dy
         o = U(y * ROW + x0)
         for k in range(lanes):
             u = middle - CENTERS[U(x0) + k]  # dx - m dy
-            power = square * u * u + constant
-            uncapped = opacity * exp_negative(power)
+            exponent = square * u * u + constant
+            uncapped = opacity * exp2_negative(exponent)
             alpha = min(ALPHA_MAX, uncapped)
             T, passed = tile[o + k], ONE - alpha
             next_T = T * passed
