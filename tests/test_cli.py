@@ -209,7 +209,13 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path):
     run = Run.create(tmp_path / "run", Recipe("ball", ClipSettings(), settings), make_clip())
     command = [sys.executable, "-m", "ar4d", "lift", "--resume", "--out", str(run.folder)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in background jobs
+    )
     while not run.frame_path(1).exists():
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
         time.sleep(0.01)
