@@ -4,8 +4,8 @@ import sys
 import numpy as np
 import pytest
 
-from ar4d.matting import saliency
 from ar4d.errors import UserError
+from ar4d.matting import saliency
 from tests.footage import room, room_masks
 
 
