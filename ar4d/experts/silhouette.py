@@ -119,7 +119,9 @@ def _outline_from_within(colors: np.ndarray, mask: np.ndarray) -> np.ndarray:
     if not core.any():
         return colors
     nearest = np.zeros((2, *mask.shape), np.int32)
-    ndi.distance_transform_edt(np.logical_not(core), return_distances=False, return_indices=True, indices=nearest)
+    ndi.distance_transform_edt(
+        np.logical_not(core), return_distances=False, return_indices=True, indices=nearest
+    )
     return colors[nearest[0], nearest[1]]
 
 
