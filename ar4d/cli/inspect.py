@@ -61,6 +61,7 @@ class _NoArguments:
 def doctor(argv: list[str]) -> None:
     """tell what this machine can run, and the remedy for what it cannot"""
     tyro.cli(_NoArguments, prog="python -m ar4d doctor", args=argv)
+    import av
     import psutil
     import torch
 
@@ -72,8 +73,9 @@ def doctor(argv: list[str]) -> None:
     _say(True, "python", f"{sys.version.split()[0]}; {packages}")
     _say(True, "processor", f"{os.cpu_count()} cores, {memory:.1f} GiB of memory free")
     _check_gpu()
-    encoder = "imageio-ffmpeg brings its own encoder for mp4 and gif"
-    _say(True, "video", encoder)
+    encodes = "libx264" in av.codecs_available
+    remedy = "PyAV has no libx264: install the wheel of av in place of a build of your own"
+    _say(encodes, "video", "PyAV decodes any clip and encodes mp4 and gif" if encodes else remedy)
     disk = shutil.disk_usage(Path.cwd()).free / 2**30
     _say(disk > 1, "disk", f"{disk:.1f} GiB free here" + ("" if disk > 1 else ": free at least 1 GiB"))
     device = resolve_device("auto")
