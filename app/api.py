@@ -3,7 +3,8 @@
     from gradio_client import Client, handle_file
 
     client = Client("http://localhost:7860")
-    run = client.predict(handle_file("clip.mp4"), {"num_frames": 16}, "cpu", {"seed": 3}, "", api_name="/lift")
+    clip = handle_file("clip.mp4")
+    run = client.predict(clip, {"num_frames": 16}, "cpu", {"seed": 3}, "", api_name="/lift")
     while client.predict(run["run"], run["token"], api_name="/status")["state"] in ("queued", "running"):
         time.sleep(2)
     path = client.predict(run["run"], run["token"], "mp4", {}, api_name="/export")

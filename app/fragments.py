@@ -144,51 +144,6 @@ def pictures(pairs: Sequence[tuple[str, str | None]], css: str = "pictures") -> 
     return f'<div class="{css}">{"".join(figures)}</div>'
 
 
-def curves(progress: Progress) -> str:
-    """PSNR and loss per frame, or over the steps while the refinement runs."""
-    if progress.stage == "refine" and len(progress.curve) > 1:
-        steps = [float(i) for i in range(len(progress.curve))]
-        return (
-            '<div class="curves">'
-            + _curve("PSNR, refinement", "dB", steps, [q for _, q in progress.curve], dots=False)
-            + _curve("Loss, refinement", "", steps, [loss for loss, _ in progress.curve], dots=False)
-            + "</div>"
-        )
-    psnr, loss = sorted(progress.psnr.items()), sorted(progress.loss.items())
-    last = max(progress.num_frames - 1, 1)
-    return (
-        '<div class="curves">'
-        + _curve("PSNR per frame", "dB", [k / last for k, _ in psnr], [v for _, v in psnr], span=1.0)
-        + _curve("Loss per frame", "", [k / last for k, _ in loss], [v for _, v in loss], span=1.0)
-        + "</div>"
-    )
-
-
-def _curve(
-    title: str, unit: str, xs: Sequence[float], ys: Sequence[float], span: float = 0.0, dots: bool = True
-) -> str:
-    """A small chart. x runs from 0 to `span`, or to the last value."""
-    width, height = 240.0, 84.0
-    low, high = (min(ys), max(ys)) if ys else (0.0, 1.0)
-    room = (high - low) * 0.12 or max(abs(high) * 0.05, 1e-6)
-    low, high = low - room, high + room
-    end = span or (xs[-1] if xs and xs[-1] else 1.0)
-    points = [
-        (8 + x / end * (width - 16), height - (y - low) / (high - low) * height)
-        for x, y in zip(xs, ys, strict=True)
-    ]
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    marks = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>' for x, y in points) if dots else ""
-    latest = f"{_number(ys[-1])} {unit}".strip() if ys else "–"
-    return (
-        f"<figure><figcaption>{escape(title)}<b>{latest}</b></figcaption>"
-        f'<svg viewBox="0 0 {width:g} {height:g}" preserveAspectRatio="none" role="img" '
-        f'aria-label="{escape(title)}, latest {latest}"><path d="M0 {height - 0.5:g}H{width:g}M0 {height / 2:g}H{width:g}M0 .5H{width:g}"/>'
-        f'<polyline points="{path}"/>{marks}</svg>'
-        f"<small><span>{_number(low + room) if ys else ''}</span><span>{_number(high - room) if ys else ''}</span></small></figure>"
-    )
-
-
 def log(progress: Progress) -> str:
     """The last lines, the newest first."""
     lines = [
@@ -208,9 +163,10 @@ def estimate(estimated: Estimate, free_memory: float, preset: str, num_frames: i
         basis = "a first guess: no run has finished on this machine yet"
     tight = memory > 0.9 * free_memory
     room = f"{memory / 1e9:.1f} GB of memory" + (f" ({free_memory / 1e9:.1f} GB are free)" if tight else "")
+    frames = "1 frame" if num_frames == 1 else f"{num_frames} frames"
     return (
         f'<div class="estimate{" tight" if tight else ""}"><b>About {spoken_seconds(seconds)}</b>'
-        f"<span>for {num_frames} {'frame' if num_frames == 1 else 'frames'} with “{escape(preset)}”, {room}</span><small>{basis}</small></div>"
+        f"<span>for {frames} with “{escape(preset)}”, {room}</span><small>{basis}</small></div>"
     )
 
 
@@ -223,7 +179,3 @@ def numbers(pairs: Sequence[tuple[str, str]]) -> str:
 def mean(values) -> float:
     values = list(values)
     return sum(values) / len(values) if values else math.nan
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.4f}"

@@ -210,7 +210,7 @@ class Jobs:
                 job.become("running")
             try:
                 self._work(job, worker)
-            except Exception:  # the queue goes on, whatever one run does
+            except Exception:  # noqa: BLE001 (the queue goes on, whatever one run does)
                 _log.exception("The run in %s failed", job.folder)
                 self._settle(job, "failed", "An error of this program stopped the run; its log says more.")
             finally:

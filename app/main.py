@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from app.limits import Limits
 from ar4d.errors import UserError
 
 EXAMPLE_RUN = Path(__file__).parents[1] / "assets" / "example_run"
@@ -40,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 class Server:
-    """A running application. Attributes: `address` of its page, `studio`, `viewers`."""
+    """A running application. Attributes: `address` of its page, `studio`, `viewers`, `demo`."""
 
     def __init__(
         self,
@@ -48,12 +49,13 @@ class Server:
         host: str = "127.0.0.1",
         port: int = 0,
         root_path: str | None = None,
-        limits: Any = None,
+        limits: Limits | None = None,
+        example: Path | None = EXAMPLE_RUN,
     ) -> None:
         """
         Args:
             port: 0 takes any that is free.
-            limits: an `app.limits.Limits`.
+            example: the run that a new visitor sees; none if it is not there.
         """
         os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
         os.environ["GRADIO_TEMP_DIR"] = str(runs.resolve() / ".cache")  # read when Gradio builds its server
@@ -64,7 +66,7 @@ class Server:
 
         self.viewers = Viewers()
         self.studio = Studio(runs, self.viewers, limits)
-        page = Page(self.studio, self._example())
+        page = Page(self.studio, self._show(example))
         self.demo = page.demo
         _, self.address, _ = launch(
             page.demo,
@@ -91,14 +93,14 @@ class Server:
         self.viewers.close_all()
         self.demo.close(verbose=False)
 
-    def _example(self) -> str | None:
-        """The path of the example's viewer."""
+    def _show(self, example: Path | None) -> str | None:
+        """The path of the example's viewer, which everybody shares."""
         from app.viewer import RunViewer
         from ar4d.runs import Run
 
-        if not (EXAMPLE_RUN / "run.json").exists():
+        if example is None or not (example / "run.json").exists():
             return None
-        run = Run.open(EXAMPLE_RUN)
+        run = Run.open(example)
         viewer = RunViewer(None, run.record.recipe.settings.elevation_deg)
         viewer.show_run(run)
         viewer.notice(EXAMPLE_NOTICE)

@@ -27,7 +27,12 @@ BUSY: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
 HEADER = """<header><svg viewBox="0 0 32 32" aria-hidden="true"><ellipse cx="16" cy="16" rx="14" ry="5.5"
 transform="rotate(-24 16 16)"/><circle cx="16" cy="16" r="6"/><circle cx="28" cy="10.500" r="2.6"/></svg>
 <h1>AR4D</h1><p>A video goes in, an animated set of 3D Gaussians comes out.</p>
-<button type="button" onclick="ar4dToggleTheme()" title="Light or dark" aria-label="Light or dark">◐</button></header>"""
+<button type="button" onclick="ar4dToggleTheme()" title="Light or dark" aria-label="Light or dark">◐</button>
+</header>"""
+RUN_PRESSED = """element.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-run]");
+    if (button) trigger("select", { run: button.dataset.run, action: button.dataset.do });
+});"""
 
 
 class Page:
@@ -54,14 +59,7 @@ class Page:
                     with gr.Tab("4 Result", id="result"):
                         self.result = ResultStep(studio)
                     with gr.Tab("Runs", id="runs") as self.runs_tab:
-                        self.runs = gr.HTML(
-                            gallery.EMPTY,
-                            elem_id="runs",
-                            js_on_load="""element.addEventListener("click", (event) => {
-                                const button = event.target.closest("button[data-run]");
-                                if (button) trigger("select", { run: button.dataset.run, action: button.dataset.do });
-                            });""",
-                        )
+                        self.runs = gr.HTML(gallery.EMPTY, elem_id="runs", js_on_load=RUN_PRESSED)
                 with gr.Column(elem_id="stage", min_width=320):
                     self.viewer = gr.HTML(_frame(example), elem_id="viewer")
             self._wire()
@@ -366,5 +364,5 @@ def _frame(path: str | None) -> str:
 
 def _address(request: gr.Request) -> str:
     """Where the visitor sees the page, without its query."""
-    address = request.headers.get("referer") or str(request.request.base_url)
+    address = request.headers.get("referer") or f"http://{request.headers.get('host', 'localhost')}/"
     return address.partition("?")[0].partition("#")[0]

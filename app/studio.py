@@ -12,11 +12,12 @@ import time
 import zipfile
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from app import storage
 from app.cutting import Box, Facts, source_of
 from app.estimates import Estimate, Estimator
+from app.histories import Feeder, copy_history
 from app.jobs import Job, Jobs
 from app.limits import Limits
 from app.storage import Storage, change_label, read_label
@@ -30,6 +31,7 @@ from ar4d.runs import Recipe, Run
 
 if TYPE_CHECKING:
     from app.server import Viewers
+    from ar4d.export import Format
 
 HOUSEKEEPING_SECONDS = 300.0
 DOWNLOAD_SECONDS = 6 * 3600.0  # how long an upload or a download lies about
@@ -196,7 +198,7 @@ class Studio:
                 os.link(old.frame_path(k), new.frame_path(k))
             if (run / "source").exists():
                 shutil.copytree(run / "source", folder / "source", copy_function=os.link)
-            _copy_history(run, folder, first_frame)
+            copy_history(run, folder, first_frame)
         self.jobs.submit(folder)
         return folder
 
@@ -240,7 +242,7 @@ class Studio:
             opened = Run.open(run)
             viewer = RunViewer(opened.clip, opened.record.recipe.settings.elevation_deg)
             job = self.jobs.get(run)
-            job.follow(lambda: viewer.show_run(opened), _Feeder(opened, viewer))
+            job.follow(lambda: viewer.show_run(opened), Feeder(opened, viewer))
             self._shown[run] = viewer.id
             return self.viewers.add(viewer)
 
@@ -281,7 +283,7 @@ class Studio:
         # A folder of its own: neither two exports at a time nor two options share a file.
         out = self.cache / secrets.token_urlsafe(16) / f"{stem}{ending}"
         out.parent.mkdir()
-        return self._at_desk(Export(run, format, out, options))
+        return self._at_desk(Export(run, cast("Format", format), out, options))
 
     def _cutout(self, run: Path) -> Path:
         """The clip's frames with their alpha: what the command line takes with `--background alpha`."""
@@ -331,50 +333,12 @@ class Studio:
             self._shown = {run: id for run, id in self._shown.items() if self.viewers.get(id)}
 
 
-class _Feeder:
-    """Gives a viewer the events of a run that a worker process makes: it reads the Gaussians itself."""
-
-    def __init__(self, run: Run, viewer: Any) -> None:
-        self._run, self._viewer = run, viewer
-
-    def __call__(self, message: dict) -> None:
-        from ar4d.events import FrameFinished, StageStarted, Step
-        from ar4d.gaussians import Gaussians
-
-        values = {name: value for name, value in message.items() if name not in ("event", "time")}
-        match message["event"]:
-            case "StageStarted":
-                self._viewer.on(StageStarted(**values))
-            case "Step":
-                self._viewer.on(Step(**values))
-            case "FrameFinished":
-                gaussians = Gaussians.load(self._run.frame_path(values["frame_index"]))
-                self._viewer.on(FrameFinished(**values, gaussians=gaussians))
-            case "Finished":  # from now on it reads what it is asked for, and keeps no frame in memory
-                self._viewer.show_run(self._run)
-
-
 def _result(reports: Generator[dict, None, Any]) -> Any:
     try:
         while True:
             next(reports)
     except StopIteration as end:
         return end.value
-
-
-def _copy_history(old: Path, new: Path, first_frame: int) -> None:
-    """The events of the frames that are taken over, so that their curves are not lost."""
-    import json
-
-    path = old / "events.jsonl"
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        event = json.loads(line)
-        if event["event"] == "FrameFinished" and event["frame_index"] < first_frame:
-            kept.append(line)
-    (new / "events.jsonl").write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
 
 def _safe_name(name: str) -> str:

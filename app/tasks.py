@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from app.cutting import Box
     from app.worker import Report
     from ar4d.clip import ClipSettings
+    from ar4d.export import Format
 
 STEP_SECONDS = 0.2  # between two reports within a frame
 
@@ -75,7 +76,7 @@ class Export:
     """Writes a finished run as one file that can be downloaded; returns its path."""
 
     folder: Path
-    format: str
+    format: Format
     out: Path
     options: dict
 
@@ -89,7 +90,7 @@ class Export:
 
         asset = Run.open(self.folder).asset()
         options = options_of(self.format)(**self.options)
-        if not self.out.suffix == ".zip":
+        if self.out.suffix != ".zip":
             return export(asset, self.format, self.out, options)[0]
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             files = export(asset, self.format, Path(folder) / self.out.stem, options)

@@ -51,9 +51,10 @@ class WorkerDied(Exception):
         self.exit_code, self.asked = exit_code, asked
 
     def __str__(self) -> str:
-        if self.exit_code is not None and -self.exit_code == signal.SIGKILL:
+        code = self.exit_code or 0
+        if -code == signal.SIGKILL:
             return "The worker process was killed, most likely because the machine ran out of memory."
-        how = f"signal {-self.exit_code}" if (self.exit_code or 0) < 0 else f"exit code {self.exit_code}"
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
         return f"The worker process died ({how})."
 
 
@@ -77,6 +78,7 @@ class Worker:
         self._busy = threading.Lock()
         self._sending = threading.Lock()
         self._stop_by: float | None = None
+        self._closed = False
 
     def start(self) -> None:
         """Starts the process if there is none, without waiting for it to be ready."""
@@ -126,6 +128,7 @@ class Worker:
 
     def close(self) -> None:
         """Lets the process stop what it does, and ends it if that takes long."""
+        self._closed = True
         if self._process is None:
             return
         assert self._connection is not None
@@ -148,7 +151,8 @@ class Worker:
             return connection.recv()
         except (EOFError, OSError) as error:
             asked = self._stop_by is not None
-            self._end()
+            if not self._closed:  # else `close` sees to its end
+                self._end()
             raise WorkerDied(self._process.exitcode, asked) from error
 
     def _end(self) -> None:
@@ -163,19 +167,19 @@ def _serve(connection: Connection, environment: dict[str, str], warm: bool) -> N
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's business
     tasks: queue.SimpleQueue = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(connection, tasks), daemon=True).start()
+    working = threading.Event()
+    threading.Thread(target=_listen, args=(connection, tasks, working), daemon=True).start()
     if warm:
         from ar4d.rendering.cpu import warm_up
 
         warm_up()
     while True:
         task, stopped = tasks.get()
-        if task is None:
-            return
         _do(task, stopped, connection)
+        working.clear()
 
 
-def _listen(connection: Connection, tasks: queue.SimpleQueue) -> None:
+def _listen(connection: Connection, tasks: queue.SimpleQueue, working: threading.Event) -> None:
     stopped = threading.Event()
     with contextlib.suppress(EOFError, OSError):
         while True:
@@ -184,11 +188,13 @@ def _listen(connection: Connection, tasks: queue.SimpleQueue) -> None:
                 stopped.set()
             else:
                 stopped = threading.Event()
+                working.set()
                 tasks.put((message, stopped))
-    stopped.set()  # the server is gone
-    tasks.put((None, stopped))
-    time.sleep(PATIENCE)
-    os._exit(1)
+    stopped.set()  # the server is gone: what is at work gets the time to leave its run whole
+    end = time.monotonic() + PATIENCE
+    while working.is_set() and time.monotonic() < end:
+        time.sleep(0.05)
+    os._exit(0)
 
 
 def _do(task: Task, stopped: threading.Event, connection: Connection) -> None:
@@ -202,6 +208,6 @@ def _do(task: Task, stopped: threading.Event, connection: Connection) -> None:
         send("sorry", str(error))
     except MemoryError:
         send("sorry", "There is not enough memory for this; choose a smaller size or fewer Gaussians.")
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (the server passes it on)
         _log.exception("A task failed")
         send("failed", "".join(traceback.format_exception_only(error)).strip())

@@ -66,9 +66,8 @@ class CutoutStep:
 
     @property
     def controls(self) -> list[Any]:
-        return [
-            self.start, self.end, self.num_frames, self.threshold, self.largest, self.background, self.framing,
-        ]  # fmt: skip
+        times = [self.start, self.end, self.num_frames]
+        return [*times, self.threshold, self.largest, self.background, self.framing]
 
     @property
     def shown(self) -> list[Any]:

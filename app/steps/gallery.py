@@ -34,7 +34,8 @@ def _card(studio: Studio, run: Path, current: bool) -> str:
     buttons = [("open", "Open", True), ("pin", "Unpin" if label.pinned else "Pin", True)]
     buttons += [("cancel", "Cancel", True)] if job.alive else [("delete", "Delete", not label.pinned)]
     row = "".join(
-        f'<button type="button" data-run="{escape(run.name)}" data-do="{what}"{"" if on else " disabled"}>{text}</button>'
+        f'<button type="button" data-run="{escape(run.name)}" data-do="{what}"'
+        f"{'' if on else ' disabled'}>{text}</button>"
         for what, text, on in buttons
     )
     return (

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from app import fragments, pictures
+from app import charts, fragments, pictures
 from app.jobs import Job
 from app.settings_form import SettingsForm
 from app.studio import Studio
@@ -61,9 +61,7 @@ class GenerateStep:
         self.estimate = gr.HTML("", elem_id="estimate")
         self.start = gr.Button("Generate", variant="primary", interactive=False, elem_id="generate")
         with gr.Accordion("Make a part of this run anew", open=False):
-            gr.HTML(
-                '<p class="hint">Makes a new run with the settings above. What comes before is taken over.</p>'
-            )
+            gr.HTML('<p class="hint">A new run with the settings above; earlier frames are taken over.</p>')
             self.first_frame = gr.Slider(1, 2, 1, step=1, label="From frame", interactive=False)
             with gr.Row(elem_classes="tight"):
                 self.rerun = gr.Button("Re-run from this frame", interactive=False)
@@ -84,9 +82,7 @@ class GenerateStep:
             form.field("size", "Size", "", min_width=90)
             form.field("elevation_deg", "Elevation", "", min_width=90)
         with gr.Accordion("Advanced: all settings", open=False, elem_id="advanced"), gr.Tabs():
-            for label, group in (
-                ("First frame", "initialize"), ("Motion", "generate"), ("Refinement", "refine"), ("General", ""),
-            ):  # fmt: skip
+            for group, label in [*fragments.TITLES.items(), ("", "General")]:
                 with gr.Tab(label), gr.Row(elem_classes="grid"):
                     form.rest(group)
         for component, value in zip(form.components, form.updates(usual), strict=True):
@@ -140,7 +136,7 @@ class GenerateStep:
             elif state == "running":
                 seconds = self.studio.jobs.seconds_left(job)
             panel = fragments.panel(job, state, position, seconds, expected)
-            curves, log = fragments.curves(job.progress), fragments.log(job.progress)
+            curves, log = charts.curves(job.progress), fragments.log(job.progress)
             frame = max(job.progress.frames_done - 1, 0)
             psnr = job.progress.psnr.get(frame)
         kind = "refined" if state == "finished" else "generated"

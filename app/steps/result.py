@@ -69,9 +69,8 @@ class ResultStep:
 
     @property
     def shown(self) -> list[Any]:
-        return [
-            self.numbers, self.stages, self.frame, self.export, self.download, self.share, self.link, self.command,
-        ]  # fmt: skip
+        taken = [self.export, self.download, self.share, self.link, self.command]
+        return [self.numbers, self.stages, self.frame, *taken]
 
     def show(self, run: Path | None, address: str) -> list[Any]:
         """A run's result, or what is there of it.

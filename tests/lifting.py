@@ -1,0 +1,76 @@
+"""A small server application for tests: the real workers, with settings that take seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
+
+from app.limits import Limits
+from app.main import Server
+from app.server import Viewers
+from app.storage import new_token
+from app.studio import Studio
+from ar4d import presets
+from ar4d.clip import Clip, ClipSettings
+from ar4d.presets import CPU, Settings
+from ar4d.runs import Recipe, Run
+from tests.conftest import make_clip, quick
+from tests.footage import moving_disk, over, write_video
+
+TOKEN = "a" * 43
+
+
+def quick_preset(iterations: int = 20) -> Settings:
+    settings = quick(CPU)
+    return replace(settings, generate=replace(settings.generate, iterations=iterations))
+
+
+def slow(settings: Settings) -> Settings:
+    """Long enough to be interrupted."""
+    return replace(settings, generate=replace(settings.generate, iterations=400))
+
+
+@contextmanager
+def serving_page(runs: Path, limits: Limits | None = None, iterations: int = 20) -> Iterator[Server]:
+    """The whole application on a free port; its preset `cpu` is a quick one."""
+    with mock.patch.dict(presets.PRESETS, cpu=replace(quick_preset(iterations), preset="cpu")):
+        server = Server(runs, limits=limits, example=None)
+        try:
+            yield server
+        finally:
+            server.close()
+
+
+@contextmanager
+def studio(root: Path, limits: Limits | None = None, doors: bool = True) -> Iterator[Studio]:
+    """All but the page."""
+    viewers = Viewers()
+    opened = Studio(root, viewers, limits, device="cpu")
+    if doors:
+        opened.open_doors()
+    try:
+        yield opened
+    finally:
+        opened.close()
+        viewers.close_all()
+
+
+def make_run(studio: Studio, settings: Settings, token: str = TOKEN, clip: Clip | None = None) -> Path:
+    """A run that is not queued yet."""
+    from app.storage import write_label
+
+    folder = studio.storage.new_run(token)
+    folder.mkdir(parents=True)
+    write_label(folder, "ball", "ball.mp4")
+    Run.create(folder, Recipe("ball.mp4", ClipSettings(), settings), clip or make_clip())
+    return folder
+
+
+def disk_video(folder: Path, name: str = "disk.mp4", num_frames: int = 6) -> Path:
+    return write_video(folder / name, [over(picture) for picture in moving_disk(num_frames)])
+
+
+__all__ = ["TOKEN", "disk_video", "make_run", "new_token", "quick_preset", "serving_page", "slow", "studio"]
