@@ -15,15 +15,33 @@ if TYPE_CHECKING:
     from ar4d.asset import Asset4D
 
 Stage = Literal["initialize", "generate", "refine"]
+Role = Literal[
+    "image_to_gaussians",
+    "views_to_gaussians",
+    "scene_to_gaussians",
+    "text_to_image",
+    "text_to_video",
+    "image_to_video",
+]
 
 
 @dataclass(frozen=True)
 class ExpertChosen:
     """An expert that this run really uses, and why it is not another one."""
 
-    role: Literal["image_to_gaussians", "views_to_gaussians"]
+    role: Role
     name: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far something is that is no optimisation: a download, an expert's sampling."""
+
+    task: str  # what is being done, as the user should read it
+    done: int
+    total: int  # 0 where it is not known
+    unit: Literal["steps", "bytes"] = "steps"
 
 
 @dataclass(frozen=True)
@@ -78,4 +96,23 @@ class Warned:
     message: str
 
 
-Event = ExpertChosen | StageStarted | Step | FrameFinished | StageFinished | Finished | Warned
+@dataclass(frozen=True)
+class ClipJudged:
+    """What the gate says about a clip that an expert made from a prompt."""
+
+    seed: int
+    accepted: bool
+    message: str
+
+
+Event = (
+    ExpertChosen
+    | Progress
+    | ClipJudged
+    | StageStarted
+    | Step
+    | FrameFinished
+    | StageFinished
+    | Finished
+    | Warned
+)

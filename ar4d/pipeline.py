@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import cast
 
 import torch
 
@@ -11,9 +10,10 @@ from ar4d.asset import Asset4D, FrameSequence, frame_time
 from ar4d.cameras import orbit
 from ar4d.clip import Clip
 from ar4d.errors import UserError
-from ar4d.events import Event, ExpertChosen, Finished, Warned
-from ar4d.experts import ImageToGaussians, ViewsToGaussians
-from ar4d.experts.registry import Role, choose, require
+from ar4d.events import Event, Finished, Warned
+from ar4d.experts.hardware import is_out_of_memory
+from ar4d.experts.ladder import Ladder
+from ar4d.experts.registry import require
 from ar4d.gaussians import Gaussians
 from ar4d.losses import psnr, ssim
 from ar4d.presets import Device, Settings
@@ -38,8 +38,20 @@ def lift(
         Events; the last one is `Finished`.
 
     Raises:
-        UserError: an expert or the device asked for is not to be had here.
+        UserError: an expert or the device asked for is not to be had here, or memory runs out in a stage.
     """
+    try:
+        return (yield from _lift(clip, settings, finished))
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(
+            f"Memory ran out at {settings.size} pixels and {settings.initialize.gaussians} Gaussians; "
+            "close other programs, or take the preset fast or a smaller size (finished frames are kept)."
+        ) from error
+
+
+def _lift(clip: Clip, settings: Settings, finished: Sequence[Gaussians]) -> Generator[Event, None, Asset4D]:
     device = resolve_device(settings.device)
     for message in clip.warnings:
         yield Warned(message)
@@ -47,13 +59,17 @@ def lift(
     targets = clip.rgb_on_white().to(device)
     frames = [gaussians.to(device) for gaussians in finished]
     if not frames:
-        expert = yield from _choose("image_to_gaussians", settings.initialize.expert, device)
-        frames = [(yield from initialize(rgba[0], targets[0], cast(ImageToGaussians, expert), settings))]
+        expert = Ladder("image_to_gaussians", settings.initialize.expert, device)
+        yield from expert.news()
+        frames = [(yield from initialize(rgba[0], targets[0], expert, settings))]
+        del expert  # its networks leave the memory
     if len(frames) < clip.num_frames:
         prior = None
         if settings.generate.progressive_views:
-            prior = yield from _choose("views_to_gaussians", settings.generate.expert, device)
-        frames = yield from generate(rgba, targets, frames, cast(ViewsToGaussians | None, prior), settings)
+            prior = Ladder("views_to_gaussians", settings.generate.expert, device)
+            yield from prior.news()
+        frames = yield from generate(rgba, targets, frames, prior, settings)
+        del prior
     if settings.refine.enabled and clip.num_frames > 1:
         asset: Asset4D = yield from refine(targets, frames, clip.fps, settings)
     else:
@@ -87,14 +103,6 @@ def resolve_device(device: Device) -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(device)
-
-
-def _choose(
-    role: Role, name: str, device: torch.device
-) -> Generator[Event, None, ImageToGaussians | ViewsToGaussians]:
-    choice = choose(role, name, device)
-    yield ExpertChosen(role, choice.name, choice.reason)
-    return choice.expert
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ import pytest
 
 from ar4d.clip import Clip, Crop
 from ar4d.presets import CPU, Settings
+from tests.hub_mirror import mirror as mirror  # a fixture
 
 SIZE = 64
 

@@ -1,4 +1,4 @@
-"""The command line: `python -m ar4d lift | render | export | evaluate | info | presets | doctor`.
+"""The command line: `python -m ar4d lift | imagine | render | export | evaluate | …`.
 
 Exit codes: 0 done, 2 something the user can mend (one sentence on stderr), 130 stopped by Ctrl-C.
 """
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _commands() -> dict[str, Callable[[list[str]], None]]:
-    from ar4d.cli import inspect, lift, output
+    from ar4d.cli import experts, inspect, lift, output
 
     return {
         "lift": lift.main,
@@ -43,6 +43,8 @@ def _commands() -> dict[str, Callable[[list[str]], None]]:
         "info": inspect.info,
         "presets": inspect.presets,
         "doctor": inspect.doctor,
+        "experts": experts.experts,
+        "fetch": experts.fetch,
     }
 
 

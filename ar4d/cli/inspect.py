@@ -65,8 +65,7 @@ def doctor(argv: list[str]) -> None:
     import psutil
     import torch
 
-    from ar4d.experts.registry import ENTRIES
-    from ar4d.pipeline import resolve_device
+    from ar4d.cli.experts import experts_table
 
     packages = ", ".join(f"{name} {version(name)}" for name in RECORDED)
     memory = psutil.virtual_memory().available / 2**30
@@ -78,10 +77,7 @@ def doctor(argv: list[str]) -> None:
     _say(encodes, "video", "PyAV decodes any clip and encodes mp4 and gif" if encodes else remedy)
     disk = shutil.disk_usage(Path.cwd()).free / 2**30
     _say(disk > 1, "disk", f"{disk:.1f} GiB free here" + ("" if disk > 1 else ": free at least 1 GiB"))
-    device = resolve_device("auto")
-    for entry in ENTRIES:
-        obstacle = entry.check(device)
-        _say(obstacle is None, f"expert {entry.name}", entry.summary if obstacle is None else obstacle.reason)
+    print(f"\n{experts_table()}")
     print(f"\npreset used by default: {'quality' if torch.cuda.is_available() else 'cpu'}")
 
 

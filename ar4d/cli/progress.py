@@ -17,7 +17,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from ar4d import events
 from ar4d.events import (
+    ClipJudged,
     Event,
     ExpertChosen,
     Finished,
@@ -83,6 +85,10 @@ class _View:
                 say(f"[yellow]warning:[/] {event.message}")
             case ExpertChosen():
                 say(f"expert for {event.role.replace('_', ' ')}: [bold]{event.name}[/] ({event.reason})")
+            case ClipJudged():
+                say(f"[{'green' if event.accepted else 'red'}]seed {event.seed}:[/] {event.message}")
+            case events.Progress():
+                self._advance(event)
             case StageStarted():
                 self.finished_steps = 0
                 if self.task is not None:
@@ -109,3 +115,11 @@ class _View:
                     f"[bold green]finished[/]  reference view: PSNR {psnr:.2f} dB  SSIM {ssim:.4f}",
                     highlight=False,
                 )
+
+    def _advance(self, event: events.Progress) -> None:
+        """The bar of something that is no stage: a download, an expert's sampling."""
+        if self.task is None or self.progress.tasks[-1].description != event.task:
+            if self.task is not None:
+                self.progress.remove_task(self.task)
+            self.task = self.progress.add_task(event.task, total=event.total or None, note="")
+        self.progress.update(self.task, completed=event.done, total=event.total or None)

@@ -1,12 +1,15 @@
 """Published weights: finding them, fetching them, and loading nothing but what fits.
 
-Weights lie in a folder that the user names, or in the model hub's cache (`HF_HOME`,
-`HF_HUB_OFFLINE` and `HF_TOKEN` work as always). Only safetensors are read: no code comes with them.
+Weights lie in a folder that the user names, below the folder that `AR4D_WEIGHTS` names (one folder
+per repository, as `ashawkey/LGM`), or in the model hub's cache (`HF_HOME`, `HF_HUB_OFFLINE` and
+`HF_TOKEN` work as always). Only safetensors are read: no code comes with them.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +18,6 @@ import torch
 from huggingface_hub import (
     constants,
     get_hf_file_metadata,
-    hf_hub_download,
     hf_hub_url,
     try_to_load_from_cache,
 )
@@ -32,9 +34,11 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from ar4d.errors import UserError
+from ar4d.experts.downloads import OnBytes, download, verify
 
 Shapes = Mapping[str, Sequence[int]]
 HUB_ERRORS = (OSError, HTTPError)
+WEIGHTS_VARIABLE = "AR4D_WEIGHTS"
 
 
 @dataclass(frozen=True)
@@ -48,29 +52,66 @@ class Release:
     licence: str
     sha256: Mapping[str, str] = field(default_factory=dict)
     """Of those files whose contents could be mistaken for another version's."""
+    weights: tuple[str, ...] = ()
+    """Stems of weights that lie in `STEM.safetensors`, or in the parts that an index beside it names."""
+    gated: bool = False
+    """Whether the hub gives it only to accounts that accepted its licence there."""
 
     @property
     def fetch_command(self) -> str:
-        single = f" {self.files[0]}" if len(self.files) == 1 else ""
+        single = f" {self.files[0]}" if len(self.files) == 1 and not self.weights else ""
         return f"hf download {self.repo}{single}"
 
     def __str__(self) -> str:
         return f"{self.repo} ({self.gib:.1f} GiB, {self.licence})"
 
 
+def own_folder(release: Release) -> Path | None:
+    """Where below `AR4D_WEIGHTS` the user keeps the release, if there is such a folder."""
+    base = os.environ.get(WEIGHTS_VARIABLE)
+    folder = Path(base).expanduser() / release.repo if base else None
+    return folder if folder is not None and folder.is_dir() else None
+
+
 def locate(release: Release, folder: Path | None = None) -> Path | None:
     """The folder that holds every file of the release, or None.
 
     Args:
-        folder: where the user keeps the files, laid out as on the hub; None: the hub's cache.
+        folder: where the user keeps the files, laid out as on the hub; None: below `AR4D_WEIGHTS` if
+            there is a folder for it, else the hub's cache.
     """
-    if folder is not None:
-        return folder if all((folder / name).is_file() for name in release.files) else None
-    cache = constants.HF_HUB_CACHE
-    found = [try_to_load_from_cache(release.repo, name, cache_dir=cache) for name in release.files]
-    if not all(isinstance(path, str) for path in found):
-        return None
-    return _root(str(found[0]), release.files[0])
+    folder = folder or own_folder(release)
+    if folder is None:
+        first = (*release.files, *release.weights)[0]
+        names = [first] if release.files else [f"{first}.safetensors.index.json", f"{first}.safetensors"]
+        cached = (try_to_load_from_cache(release.repo, n, cache_dir=constants.HF_HUB_CACHE) for n in names)
+        found = next((path for path in cached if isinstance(path, str)), None)
+        if found is None:
+            return None
+        folder = _root(found, first)
+    return folder if _missing(release, folder) is None else None
+
+
+def weight_files(root: Path, stem: str) -> list[str]:
+    """Names below `root` of the files that hold the weights `stem`: one, or those that its index names.
+
+    Raises:
+        UserError: the index cannot be read.
+    """
+    index = root / f"{stem}.safetensors.index.json"
+    if not index.is_file():
+        return [f"{stem}.safetensors"]
+    try:
+        parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise UserError(f"{index} is damaged ({error}); delete it and fetch it again.") from error
+    return sorted((Path(stem).parent / part).as_posix() for part in parts)
+
+
+def _missing(release: Release, root: Path) -> str | None:
+    """The first file of the release that is not below `root`."""
+    weights = (name for stem in release.weights for name in weight_files(root, stem))
+    return next((name for name in (*release.files, *weights) if not (root / name).is_file()), None)
 
 
 def obstacle(release: Release, folder: Path | None = None) -> str | None:
@@ -80,8 +121,11 @@ def obstacle(release: Release, folder: Path | None = None) -> str | None:
     """
     if locate(release, folder) is not None:
         return None
+    folder = folder or own_folder(release)
     if folder is not None:
         return _incomplete(release, folder)
+    if constants.HF_HUB_OFFLINE:
+        return _refusal(OfflineModeIsEnabled("offline"), release)
     try:
         get_hf_file_metadata(hf_hub_url(release.repo, release.files[0]), timeout=3)
     except HUB_ERRORS as error:
@@ -89,24 +133,70 @@ def obstacle(release: Release, folder: Path | None = None) -> str | None:
     return None
 
 
-def fetch(release: Release, folder: Path | None = None) -> Path:
+def fetch(
+    release: Release,
+    folder: Path | None = None,
+    *,
+    on_bytes: OnBytes | None = None,
+    to: Path | None = None,
+) -> Path:
     """The folder that holds every file of the release; downloads what the cache lacks.
+
+    A download that was broken off goes on where it stopped; what arrived is compared with the hash
+    under which the hub lists it.
+
+    Args:
+        folder: where the user keeps the files; None: `AR4D_WEIGHTS`, or the hub's cache.
+        on_bytes: told how far a download is; it may raise to stop it.
+        to: download into this folder, laid out as on the hub, and not into the cache.
 
     Raises:
         UserError: a file is missing or is another version, or the hub does not give it.
     """
-    root = locate(release, folder)
-    if root is None and folder is not None:
-        raise UserError(_incomplete(release, folder))
+    root = locate(release, to if to is not None else folder)
+    kept = folder or own_folder(release)
+    if root is None and kept is not None and to is None:
+        raise UserError(_incomplete(release, kept))
     if root is None:
         try:
-            paths = [hf_hub_download(release.repo, name) for name in release.files]
+            root = _download(release, on_bytes, to)
         except HUB_ERRORS as error:
             raise UserError(_refusal(error, release)) from error
-        root = _root(paths[0], release.files[0])
     for name, expected in release.sha256.items():
         _verify(root / name, expected, release)
     return root
+
+
+def _download(release: Release, on_bytes: OnBytes | None, to: Path | None) -> Path:
+    root: Path | None = None
+    for name in release.files:
+        root = _root(str(download(release.repo, name, on_bytes, to)), name)
+    for stem in release.weights:
+        try:
+            name = f"{stem}.safetensors.index.json"
+            root = _root(str(download(release.repo, name, on_bytes, to)), name)
+            names = weight_files(root, stem)
+        except EntryNotFoundError as error:
+            if isinstance(error, LocalEntryNotFoundError):  # no answer at all
+                raise
+            names = [f"{stem}.safetensors"]
+        for name in names:
+            root = _root(str(download(release.repo, name, on_bytes, to)), name)
+    assert root is not None
+    return root
+
+
+def verify_release(release: Release, root: Path) -> list[str]:
+    """Compares every file with the hash under which the hub lists it; names those that could not be.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    names = [*release.files, *(name for stem in release.weights for name in weight_files(root, stem))]
+    unknown = [name for name in names if name not in release.sha256 and not verify(root / name, root, name)]
+    for name, expected in release.sha256.items():
+        _verify(root / name, expected, release)
+    return unknown
 
 
 def load_weights(
@@ -164,6 +254,26 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         ) from error
 
 
+def check_fit(network: nn.Module, paths: Sequence[Path], tied: Sequence[str] = ()) -> None:
+    """Compares the headers of a checkpoint's files with a network that may be on the meta device.
+
+    Args:
+        tied: keys that the files may leave out because they are another key's tensor.
+
+    Raises:
+        UserError: a file cannot be read, or the checkpoint does not fit; names the first keys and shapes.
+    """
+    shapes = {key: shape for path in paths for key, shape in read_shapes(path).items()}
+    expected = {key: s for key, s in shapes_of(network).items() if key in shapes or key not in tied}
+    complaints = differences(shapes, expected)
+    if complaints:
+        where = paths[0] if len(paths) == 1 else f"{paths[0].parent} ({len(paths)} files)"
+        raise UserError(
+            f"{where} does not fit {type(network).__name__}: {'; '.join(complaints)}; "
+            "take the published files, or fetch them again."
+        )
+
+
 def shapes_of(network: nn.Module) -> dict[str, tuple[int, ...]]:
     """{key: shape} of a network's state dict, on whatever device."""
     return {key: tuple(value.shape) for key, value in network.state_dict().items()}
@@ -206,7 +316,7 @@ def _verify(path: Path, expected: str, release: Release) -> None:
 
 
 def _incomplete(release: Release, folder: Path) -> str:
-    absent = next(name for name in release.files if not (folder / name).is_file())
+    absent = _missing(release, folder)
     return f"{folder} lacks {absent} of {release}; fetch it: `{release.fetch_command} --local-dir {folder}`."
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+
+import psutil
 import torch
 
 from ar4d.experts.protocols import Unavailable
@@ -47,3 +50,32 @@ def half_precision(device: torch.device | str) -> torch.dtype:
     if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0):
         return torch.float16
     return torch.float32
+
+
+def missing_memory(name: str, gib: float) -> Unavailable | None:
+    """Why the machine's own memory is too small for an expert, or None if it is large enough.
+
+    Args:
+        gib: memory that has to be free.
+    """
+    free = psutil.virtual_memory().available / GIB
+    if free >= gib:
+        return None
+    return Unavailable(
+        f"{name} needs {gib:.0f} GiB of memory and {free:.1f} GiB is free; close other programs, or take "
+        "another expert."
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a GPU's or the machine's memory is full."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def free_gpu_memory() -> None:
+    """Gives back what torch keeps of the GPU for later; call it once nothing refers to the tensors."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,20 +1,23 @@
-"""Which experts this machine can run, in order of preference."""
+"""Which experts this machine can run, in order of preference, and what they ask for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import torch
 
 from ar4d.errors import UserError
-from ar4d.experts.imagedream import ImageDreamLGM
+from ar4d.events import Role
+from ar4d.experts import licences
+from ar4d.experts.checkpoints import Release, locate
+from ar4d.experts.imagedream import ImageDream, ImageDreamLGM
 from ar4d.experts.lgm import LGM
-from ar4d.experts.protocols import ImageToGaussians, Unavailable, ViewsToGaussians
+from ar4d.experts.lgm.expert import GPU_GIB as LGM_GPU_GIB
+from ar4d.experts.lgm.expert import WEIGHTS as LGM_WEIGHTS
+from ar4d.experts.protocols import Unavailable
 from ar4d.experts.silhouette import Silhouette
-
-Role = Literal["image_to_gaussians", "views_to_gaussians"]
 
 
 @dataclass(frozen=True)
@@ -24,10 +27,41 @@ class Entry:
     name: str
     roles: tuple[Role, ...]
     summary: str
-    """One line: what it does, its size, its licence."""
+    """One line: what it does."""
     check: Callable[[torch.device], Unavailable | None]
     """Why it cannot run on a device, or None if it can."""
-    build: Callable[[torch.device], ImageToGaussians | ViewsToGaussians]
+    build: Callable[[torch.device], Any]
+    """Makes the expert: an object with the methods of its roles (see `protocols`)."""
+    releases: tuple[Release, ...] = ()
+    """What it needs of the model hub."""
+    gpu_gib: float = 0.0
+    """GPU memory that has to be free; 0: it runs on the CPU as well."""
+    acceptance: str | None = None
+    """The licence that somebody has to accept before it is used, if there is such a one."""
+
+    def obstacle(self, device: torch.device) -> Unavailable | None:
+        """Why it cannot run on a device, or None if it can: first its licence, then everything else."""
+        if self.acceptance is not None and not licences.is_accepted(self.name):
+            return Unavailable(licences.refusal(self.name, self.acceptance))
+        return self.check(device)
+
+    @property
+    def needs(self) -> str:
+        return f"GPU, {self.gpu_gib:.0f} GiB free" if self.gpu_gib else "CPU or GPU"
+
+    @property
+    def download(self) -> str:
+        """Size of what it needs of the hub, and whether that is here already."""
+        if not self.releases:
+            return "none"
+        here = all(locate(release) is not None for release in self.releases)
+        return f"{sum(release.gib for release in self.releases):.1f} GiB{', here' if here else ''}"
+
+    @property
+    def licence(self) -> str:
+        names = dict.fromkeys(release.licence for release in self.releases)
+        licence = " + ".join(names) or self.acceptance or "the project's own"
+        return f"{licence}, to be accepted" if self.acceptance else licence
 
 
 @dataclass(frozen=True)
@@ -35,7 +69,7 @@ class Choice:
     """An expert that is ready to work, and why it was taken."""
 
     name: str
-    expert: ImageToGaussians | ViewsToGaussians
+    expert: Any
     reason: str
 
 
@@ -43,21 +77,25 @@ ENTRIES = (
     Entry(
         name="imagedream-lgm",
         roles=("image_to_gaussians",),
-        summary="the paper's: imagines four views, reconstructs them; GPU, 5 GB of weights, openrail + MIT",
+        summary="the paper's: imagines four views of a picture and reconstructs them",
         check=ImageDreamLGM.available,
         build=ImageDreamLGM.load,
+        releases=(ImageDream.release, LGM_WEIGHTS),
+        gpu_gib=ImageDreamLGM.gpu_gib,
     ),
     Entry(
         name="lgm",
         roles=("views_to_gaussians",),
-        summary="the paper's: reconstructs four views; GPU, 0.8 GB of weights, MIT",
+        summary="the paper's: reconstructs four views",
         check=LGM.available,
         build=LGM.load,
+        releases=(LGM_WEIGHTS,),
+        gpu_gib=LGM_GPU_GIB,
     ),
     Entry(
         name="silhouette",
         roles=("image_to_gaussians", "views_to_gaussians"),
-        summary="inflates the outline into a closed body; no weights, knows nothing of the unseen side",
+        summary="inflates the outline into a closed body; knows nothing of the unseen side",
         check=lambda device: None,
         build=lambda device: Silhouette(),
     ),
@@ -76,17 +114,43 @@ def require(role: Role, name: str, device: torch.device) -> tuple[Entry, str]:
     Raises:
         UserError: there is no such expert for this role, or it cannot run on this machine.
     """
-    candidates = [entry for entry in ENTRIES if role in entry.roles]
+    candidates = of_role(role)
     if name != "auto":
         candidates = [entry for entry in candidates if entry.name == name]
         if not candidates:
-            known = ", ".join(entry.name for entry in ENTRIES if role in entry.roles)
+            known = ", ".join(entry.name for entry in of_role(role))
             raise UserError(f'There is no expert "{name}" for {role}; choose one of: auto, {known}.')
     refusals = []
     for entry in candidates:
-        obstacle = entry.check(device)
+        obstacle = entry.obstacle(device)
         if obstacle is None:
             chosen = "asked for by name" if name != "auto" else "the best that runs here"
             return entry, "; ".join([chosen, *refusals])
         refusals.append(obstacle.reason)
     raise UserError(f'The expert "{name}" cannot run here. {" ".join(refusals)}')
+
+
+def below(role: Role, name: str, device: torch.device) -> Iterator[Entry]:
+    """The experts of a role that come after the one called `name` and can run: what is left without it."""
+    entries = of_role(role)
+    place = [entry.name for entry in entries].index(name)
+    return (entry for entry in entries[place + 1 :] if entry.obstacle(device) is None)
+
+
+def of_role(role: Role) -> list[Entry]:
+    """All experts of a role, the best first."""
+    return [entry for entry in ENTRIES if role in entry.roles]
+
+
+def named(name: str) -> Entry:
+    """The expert called `name`, whatever its role.
+
+    Raises:
+        UserError: there is none.
+    """
+    for entry in ENTRIES:
+        if entry.name == name:
+            return entry
+    raise UserError(
+        f'There is no expert "{name}"; choose one of: {", ".join(entry.name for entry in ENTRIES)}.'
+    )

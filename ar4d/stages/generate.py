@@ -12,6 +12,7 @@ from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, RADIUS, orbit
 from ar4d.deformation import local_field
 from ar4d.events import Event, FrameFinished, StageFinished, StageStarted, Step
 from ar4d.experts import ViewsToGaussians
+from ar4d.experts.ladder import Ladder
 from ar4d.gaussians import Gaussians
 from ar4d.losses import photometric, psnr, ssim
 from ar4d.parameters import Parameters
@@ -90,6 +91,8 @@ def _next_frame(
         if expert is not None:
             if u % options.pseudo_every == 0:
                 pseudo = _pseudo_views(gaussians, rgba, expert, settings)
+                if isinstance(expert, Ladder):
+                    yield from expert.news()
             limit = int(azimuth_limit(u, options))
             azimuth_deg = int(random.integers(-limit, limit + 1))
             loss = loss + _pseudo_loss(gaussians, pseudo, azimuth_deg, options)  # Eq. 7

@@ -12,6 +12,7 @@ from torch import Tensor
 from ar4d.cameras import orbit
 from ar4d.events import Event, FrameFinished, StageFinished, StageStarted, Step
 from ar4d.experts import ImageToGaussians
+from ar4d.experts.ladder import Ladder
 from ar4d.gaussians import Gaussians
 from ar4d.losses import psnr, ssim
 from ar4d.parameters import Parameters
@@ -41,7 +42,11 @@ def initialize(
     options = settings.initialize
     started = time.perf_counter()
     yield StageStarted("initialize", options.iterations if options.finetune else 0)
-    initial = expert.lift(rgba, options.gaussians, settings.elevation_deg)
+    arguments = rgba, options.gaussians, settings.elevation_deg
+    if isinstance(expert, Ladder):
+        initial = yield from expert.lifting(*arguments)
+    else:
+        initial = expert.lift(*arguments)
     initial = initial.select(initial.opacities >= PRUNE_BELOW)
     gaussians = (yield from _finetune(initial, target, settings)) if options.finetune else initial
     seconds = time.perf_counter() - started

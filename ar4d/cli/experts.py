@@ -1,0 +1,139 @@
+"""`experts` and `fetch`: what the pre-trained parts ask for, and getting them before they are needed."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from ar4d.errors import UserError
+
+if TYPE_CHECKING:
+    from ar4d.experts.checkpoints import Release
+    from ar4d.experts.registry import Entry
+
+
+@dataclass(frozen=True)
+class _ExpertsArguments:
+    """List the experts: what they do, what they need, their licences, and what keeps them from running."""
+
+
+def experts(argv: list[str]) -> None:
+    """list the pre-trained experts: needs, downloads, licences, obstacles"""
+    tyro.cli(_ExpertsArguments, prog="python -m ar4d experts", args=argv)
+    print(experts_table())
+
+
+def experts_table() -> str:
+    """One row an expert, then one sentence for each that cannot run here."""
+    from ar4d.experts.registry import ENTRIES
+    from ar4d.pipeline import resolve_device
+
+    device = resolve_device("auto")
+    rows = [["expert", "here", "needs", "download", "licence", "what it does"]]
+    remedies = []
+    for entry in ENTRIES:
+        obstacle = entry.obstacle(device)
+        rows.append(
+            [
+                entry.name,
+                "yes" if obstacle is None else "no",
+                entry.needs,
+                entry.download,
+                entry.licence,
+                entry.summary,
+            ]
+        )
+        if obstacle is not None:
+            remedies.append(f"{entry.name}: {obstacle.reason}")
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([*lines, *([""] if remedies else []), *remedies])
+
+
+@dataclass(frozen=True)
+class _FetchArguments:
+    """Download what experts need, so that they run without a network afterwards.
+
+    Files go to the model hub's cache (HF_HOME) unless --to names a folder. A download that was broken
+    off goes on where it stopped; every file is compared with the hash under which the hub lists it.
+    """
+
+    experts: tyro.conf.Positional[list[str]] = field(default_factory=list)
+    """Names, as `python -m ar4d experts` lists them; none: all that need no acceptance."""
+    to: Path | None = None
+    """A folder to carry elsewhere; there, AR4D_WEIGHTS names it."""
+    accept_licence: bool = False
+    """Say that you have read and accept the licences of the experts named."""
+    verify: bool = False
+    """Compare files that are here already with their hashes, too."""
+
+
+def fetch(argv: list[str]) -> None:
+    """download what experts need, for use without a network"""
+    options = tyro.cli(_FetchArguments, prog="python -m ar4d fetch", args=argv)
+    entries = _wanted(options)
+    sizes = [(entry.name, entry.download, entry.licence) for entry in entries if entry.releases]
+    for name, size, licence in sizes:
+        print(f"{name}: {size}, {licence}", file=sys.stderr)
+    releases = list(dict.fromkeys(_key(release) for entry in entries for release in entry.releases))
+    by_key = {_key(release): release for entry in entries for release in entry.releases}
+    for key in releases:
+        print(_fetch(by_key[key], options))
+    for entry in entries:
+        if not entry.releases and entry.acceptance is None:
+            print(f"{entry.name} needs no download", file=sys.stderr)
+
+
+def _key(release: Release) -> tuple[str, tuple[str, ...]]:
+    return release.repo, (*release.files, *release.weights)
+
+
+def _wanted(options: _FetchArguments) -> list[Entry]:
+    """The entries to fetch; notes accepted licences.
+
+    Raises:
+        UserError: no such expert, or a licence that was not accepted.
+    """
+    from ar4d.experts import licences
+    from ar4d.experts.registry import ENTRIES, named
+
+    if not options.experts:
+        return [entry for entry in ENTRIES if entry.acceptance is None or licences.is_accepted(entry.name)]
+    entries = [named(name) for name in options.experts]
+    for entry in entries:
+        if entry.acceptance is None:
+            continue
+        if options.accept_licence:
+            licences.accept(entry.name, entry.acceptance)
+            print(f"{entry.name}: {entry.acceptance} accepted", file=sys.stderr)
+        elif not licences.is_accepted(entry.name):
+            raise UserError(licences.refusal(entry.name, entry.acceptance))
+    return entries
+
+
+def _fetch(release: Release, options: _FetchArguments) -> Path:
+    """Downloads one release behind a bar; the folder in which it lies."""
+    from ar4d.experts import checkpoints
+
+    columns = [TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()]
+    to = None if options.to is None else options.to / release.repo
+    with Progress(*columns, console=Console(file=sys.stderr)) as progress:
+        tasks = {}
+
+        def show(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name, total=total or None)
+            progress.update(tasks[name], completed=done)
+
+        root = checkpoints.fetch(release, on_bytes=show, to=to)
+    if options.verify:
+        unknown = checkpoints.verify_release(release, root)
+        if unknown:
+            print(f"no hash is known here for {', '.join(unknown)}", file=sys.stderr)
+    return root

@@ -1,0 +1,124 @@
+"""What happens when memory is full: the next expert takes over and the run goes on."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ar4d.errors import UserError
+from ar4d.events import ExpertChosen, Finished, Progress, Warned
+from ar4d.experts import registry
+from ar4d.experts.ladder import Ladder
+from ar4d.experts.registry import ENTRIES, Entry
+from ar4d.experts.silhouette import Silhouette
+from ar4d.pipeline import lift
+from tests.conftest import make_clip, quick
+
+CPU = torch.device("cpu")
+ROLES = ("image_to_gaussians", "views_to_gaussians")
+
+
+class Hungry:
+    """Does its work until its memory is full."""
+
+    name = "hungry"
+
+    def __init__(self, calls: int = 0, error: type[Exception] = torch.OutOfMemoryError) -> None:
+        self.calls, self.error = calls, error
+        self.on_progress = None
+
+    def lift(self, rgba, budget, elevation_deg=0.0):
+        if self.on_progress is not None:
+            self.on_progress("views", 1, 2)
+        self._work()
+        return Silhouette().lift(rgba, budget, elevation_deg)
+
+    def reconstruct(self, rgba, elevation_deg=0.0):
+        self._work()
+        return Silhouette().reconstruct(rgba, elevation_deg)
+
+    def _work(self):
+        self.calls -= 1
+        if self.calls < 0:
+            raise self.error("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+
+def entry(name, build, roles=ROLES):
+    return Entry(name, roles, "", lambda device: None, build)
+
+
+def with_entries(monkeypatch, *entries):
+    monkeypatch.setattr(registry, "ENTRIES", entries)
+
+
+def run(settings=None):
+    return list(lift(make_clip(3), settings or quick()))
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, torch.cuda.OutOfMemoryError, MemoryError])
+def test_a_full_memory_in_stage_1_and_2_costs_the_expert_but_not_the_run(monkeypatch, error):
+    hungry = entry("hungry", lambda device: Hungry(error=error))
+    with_entries(monkeypatch, hungry, entry("small", lambda device: Silhouette()))
+    events = run()
+    assert isinstance(events[-1], Finished)
+    sentences = [event.message for event in events if isinstance(event, Warned)]
+    assert len(sentences) == 2
+    assert all('ran out in the expert "hungry": "small" goes on' in sentence for sentence in sentences)
+    chosen = [(event.role, event.name) for event in events if isinstance(event, ExpertChosen)]
+    assert [name for role, name in chosen if role == "image_to_gaussians"] == ["hungry", "small"]
+    assert [name for role, name in chosen if role == "views_to_gaussians"] == ["hungry", "small"]
+
+
+def test_the_next_expert_stays_for_the_rest_of_the_run(monkeypatch):
+    with_entries(
+        monkeypatch,
+        entry("hungry", lambda device: Hungry(calls=3)),
+        entry("small", lambda device: Silhouette()),
+    )
+    events = run()
+    assert (
+        len([event for event in events if isinstance(event, Warned)]) == 1
+    )  # stage 1 took one call of its own
+    assert isinstance(events[-1], Finished)
+
+
+def test_an_expert_that_does_not_even_load(monkeypatch):
+    def build(device):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with_entries(monkeypatch, entry("hungry", build), entry("small", lambda device: Silhouette()))
+    ladder = Ladder("image_to_gaussians", "auto", CPU)
+    assert ladder.name == "small"
+    warned, chosen = ladder.news()
+    assert isinstance(warned, Warned)
+    assert chosen == ExpertChosen("image_to_gaussians", "small", "memory ran out in hungry")
+    assert ladder.news() == []
+
+
+def test_no_smaller_expert_is_a_sentence(monkeypatch):
+    with_entries(monkeypatch, entry("hungry", lambda device: Hungry()))
+    with pytest.raises(UserError, match=r'Memory ran out in the expert "hungry" and no smaller one is left'):
+        run()
+
+
+def test_memory_that_runs_out_in_a_stage_is_a_sentence(monkeypatch):
+    def full(*arguments, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("ar4d.stages.initialize.render", full)
+    with pytest.raises(
+        UserError, match="Memory ran out at 64 pixels and 600 Gaussians; close other programs"
+    ):
+        run()
+
+
+def test_other_errors_pass(monkeypatch):
+    with_entries(monkeypatch, entry("broken", lambda device: Hungry(error=ZeroDivisionError)), *ENTRIES)
+    with pytest.raises(ZeroDivisionError):
+        run()
+
+
+def test_progress_of_an_expert_comes_out_of_the_run(monkeypatch):
+    with_entries(monkeypatch, entry("slow", lambda device: Hungry(calls=99)))
+    settings = replace(quick(), refine=replace(quick().refine, enabled=False))
+    assert Progress("views", 1, 2) in run(settings)
