@@ -10,6 +10,7 @@ from ar4d.experts.protocols import Unavailable
 from ar4d.experts.registry import ENTRIES, Entry
 from tests.hub_mirror import Mirror
 
+SILHOUETTE = registry.named("silhouette")
 PAIR = Release("someone/pair", ("config.json", "model.safetensors"), 0.1, "MIT")
 
 
@@ -49,7 +50,7 @@ def test_the_table_shows_needs_sizes_and_licences_before_any_download(capsys, mo
 
 
 def test_fetch_brings_everything_and_says_where(capsys, mirror: Mirror, hub_files, monkeypatch, tmp_path):
-    monkeypatch.setattr(registry, "ENTRIES", (entry("one"), entry("two"), ENTRIES[-1]))
+    monkeypatch.setattr(registry, "ENTRIES", (entry("one"), entry("two"), SILHOUETTE))
     assert main(["fetch", "--verify"]) == 0
     output = capsys.readouterr()
     root = output.out.strip()  # one line: the two share a release
@@ -62,7 +63,7 @@ def test_fetch_brings_everything_and_says_where(capsys, mirror: Mirror, hub_file
 
 
 def test_a_licence_has_to_be_accepted_once(capsys, mirror: Mirror, hub_files, monkeypatch):
-    monkeypatch.setattr(registry, "ENTRIES", (entry("strict", acceptance="CC BY-NC 4.0"), ENTRIES[-1]))
+    monkeypatch.setattr(registry, "ENTRIES", (entry("strict", acceptance="CC BY-NC 4.0"), SILHOUETTE))
     assert main(["fetch"]) == 0  # passes it over
     assert mirror.requests == []
     capsys.readouterr()

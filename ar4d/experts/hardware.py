@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 
 import psutil
 import torch
@@ -65,6 +66,14 @@ def missing_memory(name: str, gib: float) -> Unavailable | None:
         f"{name} needs {gib:.0f} GiB of memory and {free:.1f} GiB is free; close other programs, or take "
         "another expert."
     )
+
+
+def missing_libraries(name: str, *libraries: str) -> Unavailable | None:
+    """Which of the Python packages that an expert needs are not installed."""
+    absent = [library for library in libraries if importlib.util.find_spec(library) is None]
+    if not absent:
+        return None
+    return Unavailable(f"{name} needs {' and '.join(absent)}; install with `pip install {' '.join(absent)}`.")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

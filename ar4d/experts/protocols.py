@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 from torch import Tensor
 
 from ar4d.gaussians import Gaussians
@@ -43,6 +45,74 @@ class ViewsToGaussians(Protocol):
             rgba: [4, S, S, 4] in [0, 1], straight alpha, at azimuths 0, 90, 180, 270 degrees and the
                 reference elevation. View 0 is the actual frame of the clip, the others are renders.
             elevation_deg: of all four cameras, positive is above.
+        """
+        ...
+
+
+OnProgress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and of how much; may raise to stop it."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a clip or a picture shall show, and how it is sampled; None: as the expert's authors did."""
+
+    prompt: str
+    negative_prompt: str = ""
+    seed: int = 0
+    num_frames: int | None = None
+    width: int | None = None  # pixels; an expert rounds down to what its networks take
+    height: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Footage:
+    """A clip as an expert makes it."""
+
+    frames: np.ndarray  # [F, H, W, 3] uint8
+    fps: float
+
+
+class TextToVideo(Protocol):
+    """A prompt becomes a clip."""
+
+    @property
+    def name(self) -> str: ...
+
+    def film(self, wish: Wish, on_progress: OnProgress | None = None) -> Footage:
+        """Makes a clip of what the wish says."""
+        ...
+
+
+class TextToImage(Protocol):
+    """A prompt becomes a picture."""
+
+    @property
+    def name(self) -> str: ...
+
+    def paint(self, wish: Wish, on_progress: OnProgress | None = None) -> np.ndarray:
+        """Makes a picture [H, W, 3] uint8 of what the wish says."""
+        ...
+
+
+class ImageToVideo(Protocol):
+    """A picture becomes a clip that begins with it."""
+
+    @property
+    def name(self) -> str: ...
+
+    def size_of(self, wish: Wish) -> tuple[int, int]:
+        """Width and height of the clip that `animate` would make, pixels."""
+        ...
+
+    def animate(self, picture: np.ndarray, wish: Wish, on_progress: OnProgress | None = None) -> Footage:
+        """Sets a picture in motion.
+
+        Args:
+            picture: [H, W, 3] uint8; fitted to the clip's size.
+            wish: what shall happen.
         """
         ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from ar4d.experts.lgm.expert import GPU_GIB as LGM_GPU_GIB
 from ar4d.experts.lgm.expert import WEIGHTS as LGM_WEIGHTS
 from ar4d.experts.protocols import Unavailable
 from ar4d.experts.silhouette import Silhouette
+from ar4d.experts.wan import WAN_2_1_SMALL, WAN_2_2, Wan
+from ar4d.experts.wan.memory import least_gib
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,24 @@ ENTRIES = (
         summary="inflates the outline into a closed body; knows nothing of the unseen side",
         check=lambda device: None,
         build=lambda device: Silhouette(),
+    ),
+    Entry(
+        name="wan-2.2",
+        roles=("text_to_video", "text_to_image", "image_to_video"),
+        summary="makes a clip, 1280×704 at 24 fps, of a prompt or a picture; 24 GiB free are faster",
+        check=partial(Wan.available, WAN_2_2),
+        build=partial(Wan.load, WAN_2_2),
+        releases=(WAN_2_2.release,),
+        gpu_gib=least_gib(WAN_2_2.name),
+    ),
+    Entry(
+        name="wan-2.1-small",
+        roles=("text_to_video", "text_to_image"),
+        summary="makes a clip, 832×480 at 16 fps, of a prompt; for small GPUs",
+        check=partial(Wan.available, WAN_2_1_SMALL),
+        build=partial(Wan.load, WAN_2_1_SMALL),
+        releases=(WAN_2_1_SMALL.release,),
+        gpu_gib=least_gib(WAN_2_1_SMALL.name),
     ),
 )
 

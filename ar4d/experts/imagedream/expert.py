@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from ar4d.errors import UserError
 from ar4d.experts.checkpoints import Release, fetch, obstacle
-from ar4d.experts.hardware import half_precision, missing_gpu
+from ar4d.experts.hardware import half_precision, missing_gpu, missing_libraries
 from ar4d.experts.imagedream.cameras import camera_embedding
 from ar4d.experts.imagedream.config import IMAGEDREAM, MVDREAM, VIEWS
 from ar4d.experts.imagedream.encoding import decode_latents, encode_features, encode_latents, encode_text
@@ -44,14 +43,9 @@ class MultiViewDiffusion:
             device: where it would run.
             folder: where the user keeps the release; None: the model hub and its cache.
         """
-        gpu = missing_gpu(cls.name, device, cls.gpu_gib)
-        if gpu is not None:
-            return gpu
-        absent = [library for library in LIBRARIES if importlib.util.find_spec(library) is None]
-        if absent:
-            return Unavailable(
-                f"{cls.name} needs {' and '.join(absent)}; install with `pip install {' '.join(absent)}`."
-            )
+        refusal = missing_gpu(cls.name, device, cls.gpu_gib) or missing_libraries(cls.name, *LIBRARIES)
+        if refusal is not None:
+            return refusal
         reason = obstacle(cls.release, folder)
         return None if reason is None else Unavailable(reason)
 
