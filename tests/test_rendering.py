@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,6 +93,31 @@ def test_same_bits_for_any_number_of_threads_and_any_run() -> None:
     for other in results[1:]:
         for a, b in zip(results[0], other, strict=True):
             assert torch.equal(a, b)
+
+
+DIGEST = """
+import hashlib
+from ar4d.losses import photometric
+from ar4d.rendering.cpu import rasterize
+from tests import reference
+g = reference.blob(300, seed=8, scale=0.03).map(lambda x: x.clone().requires_grad_())
+images = rasterize(g, reference.cameras(64, 64))
+(photometric(images[0], images[0].detach() ** 2, 0.2) + sum(x.square().sum() for x in images)).backward()
+results = [*images, *(x.grad for x in g.state().values())]
+print(hashlib.sha256(b"".join(x.detach().numpy().tobytes() for x in results)).hexdigest())
+"""
+
+
+def test_same_bits_from_kernels_just_compiled_and_from_the_cache(tmp_path) -> None:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def digest() -> str:
+        command, root = [sys.executable, "-c", DIGEST], Path(__file__).parents[1]
+        return subprocess.check_output(command, env=environment, cwd=root, text=True)
+
+    compiled = digest()
+    assert list(tmp_path.rglob("*.nbc"))
+    assert digest() == compiled
 
 
 def test_several_python_threads_may_render_at_once() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ar4d.rendering.cpu.jit import kernel
+from ar4d.rendering.cpu.jit import kernel, part
 from ar4d.rendering.cpu.layout import DEPTH, TILE
 from ar4d.rendering.cpu.parallel import take
 
@@ -45,7 +45,7 @@ def bin_splats(counter, splat_bits, boxes, touched, ends, tile_ends, ids):
                     tile_ends[c, ty, tx] += 1  # moves from the tile's beginning to its end
 
 
-@kernel
+@part
 def depth_order(splat_bits, touched, c):
     """The visible splats by depth, ties by index, and their number.
 

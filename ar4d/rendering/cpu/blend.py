@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
-from ar4d.rendering.cpu.jit import kernel
+from ar4d.rendering.cpu.jit import kernel, part
 from ar4d.rendering.cpu.parallel import run, take
 from ar4d.rendering.cpu.projection import row3, row4
 
@@ -20,7 +20,7 @@ CHUNKS = 8
 ZERO = np.float32(0)
 
 
-@kernel
+@part
 def weighted_row(packed, indices, weights, i, row):
     for j in range(row.shape[0]):
         row[j] = ZERO

@@ -12,6 +12,7 @@ import numba
 
 # No `nnan`: a Gaussian with a NaN is found by comparing.
 FASTMATH = {"contract", "nsz", "arcp", "afn", "reassoc"}
+OPTIONS = {"nogil": True, "fastmath": FASTMATH, "error_model": "numpy", "boundscheck": False}
 SETTINGS = numba.config.__dict__
 
 
@@ -23,11 +24,18 @@ def kernel(function: Callable) -> Callable:
     before = SETTINGS["CACHE_DIR"]
     SETTINGS["CACHE_DIR"] = CACHE_FOLDER  # read while decorating; other users of Numba keep theirs
     try:
-        return numba.njit(
-            nogil=True, cache=True, fastmath=FASTMATH, error_model="numpy", boundscheck=False
-        )(function)  # fmt: skip
+        return numba.njit(cache=True, **OPTIONS)(function)
     finally:
         SETTINGS["CACHE_DIR"] = before
+
+
+def part(function: Callable) -> Callable:
+    """A piece of kernels, always compiled into them.
+
+    Were it left to LLVM, a process that compiles a kernel could call the piece as compiled by itself,
+    and one that reads the kernel from the cache the copy in there, which may round differently.
+    """
+    return numba.njit(forceinline=True, **OPTIONS)(function)
 
 
 def _cache_folder() -> str:

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ar4d.rendering.cpu.jit import kernel
+from ar4d.rendering.cpu.jit import kernel, part
 from ar4d.rendering.cpu.layout import (
     ALPHA_MIN,
     BLUR,
@@ -45,12 +45,12 @@ CLAMP = np.float32(0.15)  # of the image's size, beyond its border
 DET_MAX = np.float32(1e37)  # beyond it a splat's shape overflows
 
 
-@kernel
+@part
 def dot(a, b):
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-@kernel
+@part
 def combined(weights, vectors):
     """Σ w_k v_k of three vectors."""
     (p, q, r), (a, b, c) = weights, vectors
@@ -61,17 +61,17 @@ def combined(weights, vectors):
     )
 
 
-@kernel
+@part
 def row3(array, i):
     return array[i, 0], array[i, 1], array[i, 2]
 
 
-@kernel
+@part
 def row4(array, i):
     return array[i, 0], array[i, 1], array[i, 2], array[i, 3]
 
 
-@kernel
+@part
 def camera_of(viewmats, Ks, c):
     """The rows of W, t, and (fx, fy, cx, cy)."""
     return (
@@ -85,14 +85,14 @@ def camera_of(viewmats, Ks, c):
     )
 
 
-@kernel
+@part
 def camera_point(camera, mean):
     """p = W μ + t."""
     (right, down, forward), (tx, ty, tz), _ = camera
     return dot(right, mean) + tx, dot(down, mean) + ty, dot(forward, mean) + tz
 
 
-@kernel
+@part
 def rotation(quat):
     """The columns of R, and the unit quaternion with the factor that made it one."""
     n = ONE / np.sqrt(quat[0] * quat[0] + quat[1] * quat[1] + quat[2] * quat[2] + quat[3] * quat[3])
@@ -103,14 +103,14 @@ def rotation(quat):
     return (first, second, third), (w, x, y, z, n)
 
 
-@kernel
+@part
 def scaled_columns(columns, scale):
     """The columns of M = R S."""
     (a, b, c), (p, q, r) = columns, scale
     return (p * a[0], p * a[1], p * a[2]), (q * b[0], q * b[1], q * b[2]), (r * c[0], r * c[1], r * c[2])
 
 
-@kernel
+@part
 def clamped_ratio(x, z, focal, center, size):
     """x/z kept near the image, and whether it was free (so that it passes its gradient on)."""
     ratio = x / z
@@ -118,7 +118,7 @@ def clamped_ratio(x, z, focal, center, size):
     return min(max(ratio, low), high), low <= ratio <= high
 
 
-@kernel
+@part
 def jacobian_row(focal, ratio, z, axis, forward):
     """A row of U = J W, where J's row is f/z along its own axis and -f/z · ratio along z."""
     j = focal / z
@@ -126,13 +126,13 @@ def jacobian_row(focal, ratio, z, axis, forward):
     return j * axis[0] + k * forward[0], j * axis[1] + k * forward[1], j * axis[2] + k * forward[2]
 
 
-@kernel
+@part
 def factor_row(u, m):
     """A row of V = U M, from M's columns."""
     return dot(u, m[0]), dot(u, m[1]), dot(u, m[2])
 
 
-@kernel
+@part
 def covariance(vx, vy):
     """Σ' as (xx, xy, yy), and its determinant.
 
@@ -143,13 +143,13 @@ def covariance(vx, vy):
     return xx + BLUR, xy, yy + BLUR, dot(cross, cross) + BLUR * (xx + yy) + BLUR * BLUR
 
 
-@kernel
+@part
 def shape_of(xy, yy, det):
     """(a, m, b)."""
     return yy / det, xy / yy, ONE / yy
 
 
-@kernel
+@part
 def box_range(center, radius, size):
     """Pixels [first, last) whose centres lie within `radius` of `center`; empty outside the image."""
     first = np.ceil(center - radius - HALF)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ar4d.rendering.cpu.jit import kernel
+from ar4d.rendering.cpu.jit import kernel, part
 from ar4d.rendering.cpu.layout import (
     CHUNK,
     COLOR,
@@ -73,7 +73,7 @@ def project_backward(
                     grad_quats[i, j] += d_quat[j]
 
 
-@kernel
+@part
 def splat_backward(grad, gaussian, camera, size):
     """From the gradients of one splat's mean, shape and depth to those of mean, quat and scale.
 
@@ -111,12 +111,12 @@ def splat_backward(grad, gaussian, camera, size):
     return combined((dx, dy, dz), (right, down, forward)), d_quat, d_scale
 
 
-@kernel
+@part
 def sum2(s, a, t, b):
     return s * a[0] + t * b[0], s * a[1] + t * b[1], s * a[2] + t * b[2]
 
 
-@kernel
+@part
 def shape_backward(ga, gm, gb, shape):
     """From (a, m, b) to the symmetric dΣ': with q = 1/a, dq = dxx - 2 m dxy + m² dyy."""
     a, m, b = shape
@@ -124,7 +124,7 @@ def shape_backward(ga, gm, gb, shape):
     return gq, HALF * gxy - m * gq, m * m * gq - m * gxy - b * b * gb
 
 
-@kernel
+@part
 def rotation_backward(d_columns, unit_quat):
     """From R's columns to the quaternion, through its normalisation."""
     w, x, y, z, n = unit_quat

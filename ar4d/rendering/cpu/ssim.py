@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ar4d.rendering.cpu.jit import kernel
+from ar4d.rendering.cpu.jit import kernel, part
 from ar4d.rendering.cpu.parallel import run, take
 
 RADIUS = 5  # of the window, px
@@ -40,7 +40,7 @@ ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
 U = np.uint64  # unsigned indices spare Numba's test for negative ones
 
 
-@kernel
+@part
 def window_sum(x, i, step):
     """Σ window[k] x[i + k step], k = 0..10."""
     i1, i2, i3, i4, i5 = i + step, i + U(2) * step, i + U(3) * step, i + U(4) * step, i + U(5) * step
@@ -51,7 +51,7 @@ def window_sum(x, i, step):
     )  # fmt: skip
 
 
-@kernel
+@part
 def blur_along_x(lines, rows, row, planes):
     """Blurs `planes` lines of LINE floats into row `row` of the planes of `rows`."""
     for p in range(planes):
@@ -60,7 +60,7 @@ def blur_along_x(lines, rows, row, planes):
             rows[target + j] = window_sum(lines, source + j, U(CHANNELS))
 
 
-@kernel
+@part
 def blur_along_y(rows, lines, row, planes):
     """Blurs the rows around row `row` + RADIUS of each plane into the first STRIP floats of its line."""
     for p in range(planes):
@@ -69,7 +69,7 @@ def blur_along_y(rows, lines, row, planes):
             lines[target + j] = window_sum(rows, source + j, U(STRIP))
 
 
-@kernel
+@part
 def block(item, height, size):
     """Where a block lies: image, row and float ranges."""
     strips, bands = (size + STRIP - 1) // STRIP, (height + BAND - 1) // BAND
@@ -111,7 +111,7 @@ def compare(counter, a, b, sums, partials):
         sums[item, 0], sums[item, 1] = similarity, difference
 
 
-@kernel
+@part
 def similarity_row(lines, partials, left, right):
     """Σ SSIM over one row of a block; fills its partial derivatives."""
     total = ZERO

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from ar4d.rendering.cpu.jit import kernel
+from ar4d.rendering.cpu.jit import kernel, part
 from ar4d.rendering.cpu.layout import (
     ALPHA_MAX,
     ALPHA_MIN,
@@ -39,7 +39,7 @@ ROW = 5 * PLANE  # T and what is blended so far: red, green, blue, depth
 R, G, B, D = U(PLANE), U(2 * PLANE), U(3 * PLANE), U(4 * PLANE)
 
 
-@kernel
+@part
 def exp2_negative(x):
     """2^x for x ≤ 0 to 2e-7 relative, in operations that vectorise: 2^n · p(f), |f| ≤ 1/2."""
     t = max(x, np.float32(-120))
@@ -54,7 +54,7 @@ def exp2_negative(x):
     return p * np.int32((n + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
-@kernel
+@part
 def tile_frame(item, tiles_y, tiles_x, height, width):
     """Camera, row and column of a tile; its left and top pixel; its width and height in the image."""
     ty, tx = item // tiles_x % tiles_y, item % tiles_x
@@ -62,7 +62,7 @@ def tile_frame(item, tiles_y, tiles_x, height, width):
     return item // (tiles_y * tiles_x), ty, tx, left, top, min(TILE, width - left), min(TILE, height - top)
 
 
-@kernel
+@part
 def open_tile(tile, row, width, height):
     """Nothing is blended yet; what lies outside the image is closed from the start."""
     for k in range(tile.shape[0]):
@@ -72,7 +72,7 @@ def open_tile(tile, row, width, height):
             tile[y * row + x] = ONE if x < width and y < height else -ONE
 
 
-@kernel
+@part
 def is_closed(tile, row, width, height):
     for y in range(height):
         for x in range(width):
@@ -81,7 +81,7 @@ def is_closed(tile, row, width, height):
     return True
 
 
-@kernel
+@part
 def splat_in_tile(splats, c, i, left, top):
     """Mean relative to the tile, shape, opacity, colour and depth."""
     return (
@@ -92,7 +92,7 @@ def splat_in_tile(splats, c, i, left, top):
     )
 
 
-@kernel
+@part
 def box_in_tile(boxes, c, i, left, top):
     """The part of a splat's box (x0, x1, y0, y1) inside the tile, relative to it."""
     return (
@@ -103,7 +103,7 @@ def box_in_tile(boxes, c, i, left, top):
     )
 
 
-@kernel
+@part
 def blend_splat(tile, splat, box):
     """Blends one splat into the tile."""
     x0, x1, y0, y1 = box

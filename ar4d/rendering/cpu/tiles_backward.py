@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ar4d.rendering.cpu.jit import kernel
+from ar4d.rendering.cpu.jit import kernel, part
 from ar4d.rendering.cpu.layout import (
     ALPHA_MAX,
     ALPHA_MIN,
@@ -45,7 +45,7 @@ S, R, G, B, D = U(PLANE), U(2 * PLANE), U(3 * PLANE), U(4 * PLANE), U(5 * PLANE)
 SUMS = 7 * PLANE  # column sums over a splat's rows
 
 
-@kernel
+@part
 def blend_splat_backward(tile, sums, splat, box, grads, slot):
     """Replays `blend_splat` and fills grads[slot] with the splat's gradients from this tile."""
     x0, x1, y0, y1 = box
@@ -85,7 +85,7 @@ def blend_splat_backward(tile, sums, splat, box, grads, slot):
     finish_splat(sums, lanes, x0, mean_x, (a, m, b), opacity, grads, slot)
 
 
-@kernel
+@part
 def finish_splat(sums, lanes, x0, mean_x, shape, opacity, grads, slot):
     """Adds the columns up: the derivatives of power = -½ (a u² + b dy²), u = dx - m dy."""
     a, m, b = shape
@@ -114,7 +114,7 @@ def finish_splat(sums, lanes, x0, mean_x, shape, opacity, grads, slot):
     grads[slot, DEPTH] = depth
 
 
-@kernel
+@part
 def load_gradients(tile, c, left, top, width, height, rgb, depth, alpha, grad_rgb, grad_depth, grad_alpha):
     """Fills the planes g and S = g·C_final - g_A T_final of an open tile."""
     for y in range(height):
@@ -127,7 +127,7 @@ def load_gradients(tile, c, left, top, width, height, rgb, depth, alpha, grad_rg
             tile[o + R], tile[o + G], tile[o + B], tile[o + D] = g_red, g_green, g_blue, g_depth
 
 
-@kernel
+@part
 def instance_slot(boxes, first, c, i, ty, tx):
     """The row of a splat in a tile: its tiles are counted from `first`, row by row over its box."""
     first_tx, last_tx = boxes[c, i, 0] // TILE, (boxes[c, i, 1] - 1) // TILE
