@@ -32,7 +32,7 @@ from ar4d.presets import PRESETS
 def add(studio: Studio) -> None:
     """Adds the endpoints to the page that is being built."""
     for function in (_lift(studio), _status(studio), _cancel(studio), _export(studio)):
-        gr.api(spoken(function), api_name=function.__name__, concurrency_limit=None)
+        gr.api(spoken(function, on_page=False), api_name=function.__name__, concurrency_limit=None)
 
 
 def _lift(studio: Studio):

@@ -13,7 +13,7 @@ from typing import Literal
 
 from app.estimates import Estimator
 from app.progress import Progress
-from app.storage import change_label, read_label
+from app.storage import change_label, discreet, read_label
 from app.tasks import Lift, Lifted
 from app.worker import TaskFailed, Worker, WorkerDied
 from ar4d.errors import UserError
@@ -28,14 +28,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Job:
-    """A run as the server sees it. Pages look at `version` to know whether to look at the rest."""
+    """A run as the server sees it."""
 
     folder: Path
     settings: Settings
     progress: Progress
     state: State
     error: str = ""
-    version: int = 0
     device: str = "cpu"
     followers: list[Callable[[dict], None]] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -55,7 +54,6 @@ class Job:
         """Takes a run's event and passes it on."""
         with self.lock:
             self.progress.on(message)
-            self.version += 1
             for follower in list(self.followers):
                 follower(message)
 
@@ -64,7 +62,6 @@ class Job:
             self.state, self.error = state, error
             if error:
                 self.progress.say(error)
-            self.version += 1
             if not self.alive:
                 self.followers.clear()
 
@@ -75,7 +72,7 @@ class Jobs:
     def __init__(self, workers: Sequence[Worker], estimator: Estimator, device: str = "cpu") -> None:
         self.device, self.estimator = device, estimator
         self._workers = workers
-        self._known: dict[Path, Job] = {}  # those that were alive since the server started
+        self._known: dict[Path, Job] = {}  # those that are alive, or failed since the server started
         self._waiting: list[Job] = []
         self._running: dict[Job, Worker] = {}
         self._changed = threading.Condition()
@@ -105,8 +102,6 @@ class Jobs:
             job = self._load(folder)
             if job.state == "finished":
                 raise UserError("This run is finished already; there is nothing to resume.")
-            if known is not None:
-                job.version = known.version + 1  # pages that still look at the old one see a change
             job.state, job.error = "queued", ""
             change_label(folder, wanted=True, attempts=attempts + 1)
             self._known[folder] = job
@@ -131,6 +126,7 @@ class Jobs:
             change_label(folder, wanted=False)
             if job in self._waiting:
                 self._waiting.remove(job)
+                del self._known[folder]
                 job.become("stopped")
             elif job in self._running:
                 job.progress.say("Stopping …")
@@ -195,9 +191,8 @@ class Jobs:
         states: dict[str, State] = {"finished": "finished", "failed": "failed"}
         state = states.get(run.status, "stopped")
         progress = Progress.read(folder, clip_frames)
-        return Job(
-            folder, run.record.recipe.settings, progress, state, run.record.error or "", device=self.device
-        )
+        error = discreet(run.record.error or "", folder)
+        return Job(folder, run.record.recipe.settings, progress, state, error, device=self.device)
 
     def _serve(self, worker: Worker) -> None:
         while True:
@@ -243,11 +238,14 @@ class Jobs:
     def _settle(self, job: Job, state: State, error: str = "") -> None:
         if self._closed and state != "finished":
             return  # it stays wanted: the next server goes on with it
-        job.become(state, error)
+        job.become(state, discreet(error, job.folder))
         try:
             change_label(job.folder, wanted=False)
         except UserError as problem:  # the disk is full, or the folder is gone
             _log.warning("The run in %s cannot be labelled: %s", job.folder, problem)
+            return
+        if state != "failed":  # its folder says the rest; why a worker died, it does not
+            self._known.pop(job.folder, None)
 
 
 def _num_frames(folder: Path) -> int:

@@ -76,7 +76,8 @@ class Page:
         self._cut = [*cut.shown, *cut.controls, step.start]
         self._form = [step.preset, *step.form.components]
         self._estimates = [step.estimate, cut.estimate]
-        arrived = self.demo.load(self._arrive, [self.here], [*self._opened, self.here, *self._cut], **PRIVATE)
+        self._reopened = [*self._opened, *self._form]
+        arrived = self.demo.load(self._arrive, [self.here], [*self._reopened, *self._cut], **PRIVATE)
         arrived.then(**self._tail()).then(**self._guess())
         self.demo.unload(self._leave)
         self._wire_source()
@@ -133,7 +134,7 @@ class Page:
 
     def _wire_runs(self) -> None:
         self.runs_tab.select(self._runs, [self.here], self.runs, **PRIVATE)
-        acted = self.runs.select(self._act, [self.here], [*self._opened, self.runs], **PRIVATE)
+        acted = self.runs.select(self._act, [self.here], [*self._reopened, self.runs], **PRIVATE)
         acted.success(**self._tail())
 
     def _tail(self) -> dict[str, Any]:
@@ -160,13 +161,8 @@ class Page:
             tab = "result" if self.studio.jobs.get(run).state == "finished" else "generate"
         controls = self.cutout.settings_of(facts) if facts else [gr.skip()] * len(self.cutout.controls)
         ready = gr.Button(interactive=facts is not None)
-        return [
-            *self._open(here, run, tab, request),
-            here.kept(),
-            *self.cutout.show(draft, facts),
-            *controls,
-            ready,
-        ]
+        cut = [*self.cutout.show(draft, facts), *controls, ready]
+        return [*self._open(here, run, tab, request), *self.generate.settings_of(run), *cut]
 
     @staticmethod
     def _found(find: Any, *arguments: Any) -> Any:
@@ -325,12 +321,12 @@ class Page:
     def _act(self, kept: Any, event: gr.EventData, request: gr.Request) -> list[Any]:
         here = Here.of(kept)
         run = self.studio.storage.run(here.visitor, str(event._data.get("run")))
-        shown: list[Any] = [gr.skip()] * len(self._opened)
+        shown: list[Any] = [gr.skip()] * len(self._reopened)
         match event._data.get("action"):
             case "open":
                 tab = "result" if self.studio.jobs.get(run).state == "finished" else "generate"
                 here = here.at(run=run.name)
-                shown = self._open(here, run, tab, request)
+                shown = [*self._open(here, run, tab, request), *self.generate.settings_of(run)]
             case "pin":
                 self.studio.pin(run)
             case "cancel":

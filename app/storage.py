@@ -204,6 +204,11 @@ def size_of(folder: Path) -> int:
     return total
 
 
+def discreet(sentence: str, folder: Path) -> str:
+    """Without the server's own paths below `folder`: names of files stay."""
+    return re.sub(re.escape(str(folder)) + r"(/\S+/|/)", "", sentence).replace(str(folder), "The folder")
+
+
 def _child(parent: Path, name: str, proof: str, sentence: str) -> Path:
     if not isinstance(name, str) or not _ID.fullmatch(name) or not (parent / name / proof).exists():
         raise UserError(sentence)

@@ -299,6 +299,8 @@ class Studio:
     def _at_desk(self, task: Any) -> Any:
         try:
             return _result(self._desk.run(task))
+        except UserError as error:
+            raise UserError(storage.discreet(str(error), self.storage.root)) from error
         except WorkerDied as error:
             raise UserError(f"{error} Try a shorter or smaller clip; everything else goes on.") from error
         except TaskFailed as error:

@@ -53,19 +53,20 @@ def browser_state() -> gr.BrowserState:
     return gr.BrowserState(None, storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
 
 
-def spoken(handler: Handler) -> Handler:
-    """Shows a handler's `UserError` as one sentence on the page."""
+def spoken(handler: Handler, on_page: bool = True) -> Handler:
+    """Tells a handler's `UserError` as one sentence, on the page or to a client."""
 
     @functools.wraps(handler)
     def told(*args: Any, **kwargs: Any) -> Any:
         try:
             return handler(*args, **kwargs)
         except (UserError, WorkerDied, TaskFailed) as error:
-            raise sentence(error) from error
+            raise sentence(error, on_page) from error
 
     return told  # type: ignore[return-value]
 
 
-def sentence(error: Exception) -> gr.Error:
-    """As Gradio shows it: its messages are HTML, ours are not."""
-    return gr.Error(html.escape(str(error)), SECONDS_SHOWN, title="This did not work", print_exception=False)
+def sentence(error: Exception, on_page: bool = True) -> gr.Error:
+    """As Gradio shows it. On the page its messages are HTML, which ours are not."""
+    text = html.escape(str(error), quote=False) if on_page else str(error)
+    return gr.Error(text, SECONDS_SHOWN, title="This did not work", print_exception=False)

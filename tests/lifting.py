@@ -24,19 +24,28 @@ TOKEN = "a" * 43
 
 
 def quick_preset(iterations: int = 20) -> Settings:
+    """By the expert that needs no time, whichever is this version's default."""
     settings = quick(CPU)
-    return replace(settings, generate=replace(settings.generate, iterations=iterations))
+    return replace(
+        settings,
+        initialize=replace(settings.initialize, expert="silhouette"),
+        generate=replace(settings.generate, expert="silhouette", iterations=iterations),
+    )
 
 
 def slow(settings: Settings) -> Settings:
-    """Long enough to be interrupted."""
-    return replace(settings, generate=replace(settings.generate, iterations=400))
+    """Long enough to be interrupted, on a fast machine too."""
+    return replace(settings, generate=replace(settings.generate, iterations=1000))
 
 
 @contextmanager
-def serving_page(runs: Path, limits: Limits | None = None, iterations: int = 20) -> Iterator[Server]:
-    """The whole application on a free port; its preset `cpu` is a quick one."""
-    with mock.patch.dict(presets.PRESETS, cpu=replace(quick_preset(iterations), preset="cpu")):
+def serving_page(runs: Path, limits: Limits | None = None) -> Iterator[Server]:
+    """The whole application on a free port; its preset `cpu` is a quick one, `cpu-fine` a slow one."""
+    quicker = {
+        "cpu": replace(quick_preset(), preset="cpu"),
+        "cpu-fine": replace(slow(quick_preset()), preset="cpu-fine"),
+    }
+    with mock.patch.dict(presets.PRESETS, quicker):
         server = Server(runs, limits=limits, example=None)
         try:
             yield server

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +48,8 @@ class GenerateStep:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
+        self._looks: dict[Path, tuple[float, Look]] = {}
+        self._looking = threading.Lock()
         with gr.Column(visible=False) as self.progress:
             self.panel = gr.HTML("", elem_id="panel")
             self.pictures = gr.HTML(BLANK, elem_id="pictures")
@@ -101,6 +105,14 @@ class GenerateStep:
     def settings(self, preset: str, values: list[Any]) -> Settings:
         return self.form.read(preset, values)
 
+    def settings_of(self, run: Path | None) -> list[Any]:
+        """The preset and the form as a run was made with."""
+        if run is None:
+            return [gr.skip()] * (1 + len(self.form.components))
+        settings = self.studio.jobs.get(run).settings
+        preset = settings.preset if settings.preset in PRESETS else next(iter(PRESETS))
+        return [preset, *self.form.updates(settings)]
+
     def guess(self, num_frames: int, preset: str, values: list[Any]) -> str:
         """The estimate for what the form shows."""
         import psutil
@@ -125,6 +137,16 @@ class GenerateStep:
     # --- following a run ------------------------------------------------------------------------
 
     def look(self, run: Path) -> Look:
+        """A run as it is, or was a moment ago: all who watch it share what is drawn for one."""
+        with self._looking:
+            at, look = self._looks.get(run, (0.0, None))
+            if look is None or time.monotonic() > at + LOOK_SECONDS / 2:
+                look = self._look(run)
+                self._looks = {run: old for run, old in self._looks.items() if old[1].alive}
+                self._looks[run] = time.monotonic(), look
+        return look
+
+    def _look(self, run: Path) -> Look:
         job = self.studio.jobs.get(run)
         with job.lock:
             state = job.state  # read once: what is shown and whether to go on must agree

@@ -33,12 +33,13 @@ class SourceStep:
                 )
                 with gr.Row(elem_classes="tight", equal_height=True):
                     gr.HTML(
-                        f'<p class="hint">MP4, MOV or WebM, up to {studio.limits.upload_mb} MB and '
-                        f"{studio.limits.clip_seconds / 60:.0f} minutes.</p>"
+                        f'<p class="hint" data-max-mb="{studio.limits.upload_mb}">MP4, MOV or WebM, up to '
+                        f"{studio.limits.upload_mb} MB and {studio.limits.clip_seconds / 60:.0f} minutes.</p>"
                     )
                     self.animation = gr.UploadButton(
                         "GIF, WebP or PNG …", file_types=PICTURES, size="sm", scale=0, min_width=160
                     )
+                gr.HTML('<p class="notice error" id="too-large" role="alert" hidden></p>')
             with gr.Tab("Prompt"):
                 gr.HTML(fragments.notice(prompt_obstacle()))
         gr.HTML("<h3>Or take an example</h3>")

@@ -2,37 +2,103 @@
 
 const BACKGROUNDS = ["checks", "white", "black"];
 
+const STYLE = `
+  :host { display: block; }
+  .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 10px; }
+  figure { margin: 0; }
+  canvas {
+    display: block; box-sizing: border-box; width: 100%; aspect-ratio: 1; object-fit: contain;
+    border: 1px solid var(--border-color-primary); border-radius: 10px; background: var(--background-fill-secondary);
+  }
+  .whole { cursor: crosshair; touch-action: none; }
+  figcaption {
+    display: flex; justify-content: space-between; align-items: center; height: 26px; padding: 0 2px;
+    font-size: 12.5px; font-weight: 550;
+  }
+  figcaption span { color: var(--body-text-color-subdued); font-weight: 400; }
+  .scrub { display: flex; align-items: center; gap: 10px; height: 34px; }
+  .scrub input { flex: 1; min-width: 0; accent-color: var(--color-accent); }
+  .scrub output {
+    min-width: 92px; color: var(--body-text-color-subdued); font-size: 12.5px; text-align: right;
+    font-variant-numeric: tabular-nums;
+  }
+  button {
+    display: inline-grid; place-items: center; min-width: 30px; height: 28px; padding: 0;
+    border: 1px solid var(--border-color-primary); border-radius: 7px; background: var(--block-background-fill);
+    color: inherit; font: inherit; font-size: 12.5px; cursor: pointer;
+  }
+  .play { width: 34px; font-size: 10px; }
+  .unbox { height: 22px; padding: 0 8px; }
+  .ground { height: 22px; border: 0; font-size: 15px; }
+  [hidden] { display: none; }
+  :is(button, input, canvas):focus-visible { outline: 2px solid var(--color-accent); outline-offset: 2px; }
+  @media (max-width: 480px) { figcaption span { display: none; } }
+`;
+const LABEL =
+  "The video. Drag a box around the subject; or arrow keys move the box, shift and arrows resize it, enter applies it.";
+
+// Its content stands in a shadow tree, out of reach of Gradio, which patches the page's elements in place.
 class Cutout extends HTMLElement {
+  static observedAttributes = ["data-facts", "data-whole", "data-cutout"];
+
   connectedCallback() {
-    const data = this.dataset;
-    this.facts = JSON.parse(data.facts);
-    this.position = 0;
+    this.attachShadow({ mode: "open" });
     this.background = 0;
+    this.build();
+  }
+
+  attributeChangedCallback() {
+    if (!this.shadowRoot || this.changing) return;
+    this.changing = true;
+    queueMicrotask(() => {
+      this.changing = false;
+      this.build();
+    });
+  }
+
+  build() {
+    const data = this.dataset;
+    const root = this.shadowRoot;
+    this.stop();
+    this.facts = JSON.parse(data.facts);
     this.box = this.facts.box;
-    this.innerHTML = `
+    root.innerHTML = `<style>${STYLE}</style>
       <div class="pair">
-        <figure><canvas class="whole" tabindex="0" role="application" aria-label="The video. Drag a box around the subject; or arrow keys move the box, shift and arrows resize it, enter applies it."></canvas><figcaption>Video <span>drag a box to correct</span><button type="button" class="unbox" hidden>Remove the box</button></figcaption></figure>
-        <figure><canvas class="cut" role="img" aria-label="The cut-out"></canvas><figcaption>Cut-out <button type="button" class="ground" title="Another background">◐</button></figcaption></figure>
+        <figure>
+          <canvas class="whole" tabindex="0" role="application" aria-label="${LABEL}"></canvas>
+          <figcaption>Video <span>drag a box to correct</span><button type="button" class="unbox">Remove the box</button></figcaption>
+        </figure>
+        <figure>
+          <canvas class="cut" role="img" aria-label="The cut-out"></canvas>
+          <figcaption>Cut-out <button type="button" class="ground" title="Another background">◐</button></figcaption>
+        </figure>
       </div>
       <div class="scrub">
         <button type="button" class="play" aria-label="Play or pause">▶</button>
         <input type="range" min="0" max="${Math.max(this.facts.count - 1, 0)}" step="1" value="0" aria-label="Frame">
         <output></output>
       </div>`;
-    this.whole = this.querySelector(".whole");
-    this.cut = this.querySelector(".cut");
-    this.range = this.querySelector("input");
+    this.whole = root.querySelector(".whole");
+    this.cut = root.querySelector(".cut");
+    this.range = root.querySelector("input");
     this.whole.width = this.facts.wholeTile[0] * 2;
     this.whole.height = this.facts.wholeTile[1] * 2;
     this.cut.width = this.cut.height = 512;
     this.sheets = [data.whole, data.cutout].map((address) => Object.assign(new Image(), { src: address, onload: () => this.draw() }));
+    this.listen();
+    this.seek(0, false);
+    if (!matchMedia("(prefers-reduced-motion: reduce)").matches && this.facts.count > 1) this.toggle();
+  }
+
+  listen() {
+    const root = this.shadowRoot;
     this.range.addEventListener("input", () => this.seek(Number(this.range.value), false));
-    this.querySelector(".play").addEventListener("click", () => this.toggle());
-    this.querySelector(".ground").addEventListener("click", () => {
+    root.querySelector(".play").addEventListener("click", () => this.toggle());
+    root.querySelector(".ground").addEventListener("click", () => {
       this.background = (this.background + 1) % BACKGROUNDS.length;
       this.draw();
     });
-    const unbox = this.querySelector(".unbox");
+    const unbox = root.querySelector(".unbox");
     unbox.hidden = !this.box;
     unbox.previousElementSibling.hidden = Boolean(this.box);
     unbox.addEventListener("click", () => {
@@ -40,26 +106,30 @@ class Cutout extends HTMLElement {
       this.tell();
     });
     this.listenForBox();
-    this.seek(0, false);
-    if (!matchMedia("(prefers-reduced-motion: reduce)").matches && this.facts.count > 1) this.toggle();
   }
 
   disconnectedCallback() {
+    this.stop();
+  }
+
+  stop() {
     clearInterval(this.timer);
+    this.timer = undefined;
   }
 
   toggle() {
     const playing = this.timer !== undefined;
-    clearInterval(this.timer);
-    this.timer = playing ? undefined : setInterval(() => this.seek((this.position + 1) % this.facts.count, true), 1000 / Math.max(this.facts.fps, 1));
-    this.querySelector(".play").textContent = playing ? "▶" : "❚❚";
+    const next = () => this.seek((this.position + 1) % this.facts.count, true);
+    this.stop();
+    if (!playing) this.timer = setInterval(next, 1000 / Math.max(this.facts.fps, 1));
+    this.shadowRoot.querySelector(".play").textContent = playing ? "▶" : "❚❚";
   }
 
   seek(position, playing) {
     if (!playing && this.timer !== undefined) this.toggle();
     this.position = position;
     this.range.value = position;
-    this.querySelector("output").textContent = `frame ${position + 1} of ${this.facts.count}`;
+    this.shadowRoot.querySelector("output").textContent = `frame ${position + 1} of ${this.facts.count}`;
     this.draw();
   }
 
@@ -159,7 +229,7 @@ class Cutout extends HTMLElement {
   }
 
   tell() {
-    this.dispatchEvent(new CustomEvent("ar4d-box", { bubbles: true, detail: { box: this.box } }));
+    this.dispatchEvent(new CustomEvent("ar4d-box", { bubbles: true, composed: true, detail: { box: this.box } }));
   }
 }
 
