@@ -18,7 +18,7 @@ import dataclasses
 import json
 import platform
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -72,8 +72,11 @@ class Run:
         self.folder, self.record = folder, record
 
     @staticmethod
-    def create(folder: Path, recipe: Recipe, clip: Clip) -> Run:
+    def create(folder: Path, recipe: Recipe, clip: Clip, experts: Mapping[str, str] | None = None) -> Run:
         """A new run.
+
+        Args:
+            experts: those that made the clip itself, if it is not a recording: role and name.
 
         Raises:
             UserError: the folder holds a run already, or cannot be written to.
@@ -82,7 +85,7 @@ class Run:
             raise UserError(
                 f"{folder} holds a run already: add --resume to go on with it, or choose another --out."
             )
-        run = Run(folder, Record(recipe))
+        run = Run(folder, Record(recipe, experts=dict(experts or {})))
         with readable_errors(folder / "input"):
             clip.save(folder / "input")
         with atomic(folder / "cutout.png") as path:

@@ -33,10 +33,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _commands() -> dict[str, Callable[[list[str]], None]]:
-    from ar4d.cli import experts, inspect, lift, output
+    from ar4d.cli import experts, imagine, inspect, lift, output
 
     return {
         "lift": lift.main,
+        "imagine": imagine.main,
         "render": output.render,
         "export": output.export,
         "evaluate": output.evaluate,

@@ -9,9 +9,11 @@ from typing import Annotated
 
 import tyro
 
+from ar4d.cli.imagine import film
 from ar4d.cli.progress import show
 from ar4d.clip import ClipSettings, load_clip
 from ar4d.errors import UserError
+from ar4d.imagine import ImagineSettings, experts_of
 from ar4d.pipeline import check
 from ar4d.presets import PRESETS, Settings
 from ar4d.runs import Recipe, Run, read_record
@@ -23,6 +25,8 @@ class LiftArguments:
 
     clip: tyro.conf.Positional[Path | None] = None
     """Video, GIF, picture or folder of pictures."""
+    prompt: str | None = None
+    """Instead of a clip: what shall be seen. It is filmed first, as `imagine` does with its defaults."""
     out: Path | None = None
     """Folder of the run."""
     resume: bool = False
@@ -64,16 +68,21 @@ def _default_preset() -> str:
 
 
 def _new(arguments: LiftArguments) -> Run:
-    if arguments.clip is None or arguments.out is None:
-        raise UserError("lift needs a clip and --out: python -m ar4d lift CLIP --out RUN.")
+    if arguments.out is None or (arguments.clip is None) == (arguments.prompt is None):
+        raise UserError("lift needs a clip (or --prompt) and --out: python -m ar4d lift CLIP --out RUN.")
     if (arguments.out / "run.json").exists():
         raise UserError(
             f"{arguments.out} holds a run already: add --resume to go on with it, or choose another --out."
         )
     check(arguments.settings)
-    clip = load_clip(arguments.clip, arguments.input, arguments.settings.size)
-    recipe = Recipe(str(arguments.clip.resolve()), arguments.input, arguments.settings)
-    return Run.create(arguments.out, recipe, clip)
+    source = arguments.clip
+    if source is None:
+        assert arguments.prompt is not None
+        source = arguments.out / "imagined.mp4"
+        film(arguments.prompt, ImagineSettings(), arguments.settings.device, source)
+    clip = load_clip(source, arguments.input, arguments.settings.size)
+    recipe = Recipe(str(source.resolve()), arguments.input, arguments.settings)
+    return Run.create(arguments.out, recipe, clip, experts_of(source))
 
 
 def _resumed(arguments: LiftArguments) -> Run:

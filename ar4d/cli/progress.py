@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -32,6 +34,7 @@ from ar4d.events import (
 from ar4d.pipeline import resolve_device
 from ar4d.runs import Run
 
+T = TypeVar("T")
 TITLES = {"initialize": "1 initialize", "generate": "2 generate", "refine": "3 refine"}
 
 
@@ -42,7 +45,14 @@ class _Speed(ProgressColumn):
 
 def show(run: Run) -> None:
     """Works on a run and shows how it goes, on stderr; the result's place goes to stdout."""
-    console = Console(file=sys.stderr)
+    if resolve_device(run.record.recipe.settings.device).type == "cuda":
+        _announce_compilation(Console(file=sys.stderr))
+    watch(run.work(), run.clip.num_frames)
+    print(run.folder)
+
+
+def watch(stream: Generator[Event, None, T], num_frames: int = 0) -> T:
+    """Shows events as they come, on stderr; what their stream returns."""
     columns = [
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
@@ -51,14 +61,13 @@ def show(run: Run) -> None:
         TextColumn("{task.fields[note]}"),
         TimeRemainingColumn(),
     ]
-    num_frames = run.clip.num_frames
-    if resolve_device(run.record.recipe.settings.device).type == "cuda":
-        _announce_compilation(console)
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=Console(file=sys.stderr)) as progress:
         view = _View(progress, num_frames)
-        for event in run.work():
-            view.on(event)
-    print(run.folder)
+        while True:
+            try:
+                view.on(next(stream))
+            except StopIteration as end:
+                return end.value
 
 
 def _announce_compilation(console: Console) -> None:

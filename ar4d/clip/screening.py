@@ -70,22 +70,36 @@ def camera_warning(
         pictures: [F, h, w, 3] uint8.
         masks: [F, h, w].
     """
-    grey = pictures.astype(np.float32).mean(axis=-1)
-    reach = 2 * round(0.02 * max(masks.shape[1:])) + 1
-    free = [~dilate(mask > 0.5 * threshold, reach) for mask in masks]
-    detail = [_fine_detail(g, f) for g, f in zip(grey, free, strict=True)]
-    names, furthest = [], 0.0
-    for i in range(1, len(detail)):
-        moved = _shift(detail[i - 1], detail[i], free[i - 1], free[i]) / max(masks.shape[1:])
-        if moved > _MOVED:
-            names.append(labels[i])
-            furthest = max(furthest, moved)
+    moved = background_shifts(pictures, masks, threshold)
+    names = [label for label, shift in zip(labels[1:], moved, strict=True) if shift > _MOVED]
+    furthest = float(moved.max(initial=0.0))
     if not names:
         return []
     return [
         f"The camera seems to move (by up to {100 * furthest:.0f} % of the picture) at {name_frames(names)}: "
         "that is taken for motion of the subject, so use a clip from a fixed camera."
     ]
+
+
+def background_shifts(pictures: np.ndarray, masks: np.ndarray, threshold: float) -> np.ndarray:
+    """How far the background moved from each frame to the next, in shares of the picture's longer side.
+
+    Args:
+        pictures: [F, h, w, 3] uint8.
+        masks: [F, h, w], the subject's.
+
+    Returns:
+        [F - 1]; 0 where the background has too little texture to tell.
+    """
+    grey = pictures.astype(np.float32).mean(axis=-1)
+    reach = 2 * round(0.02 * max(masks.shape[1:])) + 1
+    free = [~dilate(mask > 0.5 * threshold, reach) for mask in masks]
+    detail = [_fine_detail(g, f) for g, f in zip(grey, free, strict=True)]
+    shifts = [
+        _shift(detail[i - 1], detail[i], free[i - 1], free[i]) / max(masks.shape[1:])
+        for i in range(1, len(detail))
+    ]
+    return np.array(shifts, np.float64)
 
 
 def size_warning(crop: Crop, size: int) -> list[str]:

@@ -13,23 +13,29 @@ from ar4d.experts.protocols import Unavailable
 GIB = 1024**3
 
 
-def missing_gpu(name: str, device: torch.device | str, gib: float) -> Unavailable | None:
+def missing_gpu(
+    name: str,
+    device: torch.device | str,
+    gib: float,
+    otherwise: str = "take an expert that the CPU can run",
+) -> Unavailable | None:
     """Why `device` cannot run an expert that needs an NVIDIA GPU, or None if it can.
 
     Args:
         name: of the expert, as the sentence should call it.
         gib: GPU memory that has to be free.
+        otherwise: what the user can do without such a GPU.
     """
     device = torch.device(device)
     if device.type != "cuda":
         return Unavailable(
             f"{name} needs an NVIDIA GPU with {gib:.0f} GiB of free memory and this run is on the "
-            f'"{device.type}" device; run it where there is one, or take an expert that the CPU can run.'
+            f'"{device.type}" device; run it where there is one, or {otherwise}.'
         )
     if not torch.cuda.is_available():
         return Unavailable(
             f"{name} needs an NVIDIA GPU and torch {torch.__version__} sees none; install a CUDA build of "
-            "torch and the driver, or take an expert that the CPU can run."
+            f"torch and the driver, or {otherwise}."
         )
     free, total = torch.cuda.mem_get_info(device)
     if free < gib * GIB:

@@ -23,6 +23,7 @@ from ar4d.experts.protocols import Footage, OnProgress, Unavailable, Wish
 from ar4d.experts.wan import memory, parts
 from ar4d.experts.wan.config import WanConfig
 
+WITHOUT_GPU = "have any video generator make a short clip of one subject before a plain background"
 RAM_GIB = 14.0
 """The prompt's encoder in bfloat16 on its way to the GPU, with room."""
 
@@ -62,7 +63,7 @@ class Wan:
             folder: where the user keeps the release; None: the model hub and its cache.
         """
         refusal = (
-            missing_gpu(config.name, device, memory.least_gib(config.name))
+            missing_gpu(config.name, device, memory.least_gib(config.name), WITHOUT_GPU)
             or missing_memory(config.name, RAM_GIB)
             or missing_libraries(config.name, "diffusers", "transformers", "accelerate")
         )
