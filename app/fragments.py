@@ -33,6 +33,15 @@ def spoken_seconds(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def roughly(seconds: float) -> str:
+    """What is guessed: nobody wants its seconds to jump about."""
+    return (
+        spoken_seconds(seconds)
+        if seconds < 100
+        else spoken_seconds(60 * round(seconds / 60)).removesuffix(" 0 s")
+    )
+
+
 def notice(text: str, kind: str = "plain") -> str:
     """One sentence in a frame; kind: plain, warning or error."""
     return f'<p class="notice {kind}">{escape(text)}</p>' if text else ""
@@ -67,12 +76,14 @@ def _headline(progress: Progress, state: State, position: int, seconds: float | 
         turn = "You are next" if position == 0 else f"{position + 1}th in the queue" if position > 2 else (
             f"{('2nd', '3rd')[position - 1]} in the queue"
         )  # fmt: skip
-        return turn, f"begins in about {spoken_seconds(seconds)}" if seconds else "begins in a moment"
+        return turn, f"begins in about {roughly(seconds)}" if seconds else "begins in a moment"
     if state != "running":
         if state == "finished":
             return STATES[state], f"{mean(progress.psnr.values()):.2f} dB at the reference view"
         return STATES[state], f"{progress.frames_done} of {progress.num_frames} frames are kept"
-    left = f"about {spoken_seconds(seconds)} left" if seconds else ""
+    left = f"about {roughly(seconds)} left" if seconds else ""
+    if progress.task:
+        return progress.task, left
     if progress.stage is None:
         return "Getting ready", left
     if progress.frame_index is None:
@@ -165,7 +176,7 @@ def estimate(estimated: Estimate, free_memory: float, preset: str, num_frames: i
     room = f"{memory / 1e9:.1f} GB of memory" + (f" ({free_memory / 1e9:.1f} GB are free)" if tight else "")
     frames = "1 frame" if num_frames == 1 else f"{num_frames} frames"
     return (
-        f'<div class="estimate{" tight" if tight else ""}"><b>About {spoken_seconds(seconds)}</b>'
+        f'<div class="estimate{" tight" if tight else ""}"><b>About {roughly(seconds)}</b>'
         f"<span>for {frames} with “{escape(preset)}”, {room}</span><small>{basis}</small></div>"
     )
 

@@ -19,13 +19,15 @@ class Feeder:
         self._run, self._viewer = run, viewer
 
     def __call__(self, message: dict) -> None:
-        from ar4d.events import FrameFinished, StageStarted, Step
+        from ar4d.events import FrameFinished, Progress, StageStarted, Step
         from ar4d.gaussians import Gaussians
 
         values = {name: value for name, value in message.items() if name not in ("event", "time")}
         match message["event"]:
             case "StageStarted":
                 self._viewer.on(StageStarted(**values))
+            case "Progress":
+                self._viewer.on(Progress(**values))
             case "Step":
                 self._viewer.on(Step(**values))
             case "FrameFinished":

@@ -26,6 +26,15 @@ MAX_ATTEMPTS = 3  # of a run that was not whole when the server ended
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Follower:
+    """Whom a run tells how it goes."""
+
+    event: Callable[[dict], None]
+    rest: Callable[[], None]
+    """It is over: nothing is being made any more."""
+
+
 @dataclass(eq=False)
 class Job:
     """A run as the server sees it."""
@@ -36,26 +45,32 @@ class Job:
     state: State
     error: str = ""
     device: str = "cpu"
-    followers: list[Callable[[dict], None]] = field(default_factory=list)
+    followers: list[Follower] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
     def alive(self) -> bool:
         return self.state in ("queued", "running")
 
-    def follow(self, begin: Callable[[], None], then: Callable[[dict], None]) -> None:
-        """Calls `begin` at once, to take up what there is, and `then` with each later event."""
+    def follow(
+        self, begin: Callable[[], None], then: Callable[[dict], None], rest: Callable[[], None] = lambda: None
+    ) -> None:
+        """Calls `begin` at once, to take up what there is, `then` with each later event, at last `rest`."""
         with self.lock:
             begin()
             if self.alive:
-                self.followers.append(then)
+                self.followers.append(Follower(then, rest))
 
     def tell(self, message: dict) -> None:
         """Takes a run's event and passes it on."""
         with self.lock:
             self.progress.on(message)
             for follower in list(self.followers):
-                follower(message)
+                try:
+                    follower.event(message)
+                except Exception:  # noqa: BLE001 (whoever watches does not stop the work)
+                    _log.exception("A follower of %s is left behind", self.folder)
+                    self.followers.remove(follower)
 
     def become(self, state: State, error: str = "") -> None:
         with self.lock:
@@ -63,7 +78,9 @@ class Job:
             if error:
                 self.progress.say(error)
             if not self.alive:
-                self.followers.clear()
+                followers, self.followers = self.followers, []
+                for follower in followers:
+                    follower.rest()
 
 
 class Jobs:

@@ -34,6 +34,10 @@ RUN_PRESSED = """element.addEventListener("click", (event) => {
     if (button) trigger("select", { run: button.dataset.run, action: button.dataset.do });
 });"""
 
+# Pressed, and not yet queued: a busy server takes a moment.
+STARTING = "() => document.querySelector('#generate').classList.add('busy')"
+STARTED = "() => document.querySelector('#generate').classList.remove('busy')"
+
 
 class Page:
     """The Gradio page of one studio, in `demo`."""
@@ -121,7 +125,9 @@ class Page:
         step.preset.input(self._preset, [step.preset], step.form.components, **PRIVATE).then(**self._guess())
         gr.on([c.input for c in step.form.components], trigger_mode="always_last", **self._guess())
         step.dice.click(lambda: random.randrange(2**31), None, step.form["seed"], **PRIVATE)
+        step.start.click(None, js=STARTING)
         begin = step.start.click(self._start, [self.here, *self._form], self._opened, **BUSY)
+        begin.then(None, js=STARTED)
         begin.success(**self._tail())
         step.cancel.click(self._cancel, [self.here], None, **PRIVATE)
         step.resume.click(self._resume, [self.here], None, **PRIVATE).success(**self._tail())

@@ -30,6 +30,16 @@ class StageProgress:
         return 1.0 if self.finished else self.done / self.total if self.total else 0.0
 
 
+def spoken_task(message: Mapping) -> str:
+    """A `Progress` event in words."""
+    done, total = message["done"], message["total"]
+    if message["unit"] == "bytes":
+        amount = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else f"{done / 1e6:.0f} MB"
+    else:
+        amount = f"{done} of {total} steps" if total else f"{done} steps"
+    return f"{message['task']}: {amount}"
+
+
 @dataclass
 class Progress:
     """One run. `on` takes the events as `ar4d.runs.describe` writes them."""
@@ -40,6 +50,7 @@ class Progress:
     frame_index: int | None = None
     step: int = 0  # within the frame, or within a stage that has none
     num_steps: int = 0
+    task: str = ""  # what an expert does before the steps, as "Sampling views: 12 of 30 steps"
     psnr: dict[int, float] = field(default_factory=dict)  # per finished frame
     ssim: dict[int, float] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
@@ -85,7 +96,12 @@ class Progress:
 
     def on(self, message: Mapping) -> None:
         at = message["time"]
+        self.task = ""
         match message["event"]:
+            case "Progress":
+                self.task = spoken_task(message)
+            case "ClipJudged":
+                self.say(message["message"], at)
             case "ExpertChosen":
                 role, name, reason = message["role"], message["name"], message["reason"]
                 self.experts[role] = name, reason

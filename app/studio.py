@@ -31,6 +31,7 @@ from ar4d.runs import Recipe, Run
 
 if TYPE_CHECKING:
     from app.server import Viewers
+    from app.viewer import RunViewer
     from ar4d.export import Format
 
 HOUSEKEEPING_SECONDS = 300.0
@@ -209,7 +210,14 @@ class Studio:
         """
         self.storage.require_room()
         self.storage.require_turn(token)
-        return self.jobs.submit(run)
+        if self.jobs.get(run).alive:
+            return self.jobs.get(run)
+        with self._showing:
+            job = self.jobs.submit(run)
+            viewer = self.viewers.get(self._shown.get(run, ""))
+            if viewer is not None:
+                self._feed(viewer, run)
+        return job
 
     def pin(self, run: Path) -> None:
         """Spares a run from the clean-up, or no longer."""
@@ -239,12 +247,14 @@ class Studio:
             id = self._shown.get(run)
             if id is not None and self.viewers.get(id) is not None:
                 return f"/viewer/{id}/"
-            opened = Run.open(run)
-            viewer = RunViewer(opened.clip, opened.record.recipe.settings.elevation_deg)
-            job = self.jobs.get(run)
-            job.follow(lambda: viewer.show_run(opened), Feeder(opened, viewer))
+            viewer = RunViewer(None)
+            self._feed(viewer, run)
             self._shown[run] = viewer.id
             return self.viewers.add(viewer)
+
+    def _feed(self, viewer: RunViewer, run: Path) -> None:
+        opened = Run.open(run)
+        self.jobs.get(run).follow(lambda: viewer.show_run(opened), Feeder(opened, viewer), viewer.pause)
 
     def share(self, run: Path, on: bool) -> str | None:
         """The secret of a run's link, or None once nobody else may watch any more."""

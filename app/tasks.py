@@ -40,8 +40,7 @@ class Lift:
         with closing(run.work()) as events:
             for event in events:
                 message = describe(event)
-                step = message["event"] == "Step"
-                if step and message["step"] < message["num_steps"] and time.monotonic() < told + STEP_SECONDS:
+                if _is_amid(message) and time.monotonic() < told + STEP_SECONDS:
                     if stopped.is_set():
                         break
                     continue
@@ -98,6 +97,16 @@ class Export:
                 for file in files:
                     archive.write(file, f"{self.out.stem}/{file.name}")
         return self.out
+
+
+def _is_amid(message: dict) -> bool:
+    """Whether another one of the same follows that says more."""
+    match message["event"]:
+        case "Step":
+            return message["step"] < message["num_steps"]
+        case "Progress":
+            return message["done"] < message["total"]
+    return False
 
 
 def _memory() -> int:

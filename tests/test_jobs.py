@@ -78,9 +78,14 @@ def test_a_cancelled_run_keeps_its_frames_and_resumes_to_the_same_result(busy: S
     kept = Run.open(broken).num_finished
     assert 2 <= kept < 4
     assert not read_label(broken).wanted
+    viewer = busy.viewers.get(busy.viewer_path(broken).split("/")[2])
+    assert viewer is not None
+    assert viewer.state()["progress"] is None
     resumed = busy.resume(TOKEN, broken)
     assert resumed.progress.frames_done == kept  # known before it works
     wait(resumed, "finished")
+    assert viewer.state()["generated"] == 4  # who watched before sees the new frames too
+    assert viewer.state()["progress"] is None
     for a, b in zip(Run.open(whole).frames(), Run.open(broken).frames(), strict=True):
         assert a.means.equal(b.means)
 
@@ -312,3 +317,27 @@ def test_progress_is_read_back_from_the_run(busy: Studio) -> None:
     assert again.experts == job.progress.experts
     assert again.frames_done == 4
     assert all(stage.fraction == 1 for stage in again.stages.values())
+
+
+def test_a_follower_that_fails_does_not_stop_the_run(busy: Studio) -> None:
+    run = make_run(busy, quick_preset())
+    job = busy.jobs.submit(run)
+    told, rested = [], []
+
+    def fail(_: dict) -> None:
+        raise OSError("its browser is gone")
+
+    job.follow(lambda: None, fail)
+    job.follow(lambda: None, told.append, lambda: rested.append(True))
+    wait(job, "finished")
+    assert told[-1]["event"] == "Finished"
+    assert rested == [True]
+
+
+def test_what_an_expert_does_before_the_steps_is_told() -> None:
+    progress = Progress(4)
+    download = {"event": "Progress", "task": "Loading weights", "done": 5_000_000, "total": 20_000_000}
+    progress.on({**download, "unit": "bytes", "time": 1.0})
+    assert progress.task == "Loading weights: 5 of 20 MB"
+    progress.on({"event": "StageStarted", "stage": "initialize", "num_steps": 30, "time": 2.0})
+    assert progress.task == ""

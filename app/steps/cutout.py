@@ -50,13 +50,13 @@ class CutoutStep:
                     label="Background",
                 )
                 self.framing = gr.Dropdown(
-                    [("Around the whole motion", "union"), ("Keep it: it is framed already", "keep")],
+                    [("Whole motion", "union"), ("As it is", "keep")],
                     value="union",
                     label="Framing",
                 )
             with gr.Row(elem_classes="tight"):
                 self.threshold = gr.Slider(
-                    0.05, 0.95, 0.5, step=0.05, label="Threshold", info="lower keeps more of the picture"
+                    0.05, 0.95, 0.5, step=0.05, label="Threshold", info="lower keeps more"
                 )
                 self.largest = gr.Checkbox(
                     True, label="One piece only", info="drop what does not hang together with the subject"

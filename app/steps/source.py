@@ -49,7 +49,9 @@ class SourceStep:
             js_on_load="""element.addEventListener("click", (event) => {
                 const card = event.target.closest("button[data-name]");
                 if (card) trigger("select", { name: card.dataset.name });
-            });""",
+            });
+            if (!matchMedia("(prefers-reduced-motion: reduce)").matches)
+                for (const video of element.querySelectorAll("video")) video.autoplay = true;""",
         )
 
     def from_file(self, token: str, path: str | None) -> Path:
@@ -89,7 +91,7 @@ def prompt_obstacle() -> str:
 def _cards() -> str:
     cards = "".join(
         f'<button type="button" data-name="{escape(path.stem)}" aria-label="Example: {escape(path.stem)}">'
-        f'<video src="examples/{escape(path.name)}" muted loop autoplay playsinline tabindex="-1"></video>'
+        f'<video src="examples/{escape(path.name)}" muted loop playsinline tabindex="-1"></video>'
         f"<span>{escape(path.stem.capitalize())}</span></button>"
         for path in sorted(EXAMPLES.glob("*.mp4"))
     )

@@ -19,7 +19,7 @@ from app.viewer.splats import pack
 from app.viewer.stages import Recent, StageName, Stages
 from ar4d.clip import Clip
 from ar4d.errors import UserError
-from ar4d.events import Event, Finished, FrameFinished, StageStarted, Step
+from ar4d.events import Event, Finished, FrameFinished, Progress, StageStarted, Step
 from ar4d.gaussians import Gaussians
 from ar4d.runs import Run
 
@@ -72,10 +72,15 @@ class RunViewer:
         match event:
             case StageStarted():
                 self._progress = {"stage": event.stage, "frame": None, "fraction": 0.0}
+            case Progress():
+                fraction = event.done / event.total if event.total else None
+                self._progress = {"task": event.task, "fraction": fraction}
+                if event.done < event.total and not self._worth_telling():
+                    return
             case Step():
                 fraction = event.step / max(event.num_steps, 1)
                 self._progress = {"stage": event.stage, "frame": event.frame_index, "fraction": fraction}
-                if event.step < event.num_steps and time.monotonic() < self._told + STEP_SECONDS:
+                if event.step < event.num_steps and not self._worth_telling():
                     return
             case FrameFinished():
                 self._set_frame(event.frame_index, event.gaussians)
@@ -88,6 +93,9 @@ class RunViewer:
                 return
         self._told = time.monotonic()
         self._tell()
+
+    def _worth_telling(self) -> bool:
+        return time.monotonic() > self._told + STEP_SECONDS
 
     def show_run(self, run: Run) -> None:
         """Shows an existing run's folder; nothing is computed, and frames stay on the disk until watched.
@@ -110,6 +118,11 @@ class RunViewer:
         self._inputs, self._clip_fps = _thumbnails(clip), clip.fps
         self._run, self._stages, self._progress = run, stages, None
         self._place_reference(run.record.recipe.settings.elevation_deg)
+        self._tell()
+
+    def pause(self) -> None:
+        """Nothing is being made any more, for now or for good."""
+        self._progress = None
         self._tell()
 
     def notice(self, text: str) -> None:

@@ -206,8 +206,9 @@ export class Controls {
     part("progress").hidden = !progress;
     part("making").style.width = 0;
     if (!progress) return;
-    const percent = `${Math.round(100 * progress.fraction)} %`;
-    if (progress.stage === "refine") part("progress").textContent = `Refining · ${percent}`;
+    const percent = progress.fraction === null ? "…" : `${Math.round(100 * progress.fraction)} %`;
+    if (progress.task) part("progress").textContent = `${progress.task} · ${percent}`;
+    else if (progress.stage === "refine") part("progress").textContent = `Refining · ${percent}`;
     else if (!progress.frame) part("progress").textContent = `First frame · ${percent}`;
     else part("progress").textContent = `Frame ${progress.frame + 1} of ${numFrames} · ${percent}`;
     if (progress.frame > 0 && numFrames > 1) {
