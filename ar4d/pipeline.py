@@ -10,7 +10,7 @@ from ar4d.asset import Asset4D, FrameSequence, frame_time
 from ar4d.cameras import orbit
 from ar4d.clip import Clip
 from ar4d.errors import UserError
-from ar4d.events import Event, Finished, Warned
+from ar4d.events import Event, Finished, Role, Warned
 from ar4d.experts.hardware import is_out_of_memory
 from ar4d.experts.ladder import Ladder
 from ar4d.experts.registry import require
@@ -46,7 +46,7 @@ def lift(
         if not is_out_of_memory(error):
             raise
         raise UserError(
-            f"Memory ran out at {settings.size} pixels and {settings.initialize.gaussians} Gaussians; "
+            f"Memory ran out at {settings.size} pixels and {settings.budget} Gaussians; "
             "close other programs, or take the preset fast or a smaller size (finished frames are kept)."
         ) from error
 
@@ -59,14 +59,14 @@ def _lift(clip: Clip, settings: Settings, finished: Sequence[Gaussians]) -> Gene
     targets = clip.rgb_on_white().to(device)
     frames = [gaussians.to(device) for gaussians in finished]
     if not frames:
-        expert = Ladder("image_to_gaussians", settings.initialize.expert, device)
+        expert = Ladder(_roles(settings)[0], settings.initialize.expert, device)
         yield from expert.news()
         frames = [(yield from initialize(rgba[0], targets[0], expert, settings))]
         del expert  # its networks leave the memory
     if len(frames) < clip.num_frames:
         prior = None
         if settings.generate.progressive_views:
-            prior = Ladder("views_to_gaussians", settings.generate.expert, device)
+            prior = Ladder(_roles(settings)[1], settings.generate.expert, device)
             yield from prior.news()
         frames = yield from generate(rgba, targets, frames, prior, settings)
         del prior
@@ -85,9 +85,10 @@ def check(settings: Settings) -> None:
         UserError: an expert or the device asked for is not to be had here.
     """
     device = resolve_device(settings.device)
-    require("image_to_gaussians", settings.initialize.expert, device)
+    first, later = _roles(settings)
+    require(first, settings.initialize.expert, device)
     if settings.generate.progressive_views:
-        require("views_to_gaussians", settings.generate.expert, device)
+        require(later, settings.generate.expert, device)
 
 
 def resolve_device(device: Device) -> torch.device:
@@ -103,6 +104,13 @@ def resolve_device(device: Device) -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(device)
+
+
+def _roles(settings: Settings) -> tuple[Role, Role]:
+    """What the experts of stages 1 and 2 have to be able to do."""
+    if settings.kind == "scene":
+        return "scene_to_gaussians", "scene_to_gaussians"
+    return "image_to_gaussians", "views_to_gaussians"
 
 
 @torch.no_grad()

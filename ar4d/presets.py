@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 FieldKind = Literal["mlp", "node-mlp", "node-table"]
 Device = Literal["auto", "cpu", "cuda"]
+Kind = Literal["object", "scene"]
 
 
 @dataclass(frozen=True)
@@ -132,11 +133,26 @@ class Settings:
     """Width and height of pseudo-views and of depth comparisons."""
     elevation_deg: float = 0.0
     """Of the camera that took the clip; positive is above."""
+    kind: Kind = "object"
+    """object: one subject, cut out, seen from all sides. scene: the whole picture, seen from nearby."""
+    scene_azimuth: float = 20.0
+    """How far to each side a scene is made for, degrees; 15 to 30 suits what one picture tells."""
     seed: int = 0
     device: Device = "auto"
     initialize: InitializeSettings = InitializeSettings()
     generate: GenerateSettings = GenerateSettings()
     refine: RefineSettings = RefineSettings()
+
+    @property
+    def sides_deg(self) -> int:
+        """How far to each side views are sampled: all around an object, a little beside a scene."""
+        return 180 if self.kind == "object" else max(1, round(self.scene_azimuth))
+
+    @property
+    def budget(self) -> int:
+        """How many Gaussians are wanted; a scene fills the picture and wants one for every four pixels."""
+        wanted = self.initialize.gaussians
+        return wanted if self.kind == "object" else max(wanted, self.size**2 // 4)
 
 
 def _node_fields(settings: Settings) -> Settings:

@@ -80,8 +80,9 @@ def _new(arguments: LiftArguments) -> Run:
         assert arguments.prompt is not None
         source = arguments.out / "imagined.mp4"
         film(arguments.prompt, ImagineSettings(), arguments.settings.device, source)
-    clip = load_clip(source, arguments.input, arguments.settings.size)
-    recipe = Recipe(str(source.resolve()), arguments.input, arguments.settings)
+    input = arguments.input.of_scene() if arguments.settings.kind == "scene" else arguments.input
+    clip = load_clip(source, input, arguments.settings.size)
+    recipe = Recipe(str(source.resolve()), input, arguments.settings)
     return Run.create(arguments.out, recipe, clip, experts_of(source))
 
 

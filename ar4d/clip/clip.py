@@ -16,7 +16,7 @@ from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
-from ar4d.clip.framing import Crop, resample, union_crop, whole_crop, window_of
+from ar4d.clip.framing import Crop, enclosing_crop, resample, union_crop, whole_crop, window_of
 from ar4d.clip.pictures import STILL_FPS
 from ar4d.clip.screening import (
     border_warning,
@@ -45,8 +45,9 @@ class ClipSettings:
     """Where it ends, in seconds (default: at its last frame)."""
     num_frames: int = 24
     """How many frames to take, evenly spaced in time, the first and the last included."""
-    framing: Literal["union", "keep"] = "union"
-    """union: one square around everything the subject covers; keep: the clip is framed already."""
+    framing: Literal["union", "keep", "whole"] = "union"
+    """union: one square around everything the subject covers; keep: the clip is framed already; whole: the
+    whole picture, with transparent bars where it is not square."""
     background: Background = "auto"
     """What to take for the background: auto tries alpha, then one plain colour, then matting by a network;
     none leaves the frames as they are."""
@@ -56,6 +57,11 @@ class ClipSettings:
     """Drop whatever does not hang together with the subject (never applied to a clip's own alpha)."""
     fps: float | None = None
     """Frames per second of the source, in place of what the file says (a folder of images: 10)."""
+
+    def of_scene(self) -> ClipSettings:
+        """The same for a scene, of which nothing is cut away."""
+        framing = "whole" if self.framing == "union" else self.framing
+        return dataclasses.replace(self, framing=framing, background="none")
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,11 +156,7 @@ def load_clip(path: Path, settings: ClipSettings, size: int) -> Clip:
         survey, settings.background, settings.threshold, settings.largest_component, source.name
     )
     shown = _shown(matte.masks, settings, source)
-    crop = (
-        whole_crop(source.width, source.height, source.name)
-        if settings.framing == "keep"
-        else union_crop(matte.masks[shown], settings.threshold, source.width, source.height)
-    )
+    crop = _crop(settings, matte.masks[shown], source)
     frames = _cut_out(source, indices, shown, matte, crop, size)
     times = source.times[[indices[i] for i in shown]]
     return Clip(
@@ -169,6 +171,14 @@ def load_clip(path: Path, settings: ClipSettings, size: int) -> Clip:
             *size_warning(crop, size),
         ),
     )
+
+
+def _crop(settings: ClipSettings, masks: np.ndarray, source: Source) -> Crop:
+    if settings.framing == "keep":
+        return whole_crop(source.width, source.height, source.name)
+    if settings.framing == "whole":
+        return enclosing_crop(source.width, source.height)
+    return union_crop(masks, settings.threshold, source.width, source.height)
 
 
 def _check(settings: ClipSettings, size: int) -> None:

@@ -59,6 +59,12 @@ def whole_crop(width: int, height: int, name: str) -> Crop:
     return Crop(0.0, 0.0, float(width), width, height)
 
 
+def enclosing_crop(width: int, height: int) -> Crop:
+    """The smallest square around the whole picture; what it has beyond the picture is transparent."""
+    side = max(width, height)
+    return Crop((width - side) / 2, (height - side) / 2, float(side), width, height)
+
+
 @dataclass(frozen=True)
 class Window:
     """The part, in whole pixels, that a crop shows of a picture of the source at any scale."""

@@ -1,5 +1,5 @@
 """Pre-trained parts behind small protocols; the registry decides which of them this machine can run."""
 
-from ar4d.experts.protocols import ImageToGaussians, Unavailable, ViewsToGaussians
+from ar4d.experts.protocols import ImageToGaussians, SceneToGaussians, Unavailable, ViewsToGaussians
 
-__all__ = ["ImageToGaussians", "Unavailable", "ViewsToGaussians"]
+__all__ = ["ImageToGaussians", "SceneToGaussians", "Unavailable", "ViewsToGaussians"]

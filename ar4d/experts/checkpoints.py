@@ -254,18 +254,14 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         ) from error
 
 
-def check_fit(network: nn.Module, paths: Sequence[Path], tied: Sequence[str] = ()) -> None:
+def check_fit(network: nn.Module, paths: Sequence[Path]) -> None:
     """Compares the headers of a checkpoint's files with a network that may be on the meta device.
-
-    Args:
-        tied: keys that the files may leave out because they are another key's tensor.
 
     Raises:
         UserError: a file cannot be read, or the checkpoint does not fit; names the first keys and shapes.
     """
     shapes = {key: shape for path in paths for key, shape in read_shapes(path).items()}
-    expected = {key: s for key, s in shapes_of(network).items() if key in shapes or key not in tied}
-    complaints = differences(shapes, expected)
+    complaints = differences(shapes, shapes_of(network))
     if complaints:
         where = paths[0] if len(paths) == 1 else f"{paths[0].parent} ({len(paths)} files)"
         raise UserError(

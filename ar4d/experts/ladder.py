@@ -66,6 +66,10 @@ class Ladder:
         """As `ViewsToGaussians.reconstruct`."""
         return self.call(lambda expert: expert.reconstruct(rgba, elevation_deg))
 
+    def relift(self, rgba: Tensor, known: Tensor, budget: int, elevation_deg: float = 0.0) -> Gaussians:
+        """As `SceneToGaussians.relift`."""
+        return self.call(lambda expert: expert.relift(rgba, known, budget, elevation_deg))
+
     def call(self, work: Callable[[Any], T]) -> T:
         """Lets the expert work; if memory runs out, the next one.
 

@@ -49,6 +49,24 @@ class ViewsToGaussians(Protocol):
         ...
 
 
+class SceneToGaussians(ImageToGaussians, Protocol):
+    """A picture of a scene becomes Gaussians that show it from nearby cameras.
+
+    `lift` puts the middle of the scene at the orbit's centre.
+    """
+
+    def relift(self, rgba: Tensor, known: Tensor, budget: int, elevation_deg: float = 0.0) -> Gaussians:
+        """The same for a later frame, at the scale of what is known of the scene by now (Sec. 4.2, Ĝ).
+
+        Args:
+            rgba: [S, S, 4] in [0, 1], straight alpha, seen from the reference camera.
+            known: [S, S] depths of the scene as it was, world units along the camera's axis; 0 where
+                there is none.
+            budget: about how many Gaussians are wanted.
+        """
+        ...
+
+
 OnProgress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much; may raise to stop it."""
 

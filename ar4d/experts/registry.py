@@ -13,6 +13,7 @@ from ar4d.errors import UserError
 from ar4d.events import Role
 from ar4d.experts import licences
 from ar4d.experts.checkpoints import Release, locate
+from ar4d.experts.depth import INDOOR, OUTDOOR, DepthLift
 from ar4d.experts.imagedream import ImageDream, ImageDreamLGM
 from ar4d.experts.lgm import LGM
 from ar4d.experts.lgm.expert import GPU_GIB as LGM_GPU_GIB
@@ -76,6 +77,16 @@ class Choice:
     reason: str
 
 
+NO_SPLATT3R = Unavailable(
+    "Splatt3R's code is in no package that could be installed and pinned (btsmart/splatt3r is a repository "
+    "with a rasteriser of its own), so this version cannot load it; take depth-indoor or depth-outdoor."
+)
+
+
+def _no_splatt3r(device: torch.device) -> Any:
+    raise UserError(NO_SPLATT3R.reason)
+
+
 ENTRIES = (
     Entry(
         name="imagedream-lgm",
@@ -101,6 +112,31 @@ ENTRIES = (
         summary="inflates the outline into a closed body; knows nothing of the unseen side",
         check=lambda device: None,
         build=lambda device: Silhouette(),
+    ),
+    Entry(
+        name="depth-indoor",
+        roles=("scene_to_gaussians",),
+        summary="lifts a scene by Depth Anything V2 (metric, small; trained on rooms)",
+        check=partial(DepthLift.available, INDOOR),
+        build=partial(DepthLift.load, INDOOR),
+        releases=(INDOOR,),
+    ),
+    Entry(
+        name="depth-outdoor",
+        roles=("scene_to_gaussians",),
+        summary="the same, trained on streets",
+        check=partial(DepthLift.available, OUTDOOR),
+        build=partial(DepthLift.load, OUTDOOR),
+        releases=(OUTDOOR,),
+    ),
+    Entry(
+        name="splatt3r",
+        roles=("scene_to_gaussians",),
+        summary="the paper's for scenes; this version cannot load it",
+        check=lambda device: NO_SPLATT3R,
+        build=_no_splatt3r,
+        gpu_gib=8.0,
+        acceptance="CC BY-NC 4.0 (no commercial use)",
     ),
     Entry(
         name="wan-2.2",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, RADIUS, orbit
 from ar4d.deformation import local_field
 from ar4d.events import Event, FrameFinished, StageFinished, StageStarted, Step
-from ar4d.experts import ViewsToGaussians
+from ar4d.experts import SceneToGaussians, ViewsToGaussians
 from ar4d.experts.ladder import Ladder
 from ar4d.gaussians import Gaussians
 from ar4d.losses import photometric, psnr, ssim
@@ -20,12 +21,15 @@ from ar4d.presets import GenerateSettings, Settings
 from ar4d.rendering import Rendering, render
 from ar4d.stages.fitting import REPORT_EVERY, FallingAdam, ViewCache, random_stream, seed_networks
 
+PseudoExpert = ViewsToGaussians | SceneToGaussians | Ladder
+"""Makes Ĝ: of four views of an object, or of the frame itself for a scene."""
+
 
 def generate(
     rgba: Tensor,
     targets: Tensor,
     finished: Sequence[Gaussians],
-    expert: ViewsToGaussians | None,
+    expert: PseudoExpert | None,
     settings: Settings,
 ) -> Generator[Event, None, list[Gaussians]]:
     """Makes G₂ … G_F.
@@ -63,7 +67,7 @@ def _next_frame(
     index: int,
     rgba: Tensor,
     target: Tensor,
-    expert: ViewsToGaussians | None,
+    expert: PseudoExpert | None,
     settings: Settings,
 ) -> Generator[Event, None, Gaussians]:
     """Eq. 3, 5 and 7: fits a local field, and a copy of the source's own parameters, to one frame.
@@ -93,9 +97,9 @@ def _next_frame(
                 pseudo = _pseudo_views(gaussians, rgba, expert, settings)
                 if isinstance(expert, Ladder):
                     yield from expert.news()
-            limit = int(azimuth_limit(u, options))
+            limit = min(int(azimuth_limit(u, options)), settings.sides_deg)
             azimuth_deg = int(random.integers(-limit, limit + 1))
-            loss = loss + _pseudo_loss(gaussians, pseudo, azimuth_deg, options)  # Eq. 7
+            loss = loss + _pseudo_loss(gaussians, pseudo, azimuth_deg, settings)  # Eq. 7
         optimizer.step(loss, u)
         if (u + 1) % REPORT_EVERY == 0 or u + 1 == options.iterations:
             yield Step(
@@ -110,14 +114,21 @@ def _next_frame(
 
 
 @torch.no_grad()
-def _pseudo_views(
-    gaussians: Gaussians, rgba: Tensor, expert: ViewsToGaussians, settings: Settings
-) -> ViewCache:
-    """Ĝ, the expert's Gaussians from four orthogonal renders, with the actual frame in place of view 0."""
+def _pseudo_views(gaussians: Gaussians, rgba: Tensor, expert: PseudoExpert, settings: Settings) -> ViewCache:
+    """Ĝ, the expert's Gaussians from four orthogonal renders, with the actual frame in place of view 0.
+
+    Of a scene there is no view from behind: its Ĝ are lifted from the actual frame alone, at the scale
+    of the scene as it is by now (the paper's Splatt3R sees the reference view and one more).
+    """
+    if settings.kind == "scene":
+        seen = render(gaussians, orbit(0.0, settings.elevation_deg, size=settings.size))
+        known = torch.where(seen.alpha > 0.5, seen.depth / seen.alpha.clamp_min(1e-6), 0.0)[0]
+        pseudo = cast(SceneToGaussians, expert).relift(rgba, known, settings.budget, settings.elevation_deg)
+        return ViewCache(pseudo, settings.elevation_deg, settings.pseudo_size)
     cameras = orbit(ORTHOGONAL_AZIMUTHS_DEG[1:], settings.elevation_deg, size=settings.size)
     renders = render(gaussians, cameras, background=None)
     views = torch.cat([rgba[None], _straight(renders)])
-    pseudo = expert.reconstruct(views, settings.elevation_deg)
+    pseudo = cast(ViewsToGaussians, expert).reconstruct(views, settings.elevation_deg)
     return ViewCache(pseudo, settings.elevation_deg, settings.pseudo_size)
 
 
@@ -127,12 +138,15 @@ def _straight(premultiplied: Rendering) -> Tensor:
     return torch.cat([premultiplied.rgb / alpha.clamp_min(1e-6), alpha], dim=-1).clamp(0, 1)
 
 
-def _pseudo_loss(
-    gaussians: Gaussians, pseudo: ViewCache, azimuth_deg: int, options: GenerateSettings
-) -> Tensor:
-    """l_rgb + l_depth of Eq. 8, at one sampled azimuth; depth is measured in orbit radii."""
+def _pseudo_loss(gaussians: Gaussians, pseudo: ViewCache, azimuth_deg: int, settings: Settings) -> Tensor:
+    """l_rgb + l_depth of Eq. 8, at one sampled azimuth; depth is measured in orbit radii.
+
+    Where Ĝ of a scene shows nothing, something in front hides what an earlier frame may have shown.
+    """
+    options = settings.generate
     expected = pseudo.at(azimuth_deg)
     seen = render(gaussians, orbit(float(azimuth_deg), pseudo.elevation_deg, size=pseudo.size))
-    rgb = (seen.rgb - expected.rgb).abs().mean()
-    depth = (seen.depth - expected.depth).abs().mean() / RADIUS
+    told = (expected.alpha > 0.5).float() if settings.kind == "scene" else torch.ones_like(expected.alpha)
+    rgb = ((seen.rgb - expected.rgb).abs() * told[..., None]).mean()
+    depth = ((seen.depth - expected.depth).abs() * told).mean() / RADIUS
     return options.pseudo_rgb * rgb + options.pseudo_depth * depth

@@ -42,7 +42,7 @@ def initialize(
     options = settings.initialize
     started = time.perf_counter()
     yield StageStarted("initialize", options.iterations if options.finetune else 0)
-    arguments = rgba, options.gaussians, settings.elevation_deg
+    arguments = rgba, settings.budget, settings.elevation_deg
     if isinstance(expert, Ladder):
         initial = yield from expert.lifting(*arguments)
     else:
@@ -80,7 +80,7 @@ def _finetune(initial: Gaussians, target: Tensor, settings: Settings) -> Generat
         loss = error
         if options.preservation > 0:
             loss = loss + options.preservation * _departure(
-                gaussians, expected, int(random.integers(-180, 180))
+                gaussians, expected, int(random.integers(-settings.sides_deg, settings.sides_deg))
             )
         optimizer.step(loss, u)
         if (u + 1) % REPORT_EVERY == 0 or u + 1 == options.iterations:

@@ -82,7 +82,8 @@ def _fit(
             with torch.no_grad():
                 target = render(frames[k], reference).rgb
         loss = photometric(view, target, 1 - options.l1)
-        loss = loss + _geometry_loss(gaussians, frames[k], int(random.integers(-180, 180)), settings)
+        azimuth_deg = int(random.integers(-settings.sides_deg, settings.sides_deg))
+        loss = loss + _geometry_loss(gaussians, frames[k], azimuth_deg, settings)
         optimizer.step(loss, u)
         if (u + 1) % REPORT_EVERY == 0 or u + 1 == options.iterations:
             step, total = options.warm_start + u + 1, options.warm_start + options.iterations

@@ -1,8 +1,7 @@
 """The networks of a Wan release, one at a time: each is large, and no two have to be there at once.
 
-They are diffusers' and transformers' own classes. Before a network is loaded, its files' headers are
-compared with the network that the release's configuration describes, so that a wrong file is refused by
-key and shape and nothing is left at random values.
+They are diffusers' and transformers' own classes. Files are compared with the network that the release's
+configuration describes, so that a wrong one is refused by key and shape and nothing is left at random.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ from torch import nn
 
 from ar4d.errors import UserError
 from ar4d.experts.checkpoints import check_fit, weight_files
+from ar4d.experts.pretrained import load_pretrained
 
 TEXT_ENCODER, TRANSFORMER, VAE = (
     "text_encoder/model",
     "transformer/diffusion_pytorch_model",
     "vae/diffusion_pytorch_model",
 )
-TIED = ("encoder.embed_tokens.weight", "shared.weight")  # one tensor under two names; files hold either
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -40,16 +39,9 @@ def load_text_encoder(folder: Path, dtype: torch.dtype) -> Any:
     Raises:
         UserError: its files cannot be read or do not fit.
     """
-    from transformers import AutoConfig, T5EncoderModel, UMT5EncoderModel
-    from transformers.utils.logging import disable_progress_bar
+    from transformers import UMT5EncoderModel
 
-    disable_progress_bar()  # progress is an event, not a line on stderr
-    config = _described(folder / "text_encoder/config.json", AutoConfig.from_pretrained)
-    kind = UMT5EncoderModel if config.model_type == "umt5" else T5EncoderModel
-    with torch.device("meta"):
-        network = kind(config)
-    check_fit(network, _files(folder, TEXT_ENCODER), TIED)
-    return _frozen(kind.from_pretrained(folder / "text_encoder", dtype=dtype, local_files_only=True))
+    return load_pretrained(UMT5EncoderModel, folder / "text_encoder", _files(folder, TEXT_ENCODER), dtype)
 
 
 def load_transformer(folder: Path, dtype: torch.dtype) -> Any:
