@@ -10,6 +10,7 @@ from html import escape
 from app.estimates import Estimate
 from app.jobs import Job, State
 from app.progress import STAGES, Progress
+from app.storage import discreet
 
 TITLES = {"initialize": "First frame", "generate": "Motion", "refine": "Refinement"}
 SHORT = {"initialize": "Start", "generate": "Motion", "refine": "Refine"}
@@ -45,6 +46,11 @@ def roughly(seconds: float) -> str:
 def notice(text: str, kind: str = "plain") -> str:
     """One sentence in a frame; kind: plain, warning or error."""
     return f'<p class="notice {kind}">{escape(text)}</p>' if text else ""
+
+
+def problem(error: Exception, kind: str = "error") -> str:
+    """What went wrong, without the server's own folders."""
+    return notice(discreet(str(error)), kind)
 
 
 def notices(texts: Sequence[str], kind: str = "warning") -> str:

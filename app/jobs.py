@@ -208,7 +208,7 @@ class Jobs:
         states: dict[str, State] = {"finished": "finished", "failed": "failed"}
         state = states.get(run.status, "stopped")
         progress = Progress.read(folder, clip_frames)
-        error = discreet(run.record.error or "", folder)
+        error = discreet(run.record.error or "")
         return Job(folder, run.record.recipe.settings, progress, state, error, device=self.device)
 
     def _serve(self, worker: Worker) -> None:
@@ -255,7 +255,7 @@ class Jobs:
     def _settle(self, job: Job, state: State, error: str = "") -> None:
         if self._closed and state != "finished":
             return  # it stays wanted: the next server goes on with it
-        job.become(state, discreet(error, job.folder))
+        job.become(state, discreet(error))
         try:
             change_label(job.folder, wanted=False)
         except UserError as problem:  # the disk is full, or the folder is gone

@@ -254,7 +254,7 @@ class Page:
             facts = self.cutout.cut(draft, int(size), box, values)
         except UserError as error:
             shown = self.cutout.show(None, None)
-            shown[1] = fragments.notice(str(error), "error")
+            shown[1] = fragments.problem(error)
             return shown, None
         return self.cutout.show(draft, facts), facts
 
@@ -268,7 +268,7 @@ class Page:
         try:
             guess = self.generate.guess(int(num_frames), preset, list(values))
         except UserError as error:  # a value that is just being typed
-            guess = fragments.notice(str(error), "warning")
+            guess = fragments.problem(error, "warning")
         return [guess, guess]
 
     @spoken

@@ -23,6 +23,7 @@ from ar4d.files import write_text
 
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32,64}")
+SETTLED_SECONDS = 3600.0  # what is half made after that will not become whole
 _NO_RUN = "There is no such run here: it was deleted, or it is somebody else's."
 _NO_DRAFT = "This cut-out is not kept any more; choose the video again."
 
@@ -146,6 +147,8 @@ class Storage:
         """
         gone = []
         for visitor in _folders(self.root):
+            for broken in _broken_in(visitor):
+                shutil.rmtree(broken, ignore_errors=True)
             drafts = sorted(_folders(visitor / "drafts"), key=_touched)
             for draft in drafts[: max(len(drafts) - self.limits.drafts, 0)]:
                 shutil.rmtree(draft, ignore_errors=True)
@@ -204,9 +207,9 @@ def size_of(folder: Path) -> int:
     return total
 
 
-def discreet(sentence: str, folder: Path) -> str:
-    """Without the server's own paths below `folder`: names of files stay."""
-    return re.sub(re.escape(str(folder)) + r"(/\S+/|/)", "", sentence).replace(str(folder), "The folder")
+def discreet(sentence: str) -> str:
+    """Without the server's own folders: of "/srv/runs/x/clip.mp4" only "clip.mp4" stays."""
+    return re.sub(r"(?<![\w/.:])/(?:[^\s/]+/)+(?=[^\s/])", "", sentence)
 
 
 def _child(parent: Path, name: str, proof: str, sentence: str) -> Path:
@@ -223,6 +226,14 @@ def _folders(parent: Path) -> list[Path]:
 
 def _runs_in(visitor: Path) -> list[Path]:
     return [folder for folder in _folders(visitor) if (folder / "run.json").exists()]
+
+
+def _broken_in(visitor: Path) -> list[Path]:
+    """What a server that was killed has left half made or half deleted."""
+    settled = time.time() - SETTLED_SECONDS
+    others = (path for path in visitor.iterdir() if path.is_dir() and path.name != "drafts")
+    hidden_or_unmade = (p for p in others if p.name.startswith(".") or not (p / "run.json").exists())
+    return [path for path in hidden_or_unmade if _touched(path) < settled]
 
 
 def _deletable(folder: Path) -> bool:

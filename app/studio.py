@@ -10,7 +10,8 @@ import shutil
 import threading
 import time
 import zipfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -99,9 +100,9 @@ class Studio:
             )
         folder = self.storage.new_draft(token)
         copy = folder / "source" / _safe_name(name or path.name)
-        with readable_errors(copy):
+        with _whole_or_gone(folder), readable_errors(copy):
             shutil.copyfile(path, copy)
-        storage.write_label(folder, copy.name, command_source or copy.name)
+            storage.write_label(folder, copy.name, command_source or copy.name)
         return folder
 
     def cut_out(self, folder: Path, settings: ClipSettings, size: int, box: Box | None = None) -> Facts:
@@ -161,13 +162,13 @@ class Studio:
         source, label = source_of(draft), read_label(draft)
         folder = self.storage.new_run(token)
         kept = folder / "source" / source.name
-        with readable_errors(kept):
+        with _whole_or_gone(folder), readable_errors(kept):
             kept.parent.mkdir(parents=True)
             os.link(source, kept)
-        clip = Clip.load(draft / "input")
-        storage.write_label(folder, label.name, "" if facts.box else label.command_source)
-        Run.create(folder, Recipe(str(kept), clip_settings, settings), clip)
-        self.jobs.submit(folder)
+            clip = Clip.load(draft / "input")
+            storage.write_label(folder, label.name, "" if facts.box else label.command_source)
+            Run.create(folder, Recipe(str(kept), clip_settings, settings), clip)
+            self.jobs.submit(folder)
         return folder
 
     def rerun(self, token: str, run: Path, settings: Settings, first_frame: int) -> Path:
@@ -190,17 +191,17 @@ class Studio:
         settings = dataclasses.replace(settings, size=clip.size)
         self.check(settings, clip.num_frames)
         folder = self.storage.new_run(token)
-        (folder / "frames").mkdir(parents=True)
         label = read_label(run)
-        storage.write_label(folder, label.name, label.command_source)
-        new = Run.create(folder, dataclasses.replace(old.record.recipe, settings=settings), clip)
-        with readable_errors(folder / "frames"):
+        with _whole_or_gone(folder), readable_errors(folder / "frames"):
+            (folder / "frames").mkdir(parents=True)
+            storage.write_label(folder, label.name, label.command_source)
+            new = Run.create(folder, dataclasses.replace(old.record.recipe, settings=settings), clip)
             for k in range(first_frame):
                 os.link(old.frame_path(k), new.frame_path(k))
             if (run / "source").exists():
                 shutil.copytree(run / "source", folder / "source", copy_function=os.link)
             copy_history(run, folder, first_frame)
-        self.jobs.submit(folder)
+            self.jobs.submit(folder)
         return folder
 
     def resume(self, token: str, run: Path) -> Job:
@@ -309,8 +310,6 @@ class Studio:
     def _at_desk(self, task: Any) -> Any:
         try:
             return _result(self._desk.run(task))
-        except UserError as error:
-            raise UserError(storage.discreet(str(error), self.storage.root)) from error
         except WorkerDied as error:
             raise UserError(f"{error} Try a shorter or smaller clip; everything else goes on.") from error
         except TaskFailed as error:
@@ -343,6 +342,16 @@ class Studio:
                 shutil.rmtree(folder, ignore_errors=True)
         with self._showing:
             self._shown = {run: id for run, id in self._shown.items() if self.viewers.get(id)}
+
+
+@contextmanager
+def _whole_or_gone(folder: Path) -> Iterator[None]:
+    """What could not be made wholly leaves nothing behind, not on a full disk either."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _result(reports: Generator[dict, None, Any]) -> Any:

@@ -68,5 +68,6 @@ def spoken(handler: Handler, on_page: bool = True) -> Handler:
 
 def sentence(error: Exception, on_page: bool = True) -> gr.Error:
     """As Gradio shows it. On the page its messages are HTML, which ours are not."""
-    text = html.escape(str(error), quote=False) if on_page else str(error)
+    text = storage.discreet(str(error))
+    text = html.escape(text, quote=False) if on_page else text
     return gr.Error(text, SECONDS_SHOWN, title="This did not work", print_exception=False)

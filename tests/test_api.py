@@ -37,7 +37,7 @@ def lift(client: Client, clip: Path, settings: dict, token: str = "") -> dict:
     return client.predict(handle_file(clip), {"num_frames": 3}, "cpu", settings, token, api_name="/lift")
 
 
-def wait(client: Client, run: dict, states: tuple[str, ...], seconds: float = 120) -> dict:
+def wait(client: Client, run: dict, states: tuple[str, ...], seconds: float = 300) -> dict:
     end = time.monotonic() + seconds
     while True:
         status = client.predict(run["run"], run["token"], api_name="/status")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -14,7 +15,7 @@ from app.estimates import Estimator, nominal_seconds
 from app.jobs import Job
 from app.limits import Limits
 from app.progress import Progress
-from app.storage import Storage, change_label, new_token, read_label
+from app.storage import SETTLED_SECONDS, Storage, change_label, discreet, new_token, read_label
 from app.studio import Studio
 from ar4d.errors import UserError
 from ar4d.presets import CPU, PAPER
@@ -24,14 +25,14 @@ from tests.lifting import TOKEN, disk_video, make_run, quick_preset, slow, studi
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
-def wait(job: Job, state: str, seconds: float = 90) -> None:
+def wait(job: Job, state: str, seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while job.state != state:
         assert time.monotonic() < end, (job.state, job.error, job.progress.log[-3:])
         time.sleep(0.02)
 
 
-def wait_for_frames(job: Job, count: int, seconds: float = 90) -> None:
+def wait_for_frames(job: Job, count: int, seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while job.progress.frames_done < count:
         assert job.alive, (job.state, job.error)
@@ -227,6 +228,46 @@ def test_clean_up_takes_the_oldest_but_nothing_pinned_or_wanted(tmp_path: Path) 
     assert tight.clean_up() == [runs[5]]  # the only one that may go
     with pytest.raises(UserError, match="disk is full"):
         Storage(tmp_path, Limits(free_gb=1e9)).require_room()
+
+
+def test_what_could_not_be_made_wholly_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with studio(tmp_path / "runs", doors=False) as opened:
+        run = make_run(opened, quick_preset())
+
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patched:
+            patched.setattr("shutil.copyfile", full)
+            with pytest.raises(UserError, match="disk is full") as raised:
+                opened.take(TOKEN, disk_video(tmp_path))
+        assert list((run.parent / "drafts").iterdir()) == []
+        assert str(tmp_path) not in discreet(str(raised.value))
+        assert "disk.mp4" in discreet(str(raised.value))
+        halves = [run.parent / name for name in ("half-made", ".half-deleted")]
+        for half in halves:
+            half.mkdir()
+        assert opened.storage.clean_up() == []
+        assert all(half.exists() for half in halves)  # it may just be being made
+        for half in halves:
+            os.utime(half, (0, time.time() - 2 * SETTLED_SECONDS))
+        assert opened.storage.clean_up() == []
+        assert not any(half.exists() for half in halves)
+        assert run.exists()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "told"),
+    [
+        ("/srv/runs/1/clip.mp4 is damaged.", "clip.mp4 is damaged."),
+        ("The disk is full: /srv/runs/1/run.json is lost.", "The disk is full: run.json is lost."),
+        ("See https://example.org/a/b and and/or 5 km/h.", "See https://example.org/a/b and and/or 5 km/h."),
+    ],
+)
+def test_sentences_keep_the_servers_folders_to_themselves(sentence: str, told: str) -> None:
+    assert discreet(sentence) == told
 
 
 def test_deleting_waits_for_the_worker(busy: Studio) -> None:

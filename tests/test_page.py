@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
-PATIENCE = 120_000  # milliseconds; every wait ends as soon as it can
+PATIENCE = 240_000  # milliseconds; every wait ends as soon as it can
 RELOADED = ("AbortError", "Connection errored out")  # Gradio's, of streams that a reload ends
 WIDE, NARROW = (1000, 640), (390, 844)
 

@@ -21,7 +21,7 @@ def cards(studio: Studio, runs: list[Path], current: str | None) -> str:
         try:
             shown.append(_card(studio, run, run.name == current))
         except UserError as error:  # a damaged folder must not hide the others
-            shown.append(f'<article class="card">{fragments.notice(str(error), "error")}</article>')
+            shown.append(f'<article class="card">{fragments.problem(error)}</article>')
     return f'<div class="runs">{"".join(shown)}</div>' if shown else EMPTY
 
 
