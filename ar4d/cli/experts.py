@@ -22,10 +22,18 @@ if TYPE_CHECKING:
 class _ExpertsArguments:
     """List the experts: what they do, what they need, their licences, and what keeps them from running."""
 
+    memory: bool = False
+    """How much GPU memory their networks take, worked out from their shapes (a minute)."""
+
 
 def experts(argv: list[str]) -> None:
     """list the pre-trained experts: needs, downloads, licences, obstacles"""
-    tyro.cli(_ExpertsArguments, prog="python -m ar4d experts", args=argv)
+    options = tyro.cli(_ExpertsArguments, prog="python -m ar4d experts", args=argv)
+    if options.memory:
+        from ar4d.experts.memory import memory_table
+
+        print(memory_table())
+        return
     print(experts_table())
 
 

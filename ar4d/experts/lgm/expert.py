@@ -25,8 +25,8 @@ WEIGHTS = Release(
         "model_fp16_fixrot.safetensors": "744d6324656342c64f871308e73db97f0eb51858d94329b30090e986a6d050ab"
     },
 )
-GPU_GIB = 4.0
-"""Weights 0.8 GiB, the rest for what one pass holds at a time; an estimate, with room."""
+GPU_GIB = 2.5
+"""1.1 GiB (`python -m ar4d experts --memory`), the CUDA context and workspaces; with room."""
 MIN_OPACITY = 0.005
 
 

@@ -25,7 +25,8 @@ class Fit:
 
 
 FITS = (
-    Fit("one network after the other", text_on_gpu=True, stream_blocks=False, tiles=False),
+    Fit("whole frames", text_on_gpu=True, stream_blocks=False, tiles=False),
+    Fit("decoding in tiles", text_on_gpu=True, stream_blocks=False, tiles=True),
     Fit("prompt on the CPU, decoding in tiles", text_on_gpu=False, stream_blocks=False, tiles=True),
     Fit("block by block", text_on_gpu=False, stream_blocks=True, tiles=True),
     Fit("block by block, pictures of 70 % the size", False, True, True, scale=0.7),
@@ -34,42 +35,43 @@ FITS = (
 
 
 @dataclass(frozen=True)
-class Weights:
-    """What the networks of a release weigh, in GiB of GPU memory as they are run."""
+class Needs:
+    """What a release takes of a GPU, in GiB, at the size and length of clips made here."""
 
     text_encoder: float
     transformer: float
     block: float  # one of the transformer's
     vae: float
+    denoising: float  # beside the weights
+    decoding: float
+    decoding_tile: float
+    clip: float  # the decoded frames, float32
 
 
-WEIGHTS = {
-    "Wan 2.2 TI2V 5B": Weights(10.6, 9.3, 0.31, 2.6),
-    "Wan 2.1 T2V 1.3B": Weights(10.6, 2.7, 0.09, 0.5),
+NEEDS = {
+    "Wan 2.2 TI2V 5B": Needs(10.6, 9.3, 0.31, 2.6, 1.5, 18.9, 1.4, 0.82),
+    "Wan 2.1 T2V 1.3B": Needs(10.6, 2.7, 0.09, 0.5, 1.5, 7.7, 1.3, 0.36),
 }
-"""Worked out from the networks' shapes (`python -m ar4d experts --memory` does it again)."""
-
-ACTIVATIONS_GIB = {"Wan 2.2 TI2V 5B": (6.0, 6.0), "Wan 2.1 T2V 1.3B": (5.0, 5.0)}
-"""While denoising and while decoding in tiles; estimates, with room, from token counts and tile sizes."""
-DECODING_WHOLE_GIB = 6.0
-"""Added to decoding where it is not done in tiles; an estimate."""
+"""Worked out from the networks' shapes by `python -m ar4d experts --memory`."""
+SLACK_GIB = 1.5
+"""The CUDA context, what the allocator cannot use, and the convolutions' workspaces; an estimate."""
 
 
 def needed_gib(model: str, fit: Fit) -> float:
     """GPU memory that a way of using it needs: the largest of its three moments."""
-    weights = WEIGHTS[model]
-    denoising, decoding = (gib * fit.scale**2 for gib in ACTIVATIONS_GIB[model])
-    transformer = 3 * weights.block if fit.stream_blocks else weights.transformer
-    moments = [transformer + weights.vae + denoising]
-    moments.append(weights.vae + decoding + (0 if fit.tiles else DECODING_WHOLE_GIB * fit.scale**2))
+    needs, area = NEEDS[model], fit.scale**2
+    kept = (3 * needs.block if fit.stream_blocks else needs.transformer) + needs.vae
+    # Tiles stay until all are there, overlap, and are blended into one clip.
+    decoding = needs.decoding_tile + 3 * needs.clip * area if fit.tiles else needs.decoding * area
+    moments = [kept + needs.denoising * area, kept + decoding]
     if fit.text_on_gpu:
-        moments.append(weights.text_encoder + 0.5)
-    return max(moments)
+        moments.append(needs.text_encoder + 0.1)
+    return max(moments) + SLACK_GIB
 
 
 def first_fit(model: str, device: torch.device) -> int:
     """Which of `FITS` to begin with: the first that the free memory holds; on a CPU the first at all."""
-    if device.type != "cuda" or model not in WEIGHTS:
+    if device.type != "cuda" or model not in NEEDS:
         return 0
     free = torch.cuda.mem_get_info(device)[0] / GIB
     fitting = [i for i, fit in enumerate(FITS) if needed_gib(model, fit) <= free]
