@@ -54,8 +54,6 @@ class Release:
     """Of those files whose contents could be mistaken for another version's."""
     weights: tuple[str, ...] = ()
     """Stems of weights that lie in `STEM.safetensors`, or in the parts that an index beside it names."""
-    gated: bool = False
-    """Whether the hub gives it only to accounts that accepted its licence there."""
 
     @property
     def fetch_command(self) -> str:
