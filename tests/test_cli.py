@@ -64,7 +64,7 @@ def test_lift_makes_a_finished_run(run):
 def test_info_tells_what_the_run_is(run, capsys):
     assert main(["info", str(run)]) == 0
     text = capsys.readouterr().out
-    for part in ("finished", "3 of 3", "silhouette", "PSNR", "alpha"):
+    for part in ("finished", "3 of 3", "embedded", "PSNR", "alpha"):
         assert part in text
 
 

@@ -44,6 +44,7 @@ def test_the_table_shows_needs_sizes_and_licences_before_any_download(capsys, mo
     assert rows["blocked"].startswith("blocked no GPU, 24 GiB free 0.1 GiB MIT makes things")
     assert "MIT, to be accepted" in rows["strict"]
     assert rows["silhouette"].startswith("silhouette yes CPU or GPU none")
+    assert rows["embedded"].startswith("embedded yes CPU or GPU none CC BY-SA 3.0")
     assert "4.5 GiB OpenRAIL + MIT" in rows["imagedream-lgm"]
     assert "blocked: blocked needs a larger GPU." in lines
     assert any(line.startswith("strict: strict is under CC BY-NC 4.0") for line in lines)

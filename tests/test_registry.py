@@ -3,6 +3,7 @@ import torch
 
 from ar4d.errors import UserError
 from ar4d.experts import registry
+from ar4d.experts.embedded import Embedded
 from ar4d.experts.protocols import Unavailable
 from ar4d.experts.registry import ENTRIES, Entry, choose, require
 from ar4d.experts.silhouette import Silhouette
@@ -11,9 +12,9 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("role", ["image_to_gaussians", "views_to_gaussians"])
-def test_without_a_gpu_the_silhouette_is_taken_and_the_reason_told(role):
+def test_without_a_gpu_the_embedded_expert_is_taken_and_the_reason_told(role):
     choice = choose(role, "auto", CPU)
-    assert isinstance(choice.expert, Silhouette)
+    assert isinstance(choice.expert, Embedded)
     assert "needs an NVIDIA GPU" in choice.reason
 
 
@@ -24,7 +25,8 @@ def test_an_expert_that_cannot_run_is_refused_by_name():
 
 def test_an_expert_has_to_play_the_role():
     with pytest.raises(
-        UserError, match=r"""no expert .lgm. for image_to_gaussians.*auto, imagedream-lgm, silhouette"""
+        UserError,
+        match=r"""no expert .lgm. for image_to_gaussians.*auto, imagedream-lgm, embedded, silhouette""",
     ):
         require("image_to_gaussians", "lgm", CPU)
 

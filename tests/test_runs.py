@@ -39,7 +39,7 @@ def test_folder_of_a_finished_run(undisturbed):
     run = Run.open(undisturbed)
     assert run.status == "finished"
     assert run.num_finished == 4
-    assert run.record.experts == {"image_to_gaussians": "silhouette", "views_to_gaussians": "silhouette"}
+    assert run.record.experts == {"image_to_gaussians": "embedded", "views_to_gaussians": "embedded"}
     assert set(run.record.seconds) == {"initialize", "generate", "refine"}
     assert len(run.asset().at(0.5)) == len(run.frames()[0])
     assert iio.imread(undisturbed / "cutout.png").shape == (2 * 64, 2 * 64, 3)  # four frames

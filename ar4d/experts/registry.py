@@ -14,6 +14,8 @@ from ar4d.events import Role
 from ar4d.experts import licences
 from ar4d.experts.checkpoints import Release, locate
 from ar4d.experts.depth import INDOOR, OUTDOOR, DepthLift
+from ar4d.experts.embedded import Embedded
+from ar4d.experts.embedded.expert import LICENCE as EMBEDDED_LICENCE
 from ar4d.experts.imagedream import ImageDream, ImageDreamLGM
 from ar4d.experts.lgm import LGM
 from ar4d.experts.lgm.expert import GPU_GIB as LGM_GPU_GIB
@@ -42,6 +44,8 @@ class Entry:
     """GPU memory that has to be free; 0: it runs on the CPU as well."""
     acceptance: str | None = None
     """The licence that somebody has to accept before it is used, if there is such a one."""
+    own_licence: str = "the project's own"
+    """Of what comes with the program."""
 
     def obstacle(self, device: torch.device) -> Unavailable | None:
         """Why it cannot run on a device, or None if it can: first its licence, then everything else."""
@@ -64,7 +68,7 @@ class Entry:
     @property
     def licence(self) -> str:
         names = dict.fromkeys(release.licence for release in self.releases)
-        licence = " + ".join(names) or self.acceptance or "the project's own"
+        licence = " + ".join(names) or self.acceptance or self.own_licence
         return f"{licence}, to be accepted" if self.acceptance else licence
 
 
@@ -105,6 +109,14 @@ ENTRIES = (
         build=LGM.load,
         releases=(LGM_WEIGHTS,),
         gpu_gib=LGM_GPU_GIB,
+    ),
+    Entry(
+        name="embedded",
+        roles=("image_to_gaussians", "views_to_gaussians"),
+        summary="a small network that comes with the program; guesses the unseen side from one view",
+        check=Embedded.available,
+        build=Embedded.load,
+        own_licence=EMBEDDED_LICENCE,
     ),
     Entry(
         name="silhouette",

@@ -18,9 +18,10 @@ import torch.nn.functional as F
 from scipy.sparse.linalg import spsolve
 from torch import Tensor
 
-from ar4d.cameras import RADIUS, intrinsics, orbit
+from ar4d.cameras import RADIUS, intrinsics
 from ar4d.errors import UserError
-from ar4d.gaussians import Gaussians, quaternions, rotation_matrices
+from ar4d.experts.surfels import surfels, to_world
+from ar4d.gaussians import Gaussians
 
 MAX_HALF_THICKNESS = 0.35  # world units
 OPACITY = 0.95
@@ -50,7 +51,7 @@ class Silhouette:
         cells = math.sqrt(budget / (2 * coverage))
         draft = _inflate(_resample(rgba, cells), self.curvature)
         inflated = _inflate(_resample(rgba, cells * math.sqrt(budget / len(draft))), self.curvature)
-        return _to_world(inflated, elevation_deg).to(rgba.device)
+        return to_world(inflated, elevation_deg).to(rgba.device)
 
     def reconstruct(self, rgba: Tensor, elevation_deg: float = 0.0) -> Gaussians:
         return self.lift(rgba[0], self.pseudo_budget, elevation_deg)
@@ -78,7 +79,13 @@ def _inflate(rgba: np.ndarray, curvature: float) -> Gaussians:
         _wall(half, places, inward, mask, cell, front_colors),
     ]
     means, axes, colors = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return _surfels(means, axes, colors, cell)
+    return surfels(
+        torch.from_numpy(means),
+        torch.from_numpy(axes * SPREAD),
+        torch.from_numpy(colors),
+        OPACITY,
+        (FLATNESS * cell, 4 * cell),
+    )
 
 
 def half_thickness(mask: np.ndarray, curvature: float) -> np.ndarray:
@@ -199,34 +206,3 @@ def _unproject(places: np.ndarray, height: np.ndarray, size: int) -> np.ndarray:
     scale = (RADIUS - height) / float(intrinsics(size)[0, 0])
     x, y = np.moveaxis(places - size / 2, -1, 0)
     return np.stack([x * scale, -y * scale, height], -1)
-
-
-def _surfels(means: np.ndarray, axes: np.ndarray, colors: np.ndarray, cell: float) -> Gaussians:
-    """Flat Gaussians spanned by two tangents each: their covariance is SPREAD² Σ a aᵀ, kept in bounds."""
-    a = torch.from_numpy(axes * SPREAD)
-    variances, directions = torch.linalg.eigh(a.transpose(1, 2) @ a)
-    scales = variances.clamp_min(0).sqrt().clamp(FLATNESS * cell, 4 * cell)
-    directions[:, :, 0] *= torch.linalg.det(directions).sign()[:, None]
-    return Gaussians(
-        means=torch.from_numpy(means).float(),
-        quats=quaternions(directions).float(),
-        scales=scales.float(),
-        opacities=torch.full((len(means),), OPACITY),
-        colors=torch.from_numpy(colors).float().clamp(0, 1),
-    )
-
-
-def _to_world(gaussians: Gaussians, elevation_deg: float) -> Gaussians:
-    """Turns what a camera at elevation 0 would see so that one at `elevation_deg` sees it."""
-    if elevation_deg == 0:
-        return gaussians
-    level, raised = (orbit(0.0, e, size=1).viewmats[0, :3, :3] for e in (0.0, elevation_deg))
-    turn = raised.T @ level
-    rotations = turn @ rotation_matrices(gaussians.quats)
-    return Gaussians(
-        gaussians.means @ turn.T,
-        quaternions(rotations),
-        gaussians.scales,
-        gaussians.opacities,
-        gaussians.colors,
-    )

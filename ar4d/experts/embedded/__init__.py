@@ -1,0 +1,5 @@
+"""The embedded expert: a reconstruction network small enough to come with the program."""
+
+from ar4d.experts.embedded.expert import Embedded
+
+__all__ = ["Embedded"]

@@ -1,0 +1,123 @@
+"""The expert in `assets/weights/`: a small network of this project's own, for machines without a GPU."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ar4d.errors import UserError
+from ar4d.experts.embedded.geometry import VIEWS
+from ar4d.experts.embedded.network import IN_SIZE, OUT_SIZE, Network, encode
+from ar4d.experts.embedded.surface import ViewMaps, gaussians_from_views, grid_size, resampled
+from ar4d.experts.embedded.volume import views_of
+from ar4d.experts.protocols import Unavailable
+from ar4d.experts.surfels import to_world
+from ar4d.gaussians import Gaussians
+
+WEIGHTS = Path(__file__).resolve().parents[3] / "assets" / "weights" / "embedded.safetensors"
+LICENCE = "CC BY-SA 3.0"
+SHA256 = "ad84113a14ccc790e0e68a85280f334a97905725c87a6aac6098e21bec919343"
+PSEUDO_BUDGET = 8000
+LARGEST_GRID = 256
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """`ImageToGaussians` and `ViewsToGaussians` by the embedded network, on the CPU."""
+
+    network: Network
+    name: str = "embedded"
+
+    @staticmethod
+    def available(device: torch.device) -> Unavailable | None:
+        if WEIGHTS.exists():
+            return None
+        return Unavailable(
+            f"the embedded expert needs its weights, {WEIGHTS}: "
+            "start the program from a whole copy of its repository."
+        )
+
+    @staticmethod
+    def load(device: torch.device) -> Embedded:
+        return Embedded(load_network(WEIGHTS, SHA256))
+
+    def lift(self, rgba: Tensor, budget: int, elevation_deg: float = 0.0) -> Gaussians:
+        views = _missing_views(_premultiplied(rgba.cpu().float()))
+        given = torch.tensor([True, False, False, False])
+        return self._gaussians(views, given, budget, elevation_deg).to(rgba.device)
+
+    def reconstruct(self, rgba: Tensor, elevation_deg: float = 0.0) -> Gaussians:
+        """Off elevation 0 the four cameras lie on a cone and only the first view is used."""
+        views = torch.stack([_premultiplied(view) for view in rgba.cpu().float()])
+        given = torch.tensor([True] + [elevation_deg == 0] * (VIEWS - 1))
+        return self._gaussians(views, given, PSEUDO_BUDGET, elevation_deg).to(rgba.device)
+
+    @torch.no_grad()
+    def _gaussians(self, views: Tensor, given: Tensor, budget: int, elevation_deg: float) -> Gaussians:
+        """Of premultiplied views [4, 4, S, S]."""
+        if not bool((views[0, 3] > 0.5).any()):
+            raise UserError(
+                "The picture shows no object: its cut-out is empty; correct the background removal."
+            )
+        pictures, small = _sized(views, IN_SIZE), _sized(views[:1], OUT_SIZE)[0]
+        maps = views_of(self.network(encode(pictures[None], given[None])), small)
+        size = grid_size(maps.alpha, budget)
+        own = _sized(views[:1], size)[0]
+        return to_world(gaussians_from_views(_with_picture(resampled(maps, size), own)), elevation_deg)
+
+
+def load_network(path: Path, sha256: str) -> Network:
+    """The network with the weights in `path`.
+
+    Raises:
+        UserError: the file is missing or is not the one that belongs to this version of the program.
+    """
+    try:
+        contents = path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"The embedded expert's weights cannot be read ({error}); restore {path} from the repository."
+        ) from error
+    found = hashlib.sha256(contents).hexdigest()
+    if found != sha256:
+        raise UserError(
+            f"{path} is not the embedded expert's file of weights that this version was made for "
+            f"(SHA-256 {found[:12]}…, not {sha256[:12]}…); restore it from the repository."
+        )
+    network = Network().eval().requires_grad_(False)
+    try:
+        with safe_open(path, "pt") as file:
+            network.load_state_dict({key: file.get_tensor(key).float() for key in file.keys()})  # noqa: SIM118
+    except (SafetensorError, RuntimeError) as error:
+        raise UserError(f"{path} does not fit the embedded expert ({error}).") from error
+    return network
+
+
+def _premultiplied(rgba: Tensor) -> Tensor:
+    """[4, S, S] of straight alpha [S, S, 4]."""
+    return torch.cat([rgba[..., :3] * rgba[..., 3:], rgba[..., 3:]], -1).permute(2, 0, 1)
+
+
+def _missing_views(view: Tensor) -> Tensor:
+    """The first of four views, the others empty."""
+    return torch.cat([view[None], torch.zeros(VIEWS - 1, *view.shape)])
+
+
+def _sized(views: Tensor, size: int) -> Tensor:
+    """Premultiplied views [..., S, S] at another size, averaged as light."""
+    if size > views.shape[-1]:
+        return F.interpolate(views, size=(size, size), mode="bilinear", align_corners=False)
+    return F.interpolate(views, size=(size, size), mode="area")
+
+
+def _with_picture(maps: ViewMaps, picture: Tensor) -> ViewMaps:
+    """The maps with the picture's own outline and colours in the reference view."""
+    own = picture[:3] / picture[3:].clamp_min(1e-3)
+    alpha, rgb = torch.cat([picture[None, 3], maps.alpha[1:]]), torch.cat([own[None], maps.rgb[1:]])
+    return ViewMaps(alpha, maps.depth, rgb)

@@ -1,0 +1,296 @@
+"""Renders actors of the game 0 A.D. into a training set.
+
+    python -m train.render_actors --data public.zip --out DIR
+
+A sample is one pose from the four orthogonal views, and the next pose of the same animation from
+the same ones: `rgba.npy` [N, 2, 4, S, S, 4] uint8, `depth.npy` [N, 2, 4, S, S] uint16 (camera z /
+DEPTH_UNIT, 0 where nothing is). Validation samples also have the views of `TEST_AZIMUTHS_DEG`:
+`test.npy` [M, 4, S, S, 4]. `samples.json` says what each one shows. README.md tells where the data
+comes from and how it is licensed.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import math
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+
+from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, orbit
+from train.dataset import DEPTH_UNIT, TEST_AZIMUTHS_DEG
+from train.zeroad.actors import Archive, animated_actors, load_clip
+from train.zeroad.mesh import Clip
+from train.zeroad.render import Renderer
+
+SHARD = 250  # samples in a file
+PER_CLIP = 6  # samples of an actor in the same clothes and animation
+FRAMES = 16  # into which a cycle of an animation is cut
+FILLED = (0.62, 0.88)  # share of the picture that an object's longest side takes
+PLAIN_LIGHT = 0.5  # share of samples under the default light
+
+# Kept for measuring: neither these actors, nor any other that shows one of their meshes.
+RESERVED = (
+    "fauna/chicken*", "fauna/crocodile*", "fauna/deer*", "fauna/elephant*", "fauna/hawk*", "fauna/lion*",
+    "fauna/shark*", "fauna/giraffe*", "fauna/rabbit*", "fauna/peacock*", "fauna/tiger*", "fauna/walrus*",
+    "fauna/camel*", "units/mauryas/infantry_archer*", "units/iberians/healer*",
+)  # fmt: skip
+# Different files, but the same animals: an armoured elephant is an elephant.
+RESERVED_WORDS = (
+    "elephant", "deer", "lion", "croc", "hawk", "shark", "giraffe", "rabbit", "peacock", "tiger", "walrus",
+    "camel", "chicken",
+    "circle", "shoal",  # flocks are no objects
+)  # fmt: skip
+VALIDATION = (
+    "skeletal/fox.dae", "skeletal/sanga_cattle_a.dae", "skeletal/sanga_cattle_b.dae", "skeletal/crow.dae",
+    "skeletal/mastiff.dae", "skeletal/mastiff_no_spikes.dae", "skeletal/zebra.dae", "skeletal/goat.dae",
+    "skeletal/goat_male.dae", "skeletal/new/m_pants_tunic_long.dae", "skeletal/new/m_robe.dae",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Options:
+    """Render a training set from the actors of 0 A.D."""
+
+    data: Path
+    """The game's public.zip."""
+    out: Path
+    """Folder for the arrays."""
+    samples: int = 4000
+    """About how many to render."""
+    size: int = 128
+    """Width and height of the views."""
+    seed: int = 0
+    limit: int | None = None
+    """Only so many actors."""
+
+
+@dataclass(frozen=True)
+class Studio:
+    """What rendering needs besides an actor."""
+
+    archive: Archive
+    renderer: Renderer
+    banned: frozenset[str]
+    """Meshes that nothing may show."""
+    random: np.random.Generator
+    size: int
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What a sample shows."""
+
+    actor: str
+    animation: str
+    frame: int
+    yaw_deg: float
+    validation: bool
+
+
+def main(argv: Sequence[str]) -> None:
+    """Renders everything and writes the arrays and the lists."""
+    options = tyro.cli(Options, prog="python -m train.render_actors", args=argv)
+    archive = Archive(options.data)
+    chosen = choose_actors(archive)
+    names = list(chosen)[: options.limit]
+    total = sum(chosen[name] for name in names)
+    random = np.random.default_rng(options.seed)
+    renderer = Renderer(options.size)
+    options.out.mkdir(parents=True, exist_ok=True)
+    banned = reserved_meshes(archive)
+    shots: list[Shot] = []
+    writer = ShardWriter(options.out)
+    studio = Studio(archive, renderer, banned, random, options.size)
+    started = time.perf_counter()
+    for number, name in enumerate(names):
+        count = max(2, round(options.samples * chosen[name] / total))
+        for shot, views, depths, extra in render_actor(studio, name, count):
+            shots.append(shot)
+            writer.add(views, depths, extra)
+        if number % 10 == 0:
+            print(
+                f"{number}/{len(names)} {name}: {len(shots)} samples, {time.perf_counter() - started:.0f} s",
+                flush=True,
+            )
+    writer.flush()
+    (options.out / "samples.json").write_text(json.dumps([vars(shot) for shot in shots]))
+    used = Counter(shot.actor + (" (validation)" if shot.validation else "") for shot in shots)
+    (options.out / "actors.json").write_text(json.dumps(dict(sorted(used.items())), indent=1) + "\n")
+
+
+class ShardWriter:
+    """Writes rgba_NNN.npy, depth_NNN.npy and test_NNN.npy of SHARD samples each."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.number = 0
+        self.waiting: list[tuple[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint8]]] = []
+
+    def add(self, rgba: NDArray[np.uint8], depth: NDArray[np.uint16], test: NDArray[np.uint8]) -> None:
+        self.waiting.append((rgba, depth, test))
+        if len(self.waiting) == SHARD:
+            self.flush()
+
+    def flush(self) -> None:
+        if self.waiting:
+            for name, arrays in zip(("rgba", "depth", "test"), zip(*self.waiting, strict=True), strict=True):
+                np.save(self.folder / f"{name}_{self.number:03}.npy", np.stack(arrays))
+            self.number += 1
+            self.waiting.clear()
+
+
+def choose_actors(archive: Archive) -> dict[str, float]:
+    """Animated actors that may be used, each with its weight: animals and rare shapes count more.
+
+    Actors with the same body mesh differ in texture, clothes and weapons; together they weigh as much
+    as a few.
+    """
+    animated = animated_actors(archive)
+    bodies: dict[str, list[str]] = {}
+    for name in animated:
+        if not name.startswith(("fauna/", "units/", "special/pegasus")):
+            continue
+        if any(fnmatch.fnmatch(name, pattern) for pattern in RESERVED):
+            continue
+        actor = archive.actor(name)
+        assert actor is not None
+        assert actor.mesh is not None
+        bodies.setdefault(actor.mesh, []).append(name)
+    weights = {}
+    for mesh, names in bodies.items():
+        animal = names[0].startswith("fauna/") and "horse" not in mesh
+        share = (10.0 if animal else 4.0) + (1.2 if animal else 0.5) * len(names)
+        kept = (
+            names if len(names) <= 40 else [names[i] for i in np.linspace(0, len(names) - 1, 40).astype(int)]
+        )
+        if mesh in VALIDATION:
+            kept, share = kept[:3], 1.5
+        weights |= {name: share / len(kept) for name in kept}
+    return weights
+
+
+def reserved_meshes(archive: Archive) -> frozenset[str]:
+    """Every mesh that some choice of a reserved actor's variants shows, also those it carries."""
+    found: set[str] = set()
+    seen: set[str] = set()
+
+    def visit(path: str) -> None:
+        root = archive.xml(path)
+        if root is None or path in seen:
+            return
+        seen.add(path)
+        for element in root.iter():
+            file = element.get("actor") if element.tag == "prop" else element.get("file")
+            if element.tag == "mesh" and element.text:
+                found.add(element.text.strip())
+            elif element.tag == "variant" and file:
+                visit(f"art/variants/{file}")
+            elif element.tag in ("prop", "actor") and file:
+                visit(f"art/actors/{file.removesuffix('.xml')}.xml")
+
+    for name in archive.actor_names():
+        if any(fnmatch.fnmatch(name, pattern) for pattern in RESERVED):
+            visit(f"art/actors/{name}.xml")
+    return frozenset(found)
+
+
+def render_actor(
+    studio: Studio, name: str, count: int
+) -> Iterator[tuple[Shot, NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint8]]]:
+    """Samples of one actor: of all its animations, in other clothes for every few samples."""
+    archive, random = studio.archive, studio.random
+    for start in range(0, count, PER_CLIP):
+        dressed = archive.actor(name)
+        assert dressed is not None
+        moves = sorted(dressed.animations)
+        animation = moves[int(random.integers(len(moves)))]
+        clip = load_clip(archive, name, animation, FRAMES, random)
+        meshes = {part.name for part in clip.parts}
+        named = any(word in mesh.lower() for mesh in meshes for word in RESERVED_WORDS)
+        if not clip.parts or named or meshes & studio.banned:
+            continue
+        studio.renderer.load(clip)
+        validation = bool(meshes & set(VALIDATION))
+        for _ in range(min(PER_CLIP, count - start)):
+            shot = Shot(
+                name, animation, int(random.integers(FRAMES)), float(random.uniform(0, 360)), validation
+            )
+            yield shot, *render_shot(studio, clip, shot)
+
+
+def render_shot(
+    studio: Studio, clip: Clip, shot: Shot
+) -> tuple[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint8]]:
+    """Two poses from four views each, and the first from the test views."""
+    renderer, random, size = studio.renderer, studio.random, studio.size
+    angle = math.radians(shot.yaw_deg)
+    turn = np.array(
+        [[math.cos(angle), 0, math.sin(angle)], [0, 1, 0], [-math.sin(angle), 0, math.cos(angle)]]
+    )
+    frames = [shot.frame, (shot.frame + 1) % FRAMES]
+    points = np.concatenate([p for f in frames for p in clip.points(f)]) @ turn.T
+    scale, centre = frame_object(points, float(random.uniform(*FILLED)))
+    centre = centre + random.normal(0, 0.02, 3) / scale
+    if random.random() < PLAIN_LIGHT:
+        renderer.light()
+    else:
+        around = random.uniform(-math.pi, math.pi)
+        renderer.light(
+            (math.sin(around), float(random.uniform(0.2, 1.5)), math.cos(around)),
+            ambient=float(random.uniform(0.5, 0.9)),
+            diffuse=float(random.uniform(0, 0.6)),
+            tint=tuple(random.uniform(0.8, 1.1, 3).tolist()),
+            team=tuple(random.uniform(0, 1, 3).tolist()),
+        )
+    views, depths = [], []
+    extra = np.zeros((len(TEST_AZIMUTHS_DEG), size, size, 4), np.uint8)
+    for k, frame in enumerate(frames):
+        renderer.pose(frame, turn, scale, centre)
+        rgba, depth = renderer.draw(orbit(ORTHOGONAL_AZIMUTHS_DEG, size=size))
+        views.append(rgba)
+        depths.append(np.round(depth / DEPTH_UNIT).astype(np.uint16))
+        if shot.validation and k == 0:
+            extra, _ = renderer.draw(orbit(TEST_AZIMUTHS_DEG, size=size))
+    return np.stack(views), np.stack(depths), extra
+
+
+def frame_object(points: NDArray[Any], filled: float) -> tuple[float, NDArray[np.float64]]:
+    """Scale and centre that let the longest side in the view from +z take `filled` of the picture.
+
+    Made smaller where the object would leave the picture of another camera on the orbit.
+    """
+    camera = orbit(0.0, size=1)
+    focal, radius = float(camera.Ks[0, 0, 0]), 1.5
+    low, high = points.min(0), points.max(0)
+    centre = (low + high) / 2
+    scale = 0.9 * filled * radius / focal / float((high - low)[:2].max())
+    for _ in range(12):
+        placed = scale * (points - centre)
+        image = focal * placed[:, :2] / (radius - placed[:, 2:])
+        low2, high2 = image.min(0), image.max(0)
+        centre[:2] += (low2 + high2) / 2 * radius / (focal * scale)
+        scale *= (filled / float((high2 - low2).max())) ** 0.8
+    centred = points - centre
+    reach = np.hypot(centred[:, 0], centred[:, 2])
+    for _ in range(40):  # the farthest any camera on the orbit sees a point from the middle
+        away = np.maximum(scale * np.hypot(reach, 0), 1e-6)
+        aside = focal * away / np.sqrt(np.maximum(radius**2 - away**2, 1e-3))
+        up = focal * scale * np.abs(centred[:, 1]) / np.maximum(radius - away, 1e-3)
+        if away.max() < 0.9 * radius and max(aside.max(), up.max()) < 0.49:
+            break
+        scale *= 0.97
+    return scale, centre
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,67 @@
+"""Animated, textured triangle meshes.
+
+Coordinates are right-handed with y up; an object looks towards +z, that is
+towards a camera at azimuth 0.  Texture coordinates have their origin at the
+first row of the texture array.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int32]
+ByteArray = NDArray[np.uint8]
+
+CUTOUT_THRESHOLD = 0.4
+"""Texels of a cut-out texture with less alpha than this are holes."""
+
+
+class AlphaMode(IntEnum):
+    """What the alpha channel of a texture means."""
+
+    OPAQUE = 0
+    CUTOUT = 1
+    TEAM_COLOUR = 2
+    """Where alpha is low the team colour shows through."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One animated triangle mesh with a single texture."""
+
+    vertices: FloatArray
+    """Positions, [frames, vertices, 3]."""
+    faces: IntArray
+    """Vertex indices, [triangles, 3]."""
+    uvs: FloatArray
+    """Texture coordinates, [vertices, 2]."""
+    texture: ByteArray | None = None
+    """RGBA texels, [height, width, 4]; white when missing."""
+    alpha_mode: AlphaMode = AlphaMode.OPAQUE
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """An animated object: parts that share the same frames."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def frames(self) -> int:
+        """Number of animation frames."""
+        return self.parts[0].vertices.shape[0]
+
+    @property
+    def triangles(self) -> int:
+        """Number of triangles over all parts."""
+        return sum(len(part.faces) for part in self.parts)
+
+    def points(self, frame: int) -> list[FloatArray]:
+        """The vertices that faces use, of each part."""
+        return [part.vertices[frame][np.unique(part.faces)] for part in self.parts]
