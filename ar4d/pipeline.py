@@ -59,15 +59,13 @@ def _lift(clip: Clip, settings: Settings, finished: Sequence[Gaussians]) -> Gene
     targets = clip.rgb_on_white().to(device)
     frames = [gaussians.to(device) for gaussians in finished]
     if not frames:
-        expert = Ladder(_roles(settings)[0], settings.initialize.expert, device)
-        yield from expert.news()
+        expert = yield from Ladder.raised(_roles(settings)[0], settings.initialize.expert, device)
         frames = [(yield from initialize(rgba[0], targets[0], expert, settings))]
         del expert  # its networks leave the memory
     if len(frames) < clip.num_frames:
         prior = None
         if settings.generate.progressive_views:
-            prior = Ladder(_roles(settings)[1], settings.generate.expert, device)
-            yield from prior.news()
+            prior = yield from Ladder.raised(_roles(settings)[1], settings.generate.expert, device)
         frames = yield from generate(rgba, targets, frames, prior, settings)
         del prior
     if settings.refine.enabled and clip.num_frames > 1:

@@ -283,5 +283,5 @@ def test_original_cameras():
 
 def compare(name: str, found: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
     error = (found - expected).abs().max().item()
-    print(f"{name}: max error {error:.1e}")
+    print(f"{name}: max error {error:.1e}, {error / expected.abs().max().item():.1e} of the largest value")
     assert error <= tolerance, f"{name}: {error:.1e} > {tolerance:.0e}"

@@ -11,6 +11,7 @@ from torch import Tensor
 from ar4d.errors import UserError
 from ar4d.events import Event, ExpertChosen, Progress, Role, Warned
 from ar4d.experts.hardware import free_gpu_memory, is_out_of_memory
+from ar4d.experts.preparing import prepare
 from ar4d.experts.registry import below, require
 from ar4d.gaussians import Gaussians
 from ar4d.reporting import Report, reporting
@@ -39,6 +40,18 @@ class Ladder:
         self.name = entry.name
         self._expert: Any = None
         self._climb(entry.build, reason)
+
+    @classmethod
+    def raised(cls, role: Role, name: str, device: torch.device) -> Generator[Event, None, Ladder]:
+        """Downloads what the expert lacks, builds it, and yields what there is to say about that.
+
+        Raises:
+            UserError: as the constructor, or the hub does not give what it needs.
+        """
+        yield from prepare(require(role, name, device)[0])
+        ladder = cls(role, name, device)
+        yield from ladder.news()
+        return ladder
 
     def news(self) -> list[Event]:
         """The events since the last call."""

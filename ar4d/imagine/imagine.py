@@ -18,6 +18,7 @@ from ar4d.clip import ClipSettings, load_clip
 from ar4d.clip.framing import FILL
 from ar4d.errors import UserError
 from ar4d.events import ClipJudged, Event, ExpertChosen, Progress, Role, Warned
+from ar4d.experts.preparing import prepare
 from ar4d.experts.protocols import Footage, OnProgress, Wish
 from ar4d.experts.registry import require
 from ar4d.export import write_frames
@@ -165,7 +166,7 @@ def _expert(
     entry, reason = require(role, name, device)
     same = at_work is not None and entry.name in experts.values()
     if not same:
-        yield Progress(f"{entry.name}: getting the weights ready", 0, 1)
+        yield from prepare(entry)
     expert = at_work if same else entry.build(device)
     experts[role] = entry.name
     yield ExpertChosen(role, entry.name, reason)

@@ -1,0 +1,113 @@
+"""The server's filming, with workers that work in this process: experts made up here reach no other."""
+
+import threading
+from typing import Any
+
+import imageio.v3 as iio
+import pytest
+
+from app.imagining import CLIP, Imagining
+from ar4d.errors import UserError
+from ar4d.experts import registry
+from ar4d.experts.protocols import Unavailable
+from ar4d.experts.registry import Entry
+from ar4d.imagine import ImagineSettings, experts_of
+from tests.test_imagine import ALL, BAD, Studio, good
+
+ONE = ImagineSettings(seeds=1)
+
+
+class Here:
+    """A worker's handle without a process."""
+
+    def __init__(self) -> None:
+        self.stopped, self.closed = threading.Event(), False
+
+    def run(self, task: Any):
+        reports = []
+        result = task.work(reports.append, self.stopped)
+        yield from reports
+        return result
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def workers() -> list[Here]:
+    return []
+
+
+@pytest.fixture
+def imagining(tmp_path, monkeypatch, workers) -> Imagining:
+    studio = Studio([good(0), BAD])
+    blocked = Entry("big", ALL, "", lambda d: Unavailable("big needs a GPU."), lambda d: None, gpu_gib=24)
+    entry = Entry("studio", ALL, "", lambda d: None, lambda d: studio)
+    monkeypatch.setattr(registry, "ENTRIES", (blocked, entry))
+
+    def make() -> Here:
+        workers.append(Here())
+        return workers[-1]
+
+    return Imagining(tmp_path, "cpu", make)
+
+
+def drain(stream):
+    events = []
+    while True:
+        try:
+            events.append(next(stream))
+        except StopIteration as end:
+            return events, end.value
+
+
+def test_offers_say_who_can_and_why_others_cannot(imagining):
+    assert [(entry.name, why) for entry, why in imagining.offers()] == [
+        ("big", "big needs a GPU."),
+        ("studio", ""),
+    ]
+
+
+def test_a_clip_is_made_and_its_experts_are_noted(imagining, workers):
+    events, folder = drain(imagining.film("me", "a fox", None, ONE))
+    assert iio.imread(folder / CLIP).shape == (8, 128, 192, 3)
+    assert experts_of(folder / CLIP) == {"text_to_video": "studio"}
+    assert [event["event"] for event in events if event["event"] == "ExpertChosen"]
+    assert {"event": "Progress", "task": "seed 0 (1 of 1): sampling", "done": 1} in [
+        {key: event.get(key) for key in ("event", "task", "done")} for event in events
+    ]
+    assert workers[0].closed
+
+
+def test_a_refused_clip_is_a_sentence_and_leaves_nothing(imagining, tmp_path, workers):
+    with pytest.raises(UserError, match="The clip was refused"):
+        drain(imagining.film("me", "a fox", None, ImagineSettings(seeds=1, first_seed=1)))
+    assert list(tmp_path.iterdir()) == []
+    assert workers[0].closed
+    _, folder = drain(imagining.film("me", "a fox", None, ONE))  # the place is free again
+    assert folder is not None
+
+
+def test_one_clip_at_a_time(imagining):
+    first = imagining.film("me", "a fox", None, ONE)
+    next(first)
+    with pytest.raises(UserError, match="Somebody's clip is being filmed here"):
+        next(imagining.film("you", "a hen", None, ONE))
+    first.close()
+    assert drain(imagining.film("you", "a hen", None, ONE))[1] is not None
+
+
+def test_cancelling_ends_it_without_a_clip(imagining, tmp_path, workers):
+    class Cancelled(Here):
+        def run(self, task):
+            imagining.cancel("me")
+            return (yield from super().run(task))
+
+    imagining._make_worker = Cancelled
+    _, folder = drain(imagining.film("me", "a fox", None, ONE))
+    assert folder is None
+    assert list(tmp_path.iterdir()) == []
+    imagining.cancel("nobody")
