@@ -18,6 +18,7 @@ from ar4d.imagine import ImagineSettings
 from ar4d.presets import Device
 
 CLIP, FACTS = "imagined.mp4", "imagined.json"
+FILMING_ROLES = ("text_to_video", "text_to_image", "image_to_video")
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from app.steps.result import ResultStep, link
 from app.steps.source import SourceStep
 from app.studio import Studio
 from app.visiting import Here, browser_state, sentence, spoken
+from app.worker import TaskFailed, WorkerDied
 from ar4d.errors import UserError
 from ar4d.presets import PRESETS
 
@@ -82,15 +84,14 @@ class Page:
         self._estimates = [step.estimate, cut.estimate]
         self._reopened = [*self._opened, *self._form]
         arrived = self.demo.load(self._arrive, [self.here], [*self._reopened, *self._cut], **PRIVATE)
-        arrived.then(**self._tail()).then(**self._guess())
+        for event in (self._tail(), self._guess(), self._stages()):
+            arrived.then(**event)
         self.demo.unload(self._leave)
         self._wire_source()
         self._wire_cutout()
         self._wire_settings()
         self._wire_runs()
-        result.frame.input(
-            self._compare, [self.here, result.frame], result.stages, trigger_mode="always_last", **PRIVATE
-        )
+        result.frame.input(trigger_mode="always_last", **self._stages())
         result.export.click(self._export, [self.here, result.format], result.download, **BUSY)
         result.share.input(self._share, [self.here, result.share], [result.link, self.viewer], **PRIVATE)
 
@@ -103,6 +104,9 @@ class Page:
             source.animation.upload(self._take_file, [self.here, source.animation], taken, **PRIVATE)
         )
         self._then_cut(source.examples.select(self._take_example, [self.here], taken, **PRIVATE))
+        filmed = source.film.click(self._film, [self.here, *source.wish], [*taken, source.filming], **PRIVATE)
+        self._then_cut(filmed)
+        source.cancel.click(self._stop_filming, [self.here], None, **PRIVATE)
 
     def _then_cut(self, taken: Any) -> None:
         size = self.generate.form["size"]
@@ -142,11 +146,17 @@ class Page:
         self.runs_tab.select(self._runs, [self.here], self.runs, **PRIVATE)
         acted = self.runs.select(self._act, [self.here], [*self._reopened, self.runs], **PRIVATE)
         acted.success(**self._tail())
+        acted.success(**self._stages())
 
     def _tail(self) -> dict[str, Any]:
         """The event that shows how the visitor's run goes, for as long as it does."""
         outputs = [*self.generate.shown, *self.generate.parts, *self.result.shown]
         return {"fn": self._follow, "inputs": [self.here], "outputs": outputs, **PRIVATE}
+
+    def _stages(self) -> dict[str, Any]:
+        """The event that draws a frame's stages: apart, since it takes a moment."""
+        inputs = [self.here, self.result.frame]
+        return {"fn": self._compare, "inputs": inputs, "outputs": self.result.stages, **PRIVATE}
 
     def _guess(self) -> dict[str, Any]:
         inputs = [self.here, self.cutout.num_frames, *self._form]
@@ -204,7 +214,7 @@ class Page:
             async for values in self.generate.follow(run, wanted):
                 yield [*values, *[gr.skip()] * rest]
             if was_alive and wanted():
-                results = self.result.show(run, _address(request))
+                results = await asyncio.to_thread(self.result.show, run, _address(request), True)
                 yield [*[gr.skip()] * len(self.generate.shown), *self.generate.parts_of(run), *results]
         except UserError as error:
             raise sentence(error) from error
@@ -220,6 +230,24 @@ class Page:
     def _take_example(self, kept: Any, event: gr.EventData) -> list[Any]:
         here = Here.of(kept)
         return self._taken(here, self.source.from_example(here.visitor, str(event._data.get("name"))))
+
+    def _film(self, kept: Any, *wish: Any) -> Generator[list[Any], None, None]:
+        """A clip is made of a prompt; the page sees how far it is, then the draft."""
+        here = Here.of(kept)
+        stream = self.source.from_prompt(here.visitor, *wish)
+        try:
+            while True:
+                try:
+                    yield [*[gr.skip()] * 5, next(stream)]
+                except StopIteration as end:
+                    yield [*self._taken(here, end.value), ""]
+                    return
+        except (UserError, WorkerDied, TaskFailed) as error:
+            raise sentence(error) from error
+
+    @spoken
+    def _stop_filming(self, kept: Any) -> None:
+        self.source.imagining.cancel(Here.of(kept).visitor)
 
     def _taken(self, here: Here, draft: Path) -> list[Any]:
         working = '<div class="cutout-empty busy"><p>Looking for the subject …</p></div>'
@@ -305,8 +333,9 @@ class Page:
         return self._open(here.at(run=run.name), run, "generate", request)
 
     @spoken
-    def _compare(self, kept: Any, frame: float) -> str:
-        return self.result.compare(self._run(Here.of(kept)), int(frame))
+    def _compare(self, kept: Any, frame: float) -> Any:
+        here = Here.of(kept)
+        return gr.skip() if here.run is None else self.result.compare(self._run(here), int(frame))
 
     @spoken
     def _export(self, kept: Any, format: str) -> gr.DownloadButton:

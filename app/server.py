@@ -192,6 +192,7 @@ def launch(
             server_port=port,
             root_path=root_path,
             ssr_mode=False,
+            _frontend=False,  # only whether to give up if a busy machine does not answer in three seconds
             app_kwargs=app_kwargs,
             **launch_kwargs,
         )

@@ -19,6 +19,7 @@ from app import storage
 from app.cutting import Box, Facts, source_of
 from app.estimates import Estimate, Estimator
 from app.histories import Feeder, copy_history
+from app.imagining import CLIP, FILMING_ROLES
 from app.jobs import Job, Jobs
 from app.limits import Limits
 from app.storage import Storage, change_label, read_label
@@ -27,6 +28,7 @@ from app.worker import TaskFailed, Worker, WorkerDied
 from ar4d.clip import Clip, ClipSettings
 from ar4d.errors import UserError
 from ar4d.files import atomic, readable_errors
+from ar4d.imagine import experts_of
 from ar4d.presets import Settings
 from ar4d.runs import Recipe, Run
 
@@ -157,7 +159,9 @@ class Studio:
         facts = Facts.read(draft)
         self.check(settings, facts.num_frames)
         clip_settings = ClipSettings(**facts.settings)
-        if facts.size != settings.size:
+        if settings.kind == "scene":
+            clip_settings = clip_settings.of_scene()
+        if facts.size != settings.size or facts.settings != dataclasses.asdict(clip_settings):
             facts = self.cut_out(draft, clip_settings, settings.size, facts.box)
         source, label = source_of(draft), read_label(draft)
         folder = self.storage.new_run(token)
@@ -167,7 +171,7 @@ class Studio:
             os.link(source, kept)
             clip = Clip.load(draft / "input")
             storage.write_label(folder, label.name, "" if facts.box else label.command_source)
-            Run.create(folder, Recipe(str(kept), clip_settings, settings), clip)
+            Run.create(folder, Recipe(str(kept), clip_settings, settings), clip, experts_of(draft / CLIP))
             self.jobs.submit(folder)
         return folder
 
@@ -195,7 +199,8 @@ class Studio:
         with _whole_or_gone(folder), readable_errors(folder / "frames"):
             (folder / "frames").mkdir(parents=True)
             storage.write_label(folder, label.name, label.command_source)
-            new = Run.create(folder, dataclasses.replace(old.record.recipe, settings=settings), clip)
+            filmed = {role: name for role, name in old.record.experts.items() if role in FILMING_ROLES}
+            new = Run.create(folder, dataclasses.replace(old.record.recipe, settings=settings), clip, filmed)
             for k in range(first_frame):
                 os.link(old.frame_path(k), new.frame_path(k))
             if (run / "source").exists():

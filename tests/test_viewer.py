@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from app.viewer import RunViewer
 from app.viewer.live import DEPTH_COLORS, Mode, View, draw
 from app.viewer.scene import REFERENCE, SPLATS, place_reference, start_server
 from app.viewer.splats import WORLD_SCALE, pack
-from app.viewer.stages import Stages
+from app.viewer.stages import Recent, Stages
 from ar4d.asset import FrameSequence
 from ar4d.cameras import FOV_Y_DEG, orbit
 from ar4d.clip import ClipSettings
@@ -301,3 +303,28 @@ def test_the_scene_starts_at_the_clips_camera():
         assert all(server.scene.get_handle_by_name(name) for name in SPLATS)
     finally:
         server.stop()
+
+
+def test_what_many_ask_for_at_a_time_is_made_once():
+    made, gate = [], threading.Event()
+    recent: Recent[bytes] = Recent(10, len)
+
+    def make() -> bytes:
+        gate.wait(10)
+        made.append(1)
+        return bytes(4)
+
+    with ThreadPoolExecutor(8) as visitors:
+        answers = [visitors.submit(recent.get, "a", make) for _ in range(8)]
+        gate.set()
+        assert {answer.result() for answer in answers} == {bytes(4)}
+    assert len(made) == 1
+    recent.get("b", lambda: bytes(6))  # together they just fit
+    recent.get("a", make)
+    assert len(made) == 1
+    recent.get("c", lambda: bytes(3))  # takes the place of what was not asked for the longest
+    recent.get("a", make)
+    assert len(made) == 1
+    assert recent.get("b", lambda: bytes(20)) == bytes(20)  # too large, and kept all the same
+    recent.get("a", make)
+    assert len(made) == 2

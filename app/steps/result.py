@@ -30,6 +30,7 @@ STAGES: tuple[tuple[pictures.Kind, str], ...] = (
     ("generated", "2 Motion"),
     ("refined", "3 Refined"),
 )
+BLANK = fragments.pictures([(title, None) for _, title in STAGES], "pictures four")
 
 
 class ResultStep:
@@ -38,12 +39,10 @@ class ResultStep:
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
         self.numbers = gr.HTML(EMPTY, elem_id="numbers")
-        self.stages = gr.HTML(
-            fragments.pictures([(t, None) for _, t in STAGES], "pictures four"), elem_id="stages"
-        )
+        self.stages = gr.HTML(BLANK, elem_id="stages")
         self.frame = gr.Slider(1, 2, 1, step=1, label="Frame", interactive=False)
         gr.HTML("<h3>Take it with you</h3>")
-        with gr.Row(elem_classes="tight", equal_height=True):
+        with gr.Row(elem_classes="tight take"):
             self.format = gr.Dropdown(
                 [(label, name) for name, label in FORMATS.items()], value="html", label="Format", scale=3
             )
@@ -72,17 +71,17 @@ class ResultStep:
         taken = [self.export, self.download, self.share, self.link, self.command]
         return [self.numbers, self.stages, self.frame, *taken]
 
-    def show(self, run: Path | None, address: str) -> list[Any]:
+    def show(self, run: Path | None, address: str, drawn: bool = False) -> list[Any]:
         """A run's result, or what is there of it.
 
         Args:
             address: of the page, for the link.
+            drawn: whether with the stages' pictures, which take a moment; else `compare` brings them.
         """
         nothing = gr.DownloadButton("Make a file first", value=None, interactive=False)
         if run is None:
-            blank = fragments.pictures([(title, None) for _, title in STAGES], "pictures four")
             off = [gr.Slider(interactive=False), gr.Button(interactive=False)]
-            return [EMPTY, blank, *off, nothing, gr.Checkbox(False, interactive=False), "", ""]
+            return [EMPTY, BLANK, *off, nothing, gr.Checkbox(False, interactive=False), "", ""]
         opened, label = Run.open(run), read_label(run)
         job = self.studio.jobs.get(run)
         total = job.progress.num_frames
@@ -90,7 +89,7 @@ class ResultStep:
         middle = (total + 1) // 2
         return [
             fragments.numbers(self._numbers(opened, job)) if job.progress.psnr else EMPTY,
-            self.compare(run, middle),
+            self.compare(run, middle) if drawn else BLANK,
             gr.Slider(maximum=max(total, 2), value=middle, interactive=total > 1),
             gr.Button(interactive=finished),
             nothing,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Generator
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
 from app import fragments
+from app.imagining import CLIP, FACTS, Imagining
 from app.studio import Studio
 from ar4d.errors import UserError
-from ar4d.experts.registry import ENTRIES
+from ar4d.experts.registry import Entry
+from ar4d.imagine import ImagineSettings
 
 EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
 PICTURES = [".gif", ".webp", ".apng", ".png"]
@@ -19,8 +24,9 @@ PICTURES = [".gif", ".webp", ".apng", ".png"]
 class SourceStep:
     """Attributes: the components by which a clip comes in."""
 
-    def __init__(self, studio: Studio) -> None:
+    def __init__(self, studio: Studio, imagining: Imagining | None = None) -> None:
         self.studio = studio
+        self.imagining = imagining or Imagining(studio.cache, studio.device)
         with gr.Tabs(elem_classes="kinds"):
             with gr.Tab("Video"):
                 self.video = gr.Video(
@@ -41,7 +47,7 @@ class SourceStep:
                     )
                 gr.HTML('<p class="notice error" id="too-large" role="alert" hidden></p>')
             with gr.Tab("Prompt"):
-                gr.HTML(fragments.notice(prompt_obstacle()))
+                self._build_prompt()
         gr.HTML("<h3>Or take an example</h3>")
         self.examples = gr.HTML(
             _cards(),
@@ -53,6 +59,72 @@ class SourceStep:
             if (!matchMedia("(prefers-reduced-motion: reduce)").matches)
                 for (const video of element.querySelectorAll("video")) video.autoplay = true;""",
         )
+
+    def _build_prompt(self) -> None:
+        offers = self.imagining.offers()
+        able = [entry for entry, why in offers if not why]
+        with gr.Column(visible=bool(able)):
+            self.prompt = gr.Textbox(
+                label="What shall be seen",
+                placeholder="a red fox walking",
+                info="one subject, and what it does",
+                lines=2,
+                max_length=1000,
+            )
+            self.picture = gr.Image(
+                label="Or a picture of it, which is set in motion", type="filepath", sources=["upload"], height=180
+            )
+            with gr.Row(elem_classes="tight"):
+                self.seeds = gr.Slider(1, 6, 3, step=1, label="Tries", info="the best is taken", min_width=130)
+                self.expert = gr.Dropdown(
+                    ["auto", *(entry.name for entry in able)], value="auto", label="Expert", min_width=130
+                )
+                self.route = gr.Dropdown(
+                    [("Prompt to clip", "direct"), ("By way of a picture", "picture-first")],
+                    value="direct",
+                    label="Way",
+                    min_width=130,
+                )
+            with gr.Row(elem_classes="tight"):
+                self.film = gr.Button("Make a clip", variant="primary", elem_id="film")
+                self.cancel = gr.Button("Cancel", min_width=90)
+            self.filming = gr.HTML("", elem_id="filming")
+        gr.HTML(fragments.notice("" if able else prompt_obstacle(offers)))
+        gr.HTML(offers_table(offers))
+
+    @property
+    def wish(self) -> list[Any]:
+        """The components that `from_prompt` reads."""
+        return [self.prompt, self.picture, self.seeds, self.expert, self.route]
+
+    def from_prompt(
+        self, token: str, prompt: str, picture: str | None, seeds: float, expert: str, route: Any
+    ) -> Generator[str, None, Path]:
+        """Makes a draft of a clip that an expert makes; yields how far it is, as HTML.
+
+        Raises:
+            UserError: it was cancelled, or refused, or nothing can make it here.
+        """
+        settings = ImagineSettings(expert=expert, seeds=int(seeds), route=route)
+        said: list[str] = []
+        stream = self.imagining.film(token, prompt, Path(picture) if picture else None, settings)
+        while True:
+            try:
+                event = next(stream)
+            except StopIteration as end:
+                folder = end.value
+                break
+            if sentence := _said(event):
+                said.append(sentence)
+            yield _filming(event, said)
+        if folder is None:
+            raise UserError("Cancelled: no clip was made.")
+        try:
+            draft = self.studio.take(token, folder / CLIP, f"{prompt.strip()[:60] or 'clip'}.mp4")
+            shutil.copyfile(folder / FACTS, draft / FACTS)
+            return draft
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def from_file(self, token: str, path: str | None) -> Path:
         """A draft of an uploaded or recorded file.
@@ -76,16 +148,54 @@ class SourceStep:
         return self.studio.take(token, known[name], command_source=f"assets/examples/{name}.mp4")
 
 
-def prompt_obstacle() -> str:
-    """Why there is no video from a prompt here, in one sentence with the remedy."""
-    experts = [entry for entry in ENTRIES if "text_to_video" in entry.roles]
-    if not experts:
+def prompt_obstacle(offers: list[tuple[Entry, str]]) -> str:
+    """Why there is no clip from a prompt here, in one sentence with the remedy."""
+    if not offers:
         return (
-            "This version has no expert that makes a video from a prompt yet: let any video generator make a "
-            "short clip of one object before a plain background, and drop it under “Video”."
+            "This version has no expert that makes a clip of a prompt: let any video generator make a short "
+            "clip of one object before a plain background, and drop it under “Video”."
         )
-    names = ", ".join(entry.name for entry in experts)
-    return f"The page cannot ask {names} yet: use `python -m ar4d lift` with a prompt."
+    return (
+        f"None of {', '.join(entry.name for entry, _ in offers)} can make a clip here, for the reasons below: "
+        "let any video generator make a short one of one object before a plain background, and drop it under "
+        "“Video”."
+    )
+
+
+def offers_table(offers: list[tuple[Entry, str]]) -> str:
+    """The experts with what they need, their sizes and licences, before anything is downloaded."""
+    rows = "".join(
+        f"<tr><th>{escape(entry.name)}</th><td>{escape(entry.needs)}</td><td>{escape(entry.download)}</td>"
+        f"<td>{escape(entry.licence)}</td><td>{escape(why) or escape(entry.summary)}</td></tr>"
+        for entry, why in offers
+    )
+    head = "<tr><th>Expert</th><th>Needs</th><th>Download</th><th>Licence</th><th></th></tr>"
+    return f'<table class="offers">{head}{rows}</table>' if offers else ""
+
+
+def _said(event: dict) -> str:
+    """What stays on the page of an event of filming."""
+    match event["event"]:
+        case "ExpertChosen":
+            return f"{event['name']} for {event['role'].replace('_', ' ')}"
+        case "ClipJudged":
+            return f"Seed {event['seed']}: {event['message']}"
+        case "Warned":
+            return event["message"]
+    return ""
+
+
+def _filming(event: dict, said: list[str]) -> str:
+    """How far a clip is."""
+    lines = "".join(f"<li>{escape(sentence)}</li>" for sentence in said)
+    now = ""
+    if event["event"] == "Progress":
+        total = event["total"]
+        share = f' value="{event["done"]}" max="{total}"' if total else ""
+        count = f" {event['done']} of {total}" if total and event["unit"] == "steps" else ""
+        label = escape(event["task"])
+        now = f'<p>{label}{count}</p><progress{share} aria-label="{label}"></progress>'
+    return f'<div role="status">{now}<ul class="hint">{lines}</ul></div>'
 
 
 def _cards() -> str:

@@ -25,6 +25,8 @@ from ar4d.runs import Run
 
 STEP_SECONDS = 0.25  # how often progress within a frame is worth telling
 DEFAULT_FPS = 8.0  # of a viewer that knows neither clip nor asset
+LOOP_BYTES = 32 << 20
+"""Of packed splats: a loop of 24 frames of 8,000 in quarters. Many who watch it cost hardly more than one."""
 INPUT_SIDE = 256  # pixels, of the clip's frames beside the 3D view
 MAX_PIXELS = {"cpu": 1_000_000, "cuda": 2_500_000}  # of one live view
 
@@ -49,7 +51,7 @@ class RunViewer:
         self._run: Run | None = None
         self._device = _live_device()
         self._stages = Stages(self._device)
-        self._buffers: Recent[bytes] = Recent(16)
+        self._buffers: Recent[bytes] = Recent(LOOP_BYTES, len)
         self._psnr: dict[int, float] = {}
         self._progress: dict | None = None
         self._told = 0.0  # when progress was last told

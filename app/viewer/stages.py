@@ -19,28 +19,53 @@ Value = TypeVar("Value")
 
 
 class Recent(Generic[Value]):
-    """The last few results of a slow function, shared by all who watch the same viewer."""
+    """The last results of a slow function, shared by all who watch the same viewer."""
 
-    def __init__(self, size: int) -> None:
-        self._size, self._lock = size, threading.Lock()
+    def __init__(self, size: int, weigh: Callable[[Value], int] = lambda _: 1) -> None:
+        """
+        Args:
+            size: how much is kept at most; the newest value always is.
+            weigh: what a value counts for.
+        """
+        self._size, self._weigh, self._weight = size, weigh, 0
+        self._lock = threading.Lock()
         self._values: OrderedDict[Hashable, Value] = OrderedDict()
+        self._making: dict[Hashable, threading.Lock] = {}
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """The value for `key`, made now if it is not at hand."""
+        """The value for `key`, made now if it is not at hand: once, however many ask at a time."""
         with self._lock:
             if key in self._values:
-                self._values.move_to_end(key)
-                return self._values[key]
-        value = make()
-        with self._lock:
-            self._values[key] = value
-            while len(self._values) > self._size:
-                self._values.popitem(last=False)
+                return self._used(key)
+            turn = self._making.setdefault(key, threading.Lock())
+        with turn:
+            with self._lock:
+                if key in self._values:
+                    return self._used(key)
+            try:
+                value = make()
+                with self._lock:
+                    self._keep(key, value)
+            finally:
+                with self._lock:
+                    self._making.pop(key, None)
         return value
 
     def clear(self) -> None:
         with self._lock:
             self._values.clear()
+            self._weight = 0
+
+    def _used(self, key: Hashable) -> Value:
+        self._values.move_to_end(key)
+        return self._values[key]
+
+    def _keep(self, key: Hashable, value: Value) -> None:
+        old = self._values.pop(key, None)
+        self._weight += self._weigh(value) - (self._weigh(old) if old is not None else 0)
+        self._values[key] = value
+        while self._weight > self._size and len(self._values) > 1:
+            self._weight -= self._weigh(self._values.popitem(last=False)[1])
 
 
 class Stages:
