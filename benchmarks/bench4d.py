@@ -43,6 +43,7 @@ from ar4d.presets import PRESETS, Settings
 from ar4d.rendering import Rendering
 from ar4d.rendering.cpu.warmup import warm_up
 from benchmarks.tables import markdown
+from benchmarks.true_views import TRUE_VIEWS, true_views
 
 SIDES_DEG = (90.0, 180.0, 270.0, -75.0)  # where a weak prior shows as roughness and fog
 EDGES_DEG = (90.0, 270.0)  # where a front and a back sheet meet in a seam
@@ -53,8 +54,22 @@ VARIANTS: dict[str, Callable[[Settings], Settings]] = {
     "no-autoregression": lambda s: replace(s, generate=replace(s.generate, autoregressive=False)),
     "no-pseudo-views": lambda s: replace(s, generate=replace(s.generate, progressive_views=False)),
     "no-refinement": lambda s: replace(s, refine=replace(s.refine, enabled=False)),
+    "silhouette": lambda s: with_experts(s, "silhouette", "silhouette"),
+    "embedded-first": lambda s: with_experts(s, "embedded", "silhouette"),
+    "embedded-later": lambda s: with_experts(s, "silhouette", "embedded"),
+    "embedded": lambda s: with_experts(s, "embedded", "embedded"),
+    "true-views": lambda s: with_experts(s, "embedded", TRUE_VIEWS),
 }
 BASELINES = ("truth", "white", "input-frame")  # nothing is lifted for these
+
+
+def with_experts(settings: Settings, first: str, later: str) -> Settings:
+    """The settings with one expert for the first frame and one for the pseudo-views."""
+    return replace(
+        settings,
+        initialize=replace(settings.initialize, expert=first),
+        generate=replace(settings.generate, expert=later),
+    )
 
 
 @dataclass(frozen=True)
@@ -118,7 +133,9 @@ def measure(options: Options, name: str, variant: str) -> dict:
     if variant in BASELINES:
         show = baseline(variant, folder, truth)
     else:
-        show = shown(lift_object(folder / "input", VARIANTS[variant](options.settings), truth.num_frames))
+        with true_views(truth):
+            settings = VARIANTS[variant](options.settings)
+            show = shown(lift_object(folder / "input", settings, truth.num_frames))
     seconds = time.perf_counter() - begin
     report = score(show, truth, find_lpips(options.lpips))
     _save_renders(show, truth, options.renders / name / variant)

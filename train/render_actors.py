@@ -20,7 +20,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tyro
@@ -28,14 +27,14 @@ from numpy.typing import NDArray
 
 from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, orbit
 from train.dataset import DEPTH_UNIT, TEST_AZIMUTHS_DEG
+from train.framing import FILLED, frame_object
+from train.shards import ShardWriter
 from train.zeroad.actors import Archive, animated_actors, load_clip
 from train.zeroad.mesh import Clip
 from train.zeroad.render import Renderer
 
-SHARD = 250  # samples in a file
 PER_CLIP = 6  # samples of an actor in the same clothes and animation
 FRAMES = 16  # into which a cycle of an animation is cut
-FILLED = (0.62, 0.88)  # share of the picture that an object's longest side takes
 PLAIN_LIGHT = 0.5  # share of samples under the default light
 
 # Kept for measuring: neither these actors, nor any other that shows one of their meshes.
@@ -126,27 +125,6 @@ def main(argv: Sequence[str]) -> None:
     (options.out / "samples.json").write_text(json.dumps([vars(shot) for shot in shots]))
     used = Counter(shot.actor + (" (validation)" if shot.validation else "") for shot in shots)
     (options.out / "actors.json").write_text(json.dumps(dict(sorted(used.items())), indent=1) + "\n")
-
-
-class ShardWriter:
-    """Writes rgba_NNN.npy, depth_NNN.npy and test_NNN.npy of SHARD samples each."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.number = 0
-        self.waiting: list[tuple[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint8]]] = []
-
-    def add(self, rgba: NDArray[np.uint8], depth: NDArray[np.uint16], test: NDArray[np.uint8]) -> None:
-        self.waiting.append((rgba, depth, test))
-        if len(self.waiting) == SHARD:
-            self.flush()
-
-    def flush(self) -> None:
-        if self.waiting:
-            for name, arrays in zip(("rgba", "depth", "test"), zip(*self.waiting, strict=True), strict=True):
-                np.save(self.folder / f"{name}_{self.number:03}.npy", np.stack(arrays))
-            self.number += 1
-            self.waiting.clear()
 
 
 def choose_actors(archive: Archive) -> dict[str, float]:
@@ -262,34 +240,6 @@ def render_shot(
         if shot.validation and k == 0:
             extra, _ = renderer.draw(orbit(TEST_AZIMUTHS_DEG, size=size))
     return np.stack(views), np.stack(depths), extra
-
-
-def frame_object(points: NDArray[Any], filled: float) -> tuple[float, NDArray[np.float64]]:
-    """Scale and centre that let the longest side in the view from +z take `filled` of the picture.
-
-    Made smaller where the object would leave the picture of another camera on the orbit.
-    """
-    camera = orbit(0.0, size=1)
-    focal, radius = float(camera.Ks[0, 0, 0]), 1.5
-    low, high = points.min(0), points.max(0)
-    centre = (low + high) / 2
-    scale = 0.9 * filled * radius / focal / float((high - low)[:2].max())
-    for _ in range(12):
-        placed = scale * (points - centre)
-        image = focal * placed[:, :2] / (radius - placed[:, 2:])
-        low2, high2 = image.min(0), image.max(0)
-        centre[:2] += (low2 + high2) / 2 * radius / (focal * scale)
-        scale *= (filled / float((high2 - low2).max())) ** 0.8
-    centred = points - centre
-    reach = np.hypot(centred[:, 0], centred[:, 2])
-    for _ in range(40):  # the farthest any camera on the orbit sees a point from the middle
-        away = np.maximum(scale * np.hypot(reach, 0), 1e-6)
-        aside = focal * away / np.sqrt(np.maximum(radius**2 - away**2, 1e-3))
-        up = focal * scale * np.abs(centred[:, 1]) / np.maximum(radius - away, 1e-3)
-        if away.max() < 0.9 * radius and max(aside.max(), up.max()) < 0.49:
-            break
-        scale *= 0.97
-    return scale, centre
 
 
 if __name__ == "__main__":

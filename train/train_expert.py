@@ -26,14 +26,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ar4d.cameras import orbit
+from ar4d.evaluation.ground_truth import on_white
 from ar4d.evaluation.metrics import silhouette_iou
 from ar4d.experts.embedded import Embedded
 from ar4d.experts.embedded.geometry import VIEWS
 from ar4d.experts.embedded.network import BEHIND, TINTED, Network, NetworkConfig, Prediction, encode
 from ar4d.rendering import render
 from train.dataset import TEST_AZIMUTHS_DEG, Example, Examples, Samples, targets
+from train.report import draw_curve, draw_sheet
 
 WARM_UP = 400  # steps
+GAUSSIANS = 8000  # of the validated objects
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,10 @@ class Options:
     """Folder of the run: checkpoints, curve."""
     minutes: float = 60.0
     """How long to train in all; the learning rate falls to nothing by then."""
-    batch: int = 4
-    lr: float = 1e-3
+    examples: int | None = None
+    """Stop after so many, if the time is not over before."""
+    batch: int = 8
+    lr: float = 1.5e-3
     weight_decay: float = 0.02
     ema: float = 0.998
     """Share of the averaged weights that a step keeps."""
@@ -82,6 +87,12 @@ class Trainer:
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.steps, self.seen, self.elapsed = state["steps"], state["seen"], state["elapsed"]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the time is over, or the examples are through."""
+        limit = self.options.examples
+        return self.elapsed >= 60 * self.options.minutes or (limit is not None and self.seen >= limit)
 
     def save(self) -> None:
         state = {
@@ -164,11 +175,12 @@ def _slopes(depth: Tensor, there: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def validate(network: Network, samples: Samples, device: torch.device, count: int = 24) -> dict[str, float]:
+def validate(trainer: Trainer, samples: Samples, count: int = 24) -> dict[str, float]:
     """The finished expert on meshes that no training sample shows: front depth, and its unseen views."""
-    expert = Embedded(network.to("cpu"))
+    expert = Embedded(trainer.average.to("cpu"))
     chosen = [round(k * (len(samples) - 1) / (count - 1)) for k in range(min(count, len(samples)))]
     scores: dict[str, list[float]] = {"psnr": [], "iou": [], "front": []}
+    rows = []
     for index in chosen:
         views, depth = samples.views(index, 0)
         _, front, _ = targets(views, depth)
@@ -177,12 +189,14 @@ def validate(network: Network, samples: Samples, device: torch.device, count: in
         scores["front"].append((guess - front).abs()[front > 0].mean().item())
         straight = torch.cat([views[0, :3] / views[0, 3:].clamp_min(1e-3), views[0, 3:]]).permute(1, 2, 0)
         truth = samples.test_views(index)
-        alpha = truth[..., 3]
-        seen = render(expert.lift(straight, 8000), orbit(TEST_AZIMUTHS_DEG, size=truth.shape[1]))
-        error = (seen.rgb - truth[..., :3] * alpha[..., None] - 1 + alpha[..., None]).square().mean((1, 2, 3))
+        seen = render(expert.lift(straight, GAUSSIANS), orbit(TEST_AZIMUTHS_DEG, size=truth.shape[1]))
+        white = on_white(truth)
+        error = (seen.rgb - white).square().mean((1, 2, 3))
         scores["psnr"].append((-10 * error.log10()).mean().item())
-        scores["iou"].append(silhouette_iou(seen.alpha, alpha).mean().item())
-    network.to(device)
+        scores["iou"].append(silhouette_iou(seen.alpha, truth[..., 3]).mean().item())
+        rows.append(torch.cat([on_white(straight), *seen.rgb, *white], 1))
+    draw_sheet(trainer.options.out, rows[:: max(1, len(rows) // 12)])
+    trainer.average.to(trainer.device)
     return {name: sum(values) / len(values) for name, values in scores.items()}
 
 
@@ -198,20 +212,21 @@ def main(argv: Sequence[str]) -> None:
     stream = Examples(training, seed=options.seed + trainer.seen)
     loader = iter(DataLoader(stream, options.batch, num_workers=1, prefetch_factor=4))
     begin, sums, reported = time.perf_counter() - trainer.elapsed, {}, trainer.elapsed
-    while trainer.elapsed < 60 * options.minutes:
+    while not trainer.finished:
         terms = trainer.step(Example(**next(loader)).to(trainer.device))
         for name, term in terms.items():
             sums[name] = sums.get(name, 0.0) + term.item()
         sums["steps"] = sums.get("steps", 0) + 1
         trainer.elapsed = time.perf_counter() - begin
-        if trainer.elapsed - reported >= 60 * options.save_every or trainer.elapsed >= 60 * options.minutes:
+        if trainer.elapsed - reported >= 60 * options.save_every or trainer.finished:
             reported = trainer.elapsed
             trainer.save()
             means = {name: value / sums["steps"] for name, value in sums.items() if name != "steps"}
-            scores = validate(trainer.average, validation, trainer.device)
+            scores = validate(trainer, validation)
             line = {"seen": trainer.seen, "seconds": trainer.elapsed, "loss": means, **scores}
             with (options.out / "curve.jsonl").open("a") as file:
                 file.write(json.dumps(line) + "\n")
+            draw_curve(options.out)
             print(json.dumps(line), flush=True)
             sums = {}
     (options.out / "options.json").write_text(json.dumps(asdict(options), default=str, indent=1))

@@ -1,0 +1,85 @@
+"""Training data, training and export of the embedded expert, on a handful of made-up objects."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ar4d.cameras import RADIUS
+from ar4d.experts.embedded.network import BEHIND, IN_SIZE, OUT_SIZE, Network
+from train import export_expert, render_shapes, train_expert
+from train.dataset import Samples, example, targets
+from train.shapes import Part
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("shapes")
+    render_shapes.main(["--out", str(folder), "--samples", "7"])
+    return folder
+
+
+def test_samples_are_split_and_whole(data):
+    training, validation = Samples((data,), validation=False), Samples((data,), validation=True)
+    assert len(training) + len(validation) == 7
+    assert len(validation) >= 1
+    views, depth = training.views(0, 0)
+    assert views.shape == (4, 4, IN_SIZE, IN_SIZE)
+    for view in range(4):
+        covered = views[view, 3] > 0.99
+        assert 100 < covered.sum() < 0.8 * IN_SIZE**2
+        assert (depth[view][covered] > 0).float().mean() > 0.99
+        assert abs(float(depth[view][covered].mean()) - RADIUS) < 0.5
+    assert (views[:, :3] <= views[:, 3:] + 1e-6).all()  # premultiplied
+    assert not torch.equal(views, training.views(0, 1)[0])  # the next pose
+    assert validation.test_views(0).max() > 0.5
+
+
+def test_targets_tell_the_thickness_of_a_ball():
+    """A ball of radius 0.4: through its middle there is matter for 0.8, and nothing behind."""
+    ball = Part(np.zeros(3), np.eye(3), np.full(3, 0.4), np.full((2, 3), 0.5), np.zeros(3))
+    shading = (np.array([0.0, 1, 0]), 0.7, 0.2)
+    drawn = [render_shapes.draw([ball], azimuth, IN_SIZE, shading) for azimuth in (0.0, 90.0, 180.0, 270.0)]
+    rgba = torch.from_numpy(np.stack([picture for picture, _ in drawn])).float() / 255
+    views = torch.cat([rgba[..., :3] * rgba[..., 3:], rgba[..., 3:]], -1).permute(0, 3, 1, 2)
+    depth = torch.from_numpy(np.stack([far for _, far in drawn])).float()
+    _, front, solid = targets(views, depth)
+    middle = OUT_SIZE // 2
+    assert front[middle, middle] == pytest.approx(RADIUS - 0.4, abs=0.01)
+    for distance, there in zip(BEHIND, solid[:, middle, middle], strict=True):
+        if abs(distance - 0.8) > 0.03:
+            assert bool(there > 0.5) == (distance < 0.8)
+
+
+def test_an_example_is_what_the_network_takes(data):
+    samples = Samples((data,), validation=False)
+    for seed in range(6):
+        made = example(samples, seed % len(samples), np.random.default_rng(seed))
+        prediction = Network()(made.inputs[None])
+        assert prediction.front.shape[1:] == made.front.shape
+        assert prediction.solid.shape[1:] == made.solid.shape
+        assert set(made.solid.unique().tolist()) <= {0.0, 1.0}
+        assert made.counts.sum() > 50
+        assert (made.places[made.counts > 0, :2].abs() < 1).all()
+
+
+def test_training_stops_goes_on_and_is_exported(data, tmp_path, capsys):
+    run = tmp_path / "run"
+    command = ["--data", str(data), "--out", str(run), "--batch", "2"]
+    train_expert.main([*command, "--examples", "4"])
+    first = json.loads((run / "curve.jsonl").read_text().splitlines()[-1])
+    train_expert.main([*command, "--examples", "16"])
+    last = json.loads((run / "curve.jsonl").read_text().splitlines()[-1])
+    assert (first["seen"], last["seen"]) == (4, 16)
+    assert last["loss"]["solid"] < 1.4  # it starts at 2 ln 2 = 1.39
+    assert 0 <= last["iou"] <= 1
+    assert (run / "curve.png").exists()
+    assert (run / "sheet.png").exists()
+    capsys.readouterr()
+    out = tmp_path / "weights" / "expert.safetensors"
+    export_expert.main(["--checkpoint", str(run / "last.pt"), "--out", str(out)])
+    assert len(capsys.readouterr().out.strip()) == 64
+    Network().load_state_dict({name: tensor.float() for name, tensor in load_file(out).items()})
