@@ -68,7 +68,8 @@ class Imagining:
         import torch
 
         device = torch.device(self._device)
-        entries = dict.fromkeys([*of_role("text_to_video"), *of_role("image_to_video")])
+        both = [*of_role("text_to_video"), *of_role("image_to_video")]
+        entries = {entry.name: entry for entry in both}.values()
         obstacles = ((entry, entry.obstacle(device)) for entry in entries)
         return [(entry, obstacle.reason if obstacle else "") for entry, obstacle in obstacles]
 

@@ -71,6 +71,12 @@ def test_offers_say_who_can_and_why_others_cannot(imagining):
     ]
 
 
+def test_the_registrys_own_offers(tmp_path):
+    offers = Imagining(tmp_path, "cpu").offers()
+    assert [entry.name for entry, _ in offers] == ["wan-2.2", "wan-2.1-small"]
+    assert all("needs an NVIDIA GPU" in why for _, why in offers)
+
+
 def test_a_clip_is_made_and_its_experts_are_noted(imagining, workers):
     events, folder = drain(imagining.film("me", "a fox", None, ONE))
     assert iio.imread(folder / CLIP).shape == (8, 128, 192, 3)

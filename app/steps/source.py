@@ -72,10 +72,15 @@ class SourceStep:
                 max_length=1000,
             )
             self.picture = gr.Image(
-                label="Or a picture of it, which is set in motion", type="filepath", sources=["upload"], height=180
+                label="Or a picture of it, which is set in motion",
+                type="filepath",
+                sources=["upload"],
+                height=180,
             )
             with gr.Row(elem_classes="tight"):
-                self.seeds = gr.Slider(1, 6, 3, step=1, label="Tries", info="the best is taken", min_width=130)
+                self.seeds = gr.Slider(
+                    1, 6, 3, step=1, label="Tries", info="the best is taken", min_width=130
+                )
                 self.expert = gr.Dropdown(
                     ["auto", *(entry.name for entry in able)], value="auto", label="Expert", min_width=130
                 )
