@@ -21,9 +21,14 @@ EXAMPLE_NOTICE = "An example, made by this program"
 def main(argv: list[str] | None = None) -> int:
     """Serves until Ctrl-C; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python app.py", description="Lift videos in the browser.")
-    parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
+    parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", _usual_host()))
     parser.add_argument("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")))
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept (default: runs)")
+    parser.add_argument(
+        "--runs",
+        type=Path,
+        default=Path(os.environ.get("AR4D_RUNS", "runs")),
+        help="where runs, uploads and downloads are kept (default: AR4D_RUNS or runs)",
+    )
     parser.add_argument("--root-path", help="prefix under which a reverse proxy shows the page")
     arguments = parser.parse_args(argv)
     try:
@@ -127,6 +132,11 @@ def routes(studio: Any) -> list[Any]:
         Route("/share/{share}", shared),
         Mount("/examples", StaticFiles(directory=EXAMPLES, check_dir=False)),
     ]
+
+
+def _usual_host() -> str:
+    """Nobody else's business on one's own machine; on a Space (which sets SPACE_ID) everybody's."""
+    return "0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1"
 
 
 def _free_port(host: str) -> int:
