@@ -37,10 +37,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     )
     with (
         mock.patch.object(registry, "ENTRIES", entries),
-        mock.patch("app.imagining.Worker", lambda _: Here()),
+        mock.patch("app.imagining.Worker", side_effect=lambda name: Here()),
+        serving_page(tmp_path_factory.mktemp("page"), Limits()) as started,
     ):
-        with serving_page(tmp_path_factory.mktemp("page"), Limits()) as started:
-            yield started
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +57,10 @@ def page(server: Server) -> Iterator[Page]:
 
 
 def test_experts_are_shown_with_their_needs_and_obstacles(page: Page):
-    table = page.locator("table.offers")
-    expect(table.get_by_role("row", name="toy-film")).to_contain_text("films toys")
-    expect(table.get_by_role("row", name="big")).to_contain_text("GPU, 24 GiB free")
-    expect(table.get_by_role("row", name="big")).to_contain_text("big needs a GPU.")
+    film, big = (page.locator(".offers li").filter(has_text=name) for name in ("toy-film", "big"))
+    expect(film).to_contain_text("films toys")
+    expect(big).to_contain_text("GPU, 24 GiB free; download none")
+    expect(big).to_contain_text("big needs a GPU.")
 
 
 def test_an_empty_prompt_is_told(page: Page):

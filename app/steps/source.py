@@ -95,7 +95,7 @@ class SourceStep:
                 self.cancel = gr.Button("Cancel", min_width=90)
             self.filming = gr.HTML("", elem_id="filming")
         gr.HTML(fragments.notice("" if able else prompt_obstacle(offers)))
-        gr.HTML(offers_table(offers))
+        gr.HTML(offers_list(offers) if offers else "")
 
     @property
     def wish(self) -> list[Any]:
@@ -161,21 +161,25 @@ def prompt_obstacle(offers: list[tuple[Entry, str]]) -> str:
             "clip of one object before a plain background, and drop it under “Video”."
         )
     return (
-        f"None of {', '.join(entry.name for entry, _ in offers)} can make a clip here, for the reasons below: "
+        f"None of {', '.join(entry.name for entry, _ in offers)} can make a clip here (reasons below): "
         "let any video generator make a short one of one object before a plain background, and drop it under "
         "“Video”."
     )
 
 
-def offers_table(offers: list[tuple[Entry, str]]) -> str:
+def offers_list(offers: list[tuple[Entry, str]]) -> str:
     """The experts with what they need, their sizes and licences, before anything is downloaded."""
-    rows = "".join(
-        f"<tr><th>{escape(entry.name)}</th><td>{escape(entry.needs)}</td><td>{escape(entry.download)}</td>"
-        f"<td>{escape(entry.licence)}</td><td>{escape(why) or escape(entry.summary)}</td></tr>"
+    able = any(not why for _, why in offers)
+    lines = "".join(
+        f"<li><b>{escape(entry.name)}</b>: {escape(entry.needs)}; download {escape(entry.download)}; "
+        f"{escape(entry.licence)}.<br>{escape(why or entry.summary)}</li>"
         for entry, why in offers
     )
-    head = "<tr><th>Expert</th><th>Needs</th><th>Download</th><th>Licence</th><th></th></tr>"
-    return f'<table class="offers">{head}{rows}</table>' if offers else ""
+    title = "Experts: what they need, sizes, licences"
+    return (
+        f'<details class="hint offers"{" open" if able else ""}><summary>{title}</summary>'
+        f"<ul>{lines}</ul></details>"
+    )
 
 
 def _said(event: dict) -> str:
