@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import huggingface_hub.constants as hub
@@ -78,6 +79,13 @@ def test_weights_in_one_file_come_too(mirror: Mirror, files):
     root = fetch(SHARDED)
     assert weight_files(root, "net/model") == ["net/model.safetensors"]
     assert (root / "net/model.safetensors").read_bytes() == BIG
+
+
+def test_a_disk_that_is_too_small_is_told_before_the_download(mirror: Mirror, files):
+    huge = dataclasses.replace(SHARDED, gib=1e6)
+    with pytest.raises(UserError, match=r"needs 1000000.0 GiB of disk and .* has .* GiB free; free some"):
+        fetch(huge)
+    assert mirror.requests == []
 
 
 def test_a_folder_can_be_carried_to_a_machine_without_a_network(mirror: Mirror, files, tmp_path, monkeypatch):

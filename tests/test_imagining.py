@@ -1,17 +1,23 @@
 """The server's filming, with workers that work in this process: experts made up here reach no other."""
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import imageio.v3 as iio
 import pytest
 
-from app.imagining import CLIP, Imagining
+from app.imagining import CLIP, FACTS, Imagining
+from ar4d.clip import ClipSettings
 from ar4d.errors import UserError
 from ar4d.experts import registry
 from ar4d.experts.protocols import Unavailable
 from ar4d.experts.registry import Entry
 from ar4d.imagine import ImagineSettings, experts_of
+from ar4d.presets import CPU
+from ar4d.runs import Run
+from tests.conftest import quick
+from tests.lifting import TOKEN, disk_video, studio
 from tests.test_imagine import ALL, BAD, Studio, good
 
 ONE = ImagineSettings(seeds=1)
@@ -117,3 +123,18 @@ def test_cancelling_ends_it_without_a_clip(imagining, tmp_path, workers):
     assert folder is None
     assert list(tmp_path.iterdir()) == []
     imagining.cancel("nobody")
+
+
+def test_a_run_of_a_scene_keeps_the_whole_picture_and_knows_who_filmed_it(tmp_path, monkeypatch):
+    settings = replace(quick(CPU), kind="scene")
+    with studio(tmp_path / "runs", doors=False) as opened:
+        draft = opened.take(TOKEN, disk_video(tmp_path))
+        (draft / FACTS).write_text('{"experts": {"text_to_video": "toy"}}')
+        opened.cut_out(draft, ClipSettings(num_frames=3), settings.size)
+        scene = Entry("depth", ("scene_to_gaussians",), "", lambda d: None, lambda d: None)
+        monkeypatch.setattr(registry, "ENTRIES", (scene,))
+        monkeypatch.setattr(opened.jobs, "submit", lambda folder: None)
+        run = Run.open(opened.start(TOKEN, draft, settings))
+    assert run.record.recipe.clip.framing == "whole"
+    assert run.clip.matting == "none"
+    assert run.record.experts == {"text_to_video": "toy"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -156,6 +157,7 @@ def fetch(
     if root is None and kept is not None and to is None:
         raise UserError(_incomplete(release, kept))
     if root is None:
+        _require_room(release, to)
         try:
             root = _download(release, on_bytes, to)
         except HUB_ERRORS as error:
@@ -163,6 +165,21 @@ def fetch(
     for name, expected in release.sha256.items():
         _verify(root / name, expected, release)
     return root
+
+
+def _require_room(release: Release, to: Path | None) -> None:
+    """
+    Raises:
+        UserError: the disk has no room for what may have to be downloaded.
+    """
+    folder = Path(constants.HF_HUB_CACHE) if to is None else to
+    place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    free = shutil.disk_usage(place).free / 2**30
+    if free < release.gib:
+        raise UserError(
+            f"{release} needs {release.gib:.1f} GiB of disk and {place} has {free:.1f} GiB free; free some, "
+            "or set HF_HOME to a larger disk."
+        )
 
 
 def _download(release: Release, on_bytes: OnBytes | None, to: Path | None) -> Path:
