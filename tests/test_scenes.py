@@ -124,11 +124,14 @@ def test_splatt3r_says_what_keeps_it_from_running(tmp_path, monkeypatch, capsys)
     monkeypatch.setenv("AR4D_HOME", str(tmp_path))
     monkeypatch.delenv("AR4D_ACCEPT", raising=False)
     build = partial(Ladder, "scene_to_gaussians", "splatt3r", torch.device("cpu"))
-    with pytest.raises(UserError, match=r"splatt3r is under CC BY-NC 4.0 .* which somebody has to accept"):
-        build()
-    assert main(["fetch", "splatt3r", "--accept-licence"]) == 0
     with pytest.raises(UserError, match=r"is in no package .* cannot load it; take depth-indoor"):
         build()
+    assert main(["fetch", "splatt3r"]) == 2
+    assert "splatt3r is under CC BY-NC 4.0 (no commercial use), which somebody" in capsys.readouterr().err
+    assert main(["fetch", "splatt3r", "--accept-licence"]) == 0
+    said = capsys.readouterr().err
+    assert "CC BY-NC 4.0 (no commercial use) accepted" in said
+    assert "cannot load it" in said
 
 
 def test_without_a_network_the_remedy_is_told(tmp_path, monkeypatch, capsys):

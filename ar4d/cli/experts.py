@@ -84,6 +84,8 @@ class _FetchArguments:
 
 def fetch(argv: list[str]) -> None:
     """download what experts need, for use without a network"""
+    from ar4d.pipeline import resolve_device
+
     options = tyro.cli(_FetchArguments, prog="python -m ar4d fetch", args=argv)
     entries = _wanted(options)
     sizes = [(entry.name, entry.download, entry.licence) for entry in entries if entry.releases]
@@ -94,8 +96,10 @@ def fetch(argv: list[str]) -> None:
     for key in releases:
         print(_fetch(by_key[key], options))
     for entry in entries:
-        if not entry.releases and entry.acceptance is None:
-            print(f"{entry.name} needs no download", file=sys.stderr)
+        if not entry.releases:
+            obstacle = entry.check(resolve_device("auto"))
+            said = "it needs no download" if obstacle is None else obstacle.reason
+            print(f"{entry.name}: {said}", file=sys.stderr)
 
 
 def _key(release: Release) -> tuple[str, tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import math
 
 import psutil
 import torch
@@ -29,7 +30,7 @@ def missing_gpu(
     device = torch.device(device)
     if device.type != "cuda":
         return Unavailable(
-            f"{name} needs an NVIDIA GPU with {gib:.0f} GiB of free memory and this run is on the "
+            f"{name} needs an NVIDIA GPU with {math.ceil(gib)} GiB of free memory and this run is on the "
             f'"{device.type}" device; run it where there is one, or {otherwise}.'
         )
     if not torch.cuda.is_available():
@@ -40,7 +41,7 @@ def missing_gpu(
     free, total = torch.cuda.mem_get_info(device)
     if free < gib * GIB:
         return Unavailable(
-            f"{name} needs {gib:.0f} GiB of GPU memory and {torch.cuda.get_device_name(device)} has "
+            f"{name} needs {math.ceil(gib)} GiB of GPU memory and {torch.cuda.get_device_name(device)} has "
             f"{free / GIB:.1f} of {total / GIB:.1f} GiB free; free it, or take another expert."
         )
     return None

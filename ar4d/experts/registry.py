@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -48,14 +49,18 @@ class Entry:
     """Of what comes with the program."""
 
     def obstacle(self, device: torch.device) -> Unavailable | None:
-        """Why it cannot run on a device, or None if it can: first its licence, then everything else."""
-        if self.acceptance is not None and not licences.is_accepted(self.name):
+        """Why it cannot run on a device, or None if it can.
+
+        A licence is asked for last: nobody shall accept one for an expert that cannot run anyway.
+        """
+        refusal = self.check(device)
+        if refusal is None and self.acceptance is not None and not licences.is_accepted(self.name):
             return Unavailable(licences.refusal(self.name, self.acceptance))
-        return self.check(device)
+        return refusal
 
     @property
     def needs(self) -> str:
-        return f"GPU, {self.gpu_gib:.0f} GiB free" if self.gpu_gib else "CPU or GPU"
+        return f"GPU, {math.ceil(self.gpu_gib)} GiB free" if self.gpu_gib else "CPU or GPU"
 
     @property
     def download(self) -> str:
