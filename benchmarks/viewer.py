@@ -106,6 +106,19 @@ DRAG = """async (width) => {
           superseded: after.late - before.late, pending};
 }"""
 
+PLAY = """async () => {
+  ar4d.splats.forget();  // as for somebody who has seen nothing yet
+  const before = {...ar4d.splats.counts};
+  let pending = 0;
+  ar4d.play(() => ar4d.clock.play(1));
+  for (const end = performance.now() + 6000; performance.now() < end;) {
+    pending = Math.max(pending, ar4d.splats.pending.size);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  ar4d.clock.playing = false;
+  const after = ar4d.splats.counts;
+  return {seconds: 6, asked: after.asked - before.asked, shown: after.shown - before.shown, pending};
+}"""
 
 FRAME_RATE = """async () => {
   const start = performance.now();
@@ -139,6 +152,7 @@ def scrub() -> None:
                         f"(this browser draws {fps:.0f} pictures/s)"
                     )
                 print(f"drag  {width}×{height}: {page.evaluate(DRAG, FRAMES)}")
+                print(f"play  {width}×{height}: {page.evaluate(PLAY)} of {4 * (FRAMES - 1) + 1} in a loop")
         asset = swimming()
         evaluation, packed = timed(lambda: asset.at(0.3)), timed(fresh(viewer))
         print(f"server: {evaluation:.2f} ms for the Gaussians at a time, {packed:.2f} ms with packing")
