@@ -14,6 +14,7 @@ from torch import Tensor
 from ar4d.errors import UserError
 from ar4d.experts.embedded.geometry import VIEWS
 from ar4d.experts.embedded.network import IN_SIZE, OUT_SIZE, Network, encode
+from ar4d.experts.embedded.prior import steadied
 from ar4d.experts.embedded.surface import ViewMaps, gaussians_from_views, grid_size, resampled
 from ar4d.experts.embedded.volume import views_of
 from ar4d.experts.protocols import Unavailable
@@ -22,7 +23,7 @@ from ar4d.gaussians import Gaussians
 
 WEIGHTS = Path(__file__).resolve().parents[3] / "assets" / "weights" / "embedded.safetensors"
 LICENCE = "CC BY-SA 3.0"
-SHA256 = "ad84113a14ccc790e0e68a85280f334a97905725c87a6aac6098e21bec919343"
+SHA256 = "c5b0c7c3af8de02ff6bd2cc5ff739a55eec2a7e19acddfcda50bad7a82dc2cf8"
 PSEUDO_BUDGET = 8000
 LARGEST_GRID = 256
 
@@ -32,6 +33,9 @@ class Embedded:
     """`ImageToGaussians` and `ViewsToGaussians` by the embedded network, on the CPU."""
 
     network: Network
+    trusting: bool = False
+    """Whether `reconstruct` looks at all four views. It should where they are pictures. In stage 2 they
+    are renders of what the expert itself made before, and its mistakes would confirm each other."""
     name: str = "embedded"
 
     @staticmethod
@@ -53,10 +57,14 @@ class Embedded:
         return self._gaussians(views, given, budget, elevation_deg).to(rgba.device)
 
     def reconstruct(self, rgba: Tensor, elevation_deg: float = 0.0) -> Gaussians:
-        """Off elevation 0 the four cameras lie on a cone and only the first view is used."""
+        """From the first view, or if it is `trusting` from all four.
+
+        Off elevation 0 the four cameras lie on a cone, which the network has not learnt: the first view.
+        """
+        if not self.trusting or elevation_deg != 0:
+            return self.lift(rgba[0], PSEUDO_BUDGET, elevation_deg)
         views = torch.stack([_premultiplied(view) for view in rgba.cpu().float()])
-        given = torch.tensor([True] + [elevation_deg == 0] * (VIEWS - 1))
-        return self._gaussians(views, given, PSEUDO_BUDGET, elevation_deg).to(rgba.device)
+        return self._gaussians(views, torch.ones(VIEWS, dtype=torch.bool), PSEUDO_BUDGET, 0).to(rgba.device)
 
     @torch.no_grad()
     def _gaussians(self, views: Tensor, given: Tensor, budget: int, elevation_deg: float) -> Gaussians:
@@ -66,7 +74,8 @@ class Embedded:
                 "The picture shows no object: its cut-out is empty; correct the background removal."
             )
         pictures, small = _sized(views, IN_SIZE), _sized(views[:1], OUT_SIZE)[0]
-        maps = views_of(self.network(encode(pictures[None], given[None])), small)
+        prediction = steadied(self.network(encode(pictures[None], given[None])), small[3])
+        maps = views_of(prediction, small)
         size = grid_size(maps.alpha, budget)
         own = _sized(views[:1], size)[0]
         return to_world(gaussians_from_views(_with_picture(resampled(maps, size), own)), elevation_deg)
