@@ -83,3 +83,7 @@ def test_training_stops_goes_on_and_is_exported(data, tmp_path, capsys):
     export_expert.main(["--checkpoint", str(run / "last.pt"), "--out", str(out)])
     assert len(capsys.readouterr().out.strip()) == 64
     Network().load_state_dict({name: tensor.float() for name, tensor in load_file(out).items()})
+    further = train_expert.Trainer(train_expert.Options((data,), tmp_path / "further", start=out))
+    for name, tensor in load_file(out).items():
+        assert torch.equal(further.network.state_dict()[name].cpu(), tensor.float())
+        assert torch.equal(further.average.state_dict()[name].cpu(), tensor.float())

@@ -22,6 +22,7 @@ import ar4d  # noqa: F401  before torch: it tells torch's threads to sleep while
 import torch
 import torch.nn.functional as F
 import tyro
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -60,6 +61,8 @@ class Options:
     """Of the CPU."""
     save_every: float = 4.0
     """Minutes between checkpoints and validations."""
+    start: Path | None = None
+    """Weights to begin with, as those in assets/weights; by default random ones."""
     seed: int = 0
     device: str = "auto"
 
@@ -73,6 +76,8 @@ class Trainer:
         self.device = torch.device(wanted if options.device == "auto" else options.device)
         torch.manual_seed(options.seed)
         self.network = Network(NetworkConfig()).to(self.device)
+        if options.start is not None:
+            self.network.load_state_dict(load_file(options.start))
         self.average = Network(NetworkConfig()).to(self.device).eval()
         self.average.load_state_dict(self.network.state_dict())
         self.optimizer = torch.optim.AdamW(
