@@ -147,8 +147,8 @@ def test_help_lists_the_switches(capsys):
     ("argv", "part"),
     [
         (["fly"], 'no command "fly"'),
-        (["lift"], "needs a clip and --out"),
-        (["lift", "a.mp4"], "needs a clip and --out"),
+        (["lift"], "needs a clip (or --prompt) and --out"),
+        (["lift", "a.mp4"], "needs a clip (or --prompt) and --out"),
         (["lift", "a.mp4", "--out=x", "--preset=best"], 'no preset "best"'),
         (["lift", "--resume"], "--resume needs --out"),
         (["info", "no-such-run"], "holds no run"),
