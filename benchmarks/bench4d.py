@@ -196,7 +196,6 @@ def _measure_all(options: Options, pairs: list[tuple[str, str]]) -> Iterator[tup
         for name, variant in pairs:
             yield name, variant, measure(options, name, variant)
         return
-    os.environ["OMP_NUM_THREADS"] = "1"  # read by the processes that are about to start
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.jobs, context, torch.set_num_threads, (1,)) as pool:
         futures = {pool.submit(measure, options, *pair): pair for pair in pairs}
