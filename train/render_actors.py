@@ -29,13 +29,15 @@ from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, orbit
 from train.dataset import DEPTH_UNIT, TEST_AZIMUTHS_DEG
 from train.framing import FILLED, frame_object
 from train.shards import ShardWriter
+from train.warp import warped
 from train.zeroad.actors import Archive, animated_actors, load_clip
 from train.zeroad.mesh import Clip
 from train.zeroad.render import Renderer
 
-PER_CLIP = 6  # samples of an actor in the same clothes and animation
+PER_CLIP = 4  # samples of an actor in the same clothes, animation and build
 FRAMES = 16  # into which a cycle of an animation is cut
 PLAIN_LIGHT = 0.5  # share of samples under the default light
+PROFILES, PROFILE_DEG = 0.5, 20.0  # share of samples seen from the side, as clips like to, and give or take
 
 # Kept for measuring: neither these actors, nor any other that shows one of their meshes.
 RESERVED = (
@@ -197,12 +199,13 @@ def render_actor(
         named = any(word in mesh.lower() for mesh in meshes for word in RESERVED_WORDS)
         if not clip.parts or named or meshes & studio.banned:
             continue
-        studio.renderer.load(clip)
         validation = bool(meshes & set(VALIDATION))
+        clip = clip if validation else warped(clip, random)
+        studio.renderer.load(clip)
         for _ in range(min(PER_CLIP, count - start)):
-            shot = Shot(
-                name, animation, int(random.integers(FRAMES)), float(random.uniform(0, 360)), validation
-            )
+            side = random.random() < PROFILES
+            yaw = random.normal(90, PROFILE_DEG) if side else random.uniform(0, 360)
+            shot = Shot(name, animation, int(random.integers(FRAMES)), float(yaw), validation)
             yield shot, *render_shot(studio, clip, shot)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import moderngl
+import moderngl  # pyright: ignore[reportMissingImports]  (train/requirements.txt)
 import numpy as np
 from numpy.typing import NDArray
 
