@@ -21,6 +21,7 @@ from ar4d.imagine import ImagineSettings, experts_of, imagine, save
 from ar4d.imagine.imagine import staged
 from ar4d.runs import Run
 from tests.footage import disk, over
+from tests.streams import drained
 from tests.test_cli import QUICK
 from tests.test_gate import rolling
 from tests.toy_wan import TOY, save_wan
@@ -70,18 +71,8 @@ def studio(monkeypatch):
     return made
 
 
-def run(stream):
-    """Events and result of a stream."""
-    events = []
-    while True:
-        try:
-            events.append(next(stream))
-        except StopIteration as end:
-            return events, end.value
-
-
 def test_the_best_seed_is_taken_and_the_choice_explained(studio):
-    events, imagined = run(imagine("a fox", ImagineSettings(), CPU))
+    events, imagined = drained(imagine("a fox", ImagineSettings(), CPU))
     assert imagined.seed == 2
     assert np.array_equal(imagined.footage.frames, good(0))
     assert [wish.seed for wish in studio.wishes] == [0, 1, 2]
@@ -99,11 +90,11 @@ def test_the_best_seed_is_taken_and_the_choice_explained(studio):
 
 def test_a_refusal_of_all_is_one_sentence(studio):
     with pytest.raises(UserError, match=r"The clip was refused: the subject touches the border in 2 of 8"):
-        run(imagine("a fox", ImagineSettings(seeds=1, first_seed=1), CPU))
+        drained(imagine("a fox", ImagineSettings(seeds=1, first_seed=1), CPU))
 
 
 def test_the_gate_can_be_left_open(studio):
-    events, imagined = run(imagine("a fox", ImagineSettings(seeds=1, first_seed=3, gate=False), CPU))
+    events, imagined = drained(imagine("a fox", ImagineSettings(seeds=1, first_seed=3, gate=False), CPU))
     assert imagined.seed == 3
     assert any(
         "No clip passed the gate; seed 3 comes nearest" in e.message for e in events if isinstance(e, Warned)
@@ -113,7 +104,7 @@ def test_the_gate_can_be_left_open(studio):
 def test_a_picture_is_cut_out_put_on_white_and_set_in_motion(studio, tmp_path):
     path = tmp_path / "ball.png"
     Image.fromarray(over(disk(40, 30, 20, (30, 60, 200), (80, 60)), (10, 120, 10))).save(path)
-    _, imagined = run(imagine("", ImagineSettings(seeds=1), CPU, picture=path))
+    _, imagined = drained(imagine("", ImagineSettings(seeds=1), CPU, picture=path))
     picture = studio.pictures[0]
     assert picture.shape == (128, 192, 3)
     assert (picture[:, :40] == 255).all()  # nothing of the green is left
@@ -126,7 +117,7 @@ def test_a_picture_is_cut_out_put_on_white_and_set_in_motion(studio, tmp_path):
 
 def test_a_prompt_can_become_a_picture_first(studio):
     settings = ImagineSettings(seeds=1, route="picture-first")
-    _, imagined = run(imagine("a red ball", settings, CPU))
+    _, imagined = drained(imagine("a red ball", settings, CPU))
     painted, filmed = studio.wishes
     assert "tripod" not in painted.prompt
     assert "tripod" in filmed.prompt
@@ -164,14 +155,14 @@ def test_closing_the_stream_stops_the_expert(studio):
 )
 def test_bad_settings_are_sentences(studio, settings, said):
     with pytest.raises(UserError, match=said):
-        run(imagine("a fox", settings, CPU))
+        drained(imagine("a fox", settings, CPU))
 
 
 def test_where_none_can_run_the_remedy_is_told():
     with pytest.raises(
         UserError, match=r"needs an NVIDIA GPU .* or have any video generator make a short clip"
     ):
-        run(imagine("a fox", ImagineSettings(), CPU))
+        drained(imagine("a fox", ImagineSettings(), CPU))
 
 
 def test_a_stage_is_as_large_as_the_clip():
@@ -231,7 +222,7 @@ def test_a_tiny_wan_goes_the_whole_way(tmp_path, monkeypatch):
     entry = Entry("toy", ALL, "", lambda device: None, lambda device: Wan.load(TOY, device, tmp_path / "wan"))
     blocked = Entry("big", ALL, "", lambda device: Unavailable("big needs a GPU."), lambda device: None)
     monkeypatch.setattr(registry, "ENTRIES", (blocked, entry))
-    events, imagined = run(imagine("a fox", ImagineSettings(seeds=1, gate=False), CPU))
+    events, imagined = drained(imagine("a fox", ImagineSettings(seeds=1, gate=False), CPU))
     assert imagined.footage.frames.shape == (5, 32, 64, 3)
     assert [e.reason for e in events if isinstance(e, ExpertChosen)] == [
         "the best that runs here; big needs a GPU."

@@ -18,6 +18,7 @@ from ar4d.presets import CPU
 from ar4d.runs import Run
 from tests.conftest import quick
 from tests.lifting import TOKEN, disk_video, studio
+from tests.streams import drained
 from tests.test_imagine import ALL, BAD, Studio, good
 
 ONE = ImagineSettings(seeds=1)
@@ -61,15 +62,6 @@ def imagining(tmp_path, monkeypatch, workers) -> Imagining:
     return Imagining(tmp_path, "cpu", make)
 
 
-def drain(stream):
-    events = []
-    while True:
-        try:
-            events.append(next(stream))
-        except StopIteration as end:
-            return events, end.value
-
-
 def test_offers_say_who_can_and_why_others_cannot(imagining):
     assert [(entry.name, why) for entry, why in imagining.offers()] == [
         ("big", "big needs a GPU."),
@@ -84,7 +76,7 @@ def test_the_registrys_own_offers(tmp_path):
 
 
 def test_a_clip_is_made_and_its_experts_are_noted(imagining, workers):
-    events, folder = drain(imagining.film("me", "a fox", None, ONE))
+    events, folder = drained(imagining.film("me", "a fox", None, ONE))
     assert iio.imread(folder / CLIP).shape == (8, 128, 192, 3)
     assert experts_of(folder / CLIP) == {"text_to_video": "studio"}
     assert [event["event"] for event in events if event["event"] == "ExpertChosen"]
@@ -96,10 +88,10 @@ def test_a_clip_is_made_and_its_experts_are_noted(imagining, workers):
 
 def test_a_refused_clip_is_a_sentence_and_leaves_nothing(imagining, tmp_path, workers):
     with pytest.raises(UserError, match="The clip was refused"):
-        drain(imagining.film("me", "a fox", None, ImagineSettings(seeds=1, first_seed=1)))
+        drained(imagining.film("me", "a fox", None, ImagineSettings(seeds=1, first_seed=1)))
     assert list(tmp_path.iterdir()) == []
     assert workers[0].closed
-    _, folder = drain(imagining.film("me", "a fox", None, ONE))  # the place is free again
+    _, folder = drained(imagining.film("me", "a fox", None, ONE))  # the place is free again
     assert folder is not None
 
 
@@ -109,7 +101,7 @@ def test_one_clip_at_a_time(imagining):
     with pytest.raises(UserError, match="Somebody's clip is being filmed here"):
         next(imagining.film("you", "a hen", None, ONE))
     first.close()
-    assert drain(imagining.film("you", "a hen", None, ONE))[1] is not None
+    assert drained(imagining.film("you", "a hen", None, ONE))[1] is not None
 
 
 def test_cancelling_ends_it_without_a_clip(imagining, tmp_path, workers):
@@ -119,7 +111,7 @@ def test_cancelling_ends_it_without_a_clip(imagining, tmp_path, workers):
             return (yield from super().run(task))
 
     imagining._make_worker = Cancelled
-    _, folder = drain(imagining.film("me", "a fox", None, ONE))
+    _, folder = drained(imagining.film("me", "a fox", None, ONE))
     assert folder is None
     assert list(tmp_path.iterdir()) == []
     imagining.cancel("nobody")

@@ -18,16 +18,7 @@ from ar4d.stages.generate import azimuth_limit, generate
 from ar4d.stages.initialize import initialize
 from ar4d.stages.refine import refine
 from tests.conftest import make_clip, quick
-
-
-def drain(stage):
-    """The events of a stage, and what it returned."""
-    events = []
-    while True:
-        try:
-            events.append(next(stage))
-        except StopIteration as stop:
-            return events, stop.value
+from tests.streams import drained
 
 
 def lifted(clip, settings):
@@ -49,7 +40,7 @@ def test_finetuning_moves_means_and_colours_only(clip, settings):
     rgba, targets = tensors(clip)
     expert = Silhouette()
     before = expert.lift(rgba[0], settings.initialize.gaussians)
-    events, after = drain(initialize(rgba[0], targets[0], expert, settings))
+    events, after = drained(initialize(rgba[0], targets[0], expert, settings))
     for name in ("quats", "scales", "opacities"):
         torch.testing.assert_close(getattr(after, name), getattr(before, name), atol=1e-5, rtol=1e-4)
     camera = orbit(0.0, size=clip.size)
@@ -68,7 +59,7 @@ def test_preservation_keeps_the_hidden_side(clip, settings):
         changed = replace(
             settings, initialize=replace(settings.initialize, preservation=weight, iterations=80)
         )
-        _, after = drain(initialize(rgba[0], targets[0], Silhouette(), changed))
+        _, after = drained(initialize(rgba[0], targets[0], Silhouette(), changed))
         departures[weight] = float((render(after, camera).rgb - before).abs().mean())
     assert departures[3.0] < 0.8 * departures[0.0]
 
@@ -77,7 +68,7 @@ def test_a_frame_is_made_from_a_copy_of_the_previous_one(clip, settings):
     rgba, targets = tensors(clip)
     first = Silhouette().lift(rgba[0], settings.initialize.gaussians)
     kept = first.detach()
-    _, frames = drain(generate(rgba, targets, [first], Silhouette(), settings))
+    _, frames = drained(generate(rgba, targets, [first], Silhouette(), settings))
     assert len(frames) == clip.num_frames
     assert all(torch.equal(a, b) for a, b in zip(first.state().values(), kept.state().values(), strict=True))
     camera = orbit(0.0, size=clip.size)
@@ -91,7 +82,7 @@ def test_generation_follows_the_motion_of_corresponding_gaussians(clip, settings
     rgba, targets = tensors(clip)
     first = Silhouette().lift(rgba[0], settings.initialize.gaussians)
     longer = replace(settings, generate=replace(settings.generate, iterations=60))
-    _, frames = drain(generate(rgba, targets, [first], Silhouette(), longer))
+    _, frames = drained(generate(rgba, targets, [first], Silhouette(), longer))
     step = (frames[-1].means - frames[0].means).mean(0) / (clip.num_frames - 1)
     expected = 0.03 * clip.size * 1.5 / float(orbit(0.0, size=clip.size).Ks[0, 0, 0])
     np.testing.assert_allclose(step.numpy(), [expected, 0, 0], atol=0.35 * expected)
@@ -101,9 +92,9 @@ def test_generation_follows_the_motion_of_corresponding_gaussians(clip, settings
 def test_refinement_gives_one_asset_for_all_frames(clip, preset):
     settings = quick(preset)
     rgba, targets = tensors(clip)
-    _, first = drain(initialize(rgba[0], targets[0], Silhouette(), settings))
-    _, frames = drain(generate(rgba, targets, [first], Silhouette(), settings))
-    events, asset = drain(refine(targets, frames, clip.fps, settings))
+    _, first = drained(initialize(rgba[0], targets[0], Silhouette(), settings))
+    _, frames = drained(generate(rgba, targets, [first], Silhouette(), settings))
+    events, asset = drained(refine(targets, frames, clip.fps, settings))
     assert isinstance(asset, DeformedGaussians)
     steps = [e for e in events if isinstance(e, Step)]
     assert steps[-1].step == steps[-1].num_steps == settings.refine.iterations + settings.refine.warm_start
@@ -117,9 +108,9 @@ def test_refinement_gives_one_asset_for_all_frames(clip, preset):
 def test_warm_start_brings_the_motion_of_stage_2(clip, settings):
     rgba, targets = tensors(clip)
     first = Silhouette().lift(rgba[0], settings.initialize.gaussians)
-    _, frames = drain(generate(rgba, targets, [first], Silhouette(), settings))
+    _, frames = drained(generate(rgba, targets, [first], Silhouette(), settings))
     only_warm = replace(settings, refine=replace(settings.refine, warm_start=80, iterations=1))
-    _, asset = drain(refine(targets, frames, clip.fps, only_warm))
+    _, asset = drained(refine(targets, frames, clip.fps, only_warm))
     for k, frame in enumerate(frames):
         error = (asset.at(frame_time(k, len(frames))).means - frame.means).norm(dim=-1).mean()
         assert error < 0.01

@@ -17,14 +17,26 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from ar4d.experts.embedded.geometry import VIEWS, project, rays, sample_view
+from ar4d.experts.embedded.geometry import VIEWS, project, rays, sample_at, sample_view
 from ar4d.experts.embedded.network import BEHIND, IN_SIZE, OUT_SIZE, encode
 
 TEST_AZIMUTHS_DEG = (-75.0, 15.0, 105.0, 195.0)
 DEPTH_UNIT = 1 / 16384  # world units, of the stored depths
 SKIN = 0.012  # world units by which renders may disagree about a surface
 PLACES = 256  # of each other view whose colour an example tells
+ROLLS = (0.375, 0.125, 0.375, 0.125)  # chances to be the reference view: the samples favour the sides
 SINGLE, CLEAN = 0.65, 0.1  # shares of examples with one view, and with two to four true ones
+
+
+@dataclass(frozen=True)
+class Paint:
+    """How an example's colours differ from the sample's: the same for all its views."""
+
+    channels: tuple[int, ...]  # which one each of red, green and blue is taken from
+    tones: np.ndarray  # [256] float32 in [0, 1], of each value
+
+
+PLAIN = Paint((0, 1, 2), np.arange(256, dtype=np.float32) / 255)
 
 
 @dataclass(frozen=True)
@@ -65,12 +77,16 @@ class Samples:
     def __len__(self) -> int:
         return len(self.places)
 
-    def views(self, index: int, pose: int) -> tuple[Tensor, Tensor]:
+    def views(self, index: int, pose: int, paint: Paint = PLAIN) -> tuple[Tensor, Tensor]:
         """Premultiplied [4, 4, S, S] in [0, 1] and depth [4, S, S] of a pose from the orthogonal views."""
         rgba, depth, _, k = self.places[index]
-        pixels = torch.from_numpy(rgba[k, pose].astype(np.float32) / 255).permute(0, 3, 1, 2)
+        pixels = np.ascontiguousarray(rgba[k, pose].transpose(0, 3, 1, 2))
+        views = np.empty(pixels.shape, np.float32)
+        views[:, 3] = pixels[:, 3] * np.float32(1 / 255)
+        for channel, source in enumerate(paint.channels):
+            np.multiply(paint.tones[pixels[:, source]], views[:, 3], out=views[:, channel])
         far = torch.from_numpy(depth[k, pose].astype(np.float32) * np.float32(DEPTH_UNIT))
-        return torch.cat([pixels[:, :3] * pixels[:, 3:], pixels[:, 3:]], dim=1), far
+        return torch.from_numpy(views), far
 
     def test_views(self, index: int) -> Tensor:
         """[4, S, S, 4] straight alpha of the first pose, seen from between the orthogonal views."""
@@ -81,10 +97,9 @@ class Samples:
 def example(samples: Samples, index: int, random: np.random.Generator) -> Example:
     """A sample, turned, mirrored, recoloured, and hidden in part."""
     pose = int(random.integers(2))
-    roll, mirror = int(random.integers(VIEWS)), random.random() < 0.5
-    recolour = _recolouring(random)
-    views, depth = _arranged(*samples.views(index, pose), roll, mirror)
-    views = recolour(views)
+    roll, mirror = int(random.choice(VIEWS, p=ROLLS)), random.random() < 0.5
+    paint = _paint(random)
+    views, depth = _arranged(*samples.views(index, pose, paint), roll, mirror)
     given = torch.zeros(VIEWS, dtype=torch.bool)
     given[0] = True
     shown = views
@@ -94,8 +109,8 @@ def example(samples: Samples, index: int, random: np.random.Generator) -> Exampl
     elif kind > CLEAN + SINGLE:  # what stage 2 shows: the frame, and renders of the one before
         given[:] = True
         if random.random() < 0.7:
-            stale, _ = _arranged(*samples.views(index, 1 - pose), roll, mirror)
-            shown = torch.cat([views[:1], recolour(stale)[1:]])
+            stale, _ = _arranged(*samples.views(index, 1 - pose, paint), roll, mirror)
+            shown = torch.cat([views[:1], stale[1:]])
         shown = torch.cat([shown[:1], _spoilt(shown[1:], random)])
     inputs = encode(shown[None], given[None])[0]
     alpha, front, solid = targets(views, depth)
@@ -117,9 +132,10 @@ def targets(views: Tensor, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     points = origins[0, 0] + directions[0][on][:, None] * distances[..., None]  # [n, bins, 3]
     inside = torch.ones(points.shape[:2], dtype=torch.bool)
     for view in range(1, VIEWS):
-        seen = sample_view(views[view, 3:], points, view)[0]
-        surface = sample_view(depth[view][None], points, view, "nearest")[0]
-        inside &= (seen > 0.5) & (project(points, view)[1] > surface - SKIN)
+        places, far = project(points, view)
+        seen = sample_at(views[view, 3:], places)[0]
+        surface = sample_at(depth[view][None], places, "nearest")[0]
+        inside &= (seen > 0.5) & (far > surface - SKIN)
     solid = torch.zeros(len(BEHIND), OUT_SIZE, OUT_SIZE)
     solid[:, on] = inside.float().T
     return alpha, front * on, solid
@@ -161,17 +177,11 @@ def _arranged(views: Tensor, depth: Tensor, roll: int, mirror: bool) -> tuple[Te
     return views[order], depth[order]
 
 
-def _recolouring(random: np.random.Generator):
-    """Channels change places and brightness its curve: the same for all views of an example."""
+def _paint(random: np.random.Generator) -> Paint:
+    """Channels change places and brightness its curve."""
     channels = random.permutation(3) if random.random() < 0.4 else np.arange(3)
     gamma, gain = float(np.exp(random.normal(0, 0.25))), float(random.uniform(0.8, 1.15))
-
-    def apply(views: Tensor) -> Tensor:
-        alpha = views[:, 3:]
-        straight = (views[:, :3] / alpha.clamp_min(1e-3))[:, channels]
-        return torch.cat([(gain * straight.clamp(0, 1) ** gamma).clamp(0, 1) * alpha, alpha], dim=1)
-
-    return apply
+    return Paint(tuple(channels.tolist()), (gain * PLAIN.tones**gamma).clip(0, 1).astype(np.float32))
 
 
 def _spoilt(views: Tensor, random: np.random.Generator) -> Tensor:

@@ -42,14 +42,17 @@ def project(points: Tensor, view: int) -> tuple[Tensor, Tensor]:
     """Places [..., 2] in [-1, 1] and depths [...] of world points [..., 3] in one of the four views."""
     camera = cameras(1)
     viewmat = camera.viewmats[view].to(points.device)
-    local = points @ viewmat[:3, :3].T + viewmat[:3, 3]
+    local = torch.addmm(viewmat[:3, 3], points.reshape(-1, 3), viewmat[:3, :3].T).view(points.shape)
     focal = 2 * float(camera.Ks[0, 0, 0])
     return focal * local[..., :2] / local[..., 2:].clamp_min(1e-3), local[..., 2]
 
 
 def sample_view(image: Tensor, points: Tensor, view: int, mode: str = "bilinear") -> Tensor:
     """Samples [C, ...] of a view's image [C, H, W] where points [..., 3] are seen; 0 outside."""
-    places, _ = project(points, view)
-    flat = places.reshape(1, 1, -1, 2)
-    found = F.grid_sample(image[None], flat, mode=mode, align_corners=False)[0, :, 0]
-    return found.unflatten(-1, points.shape[:-1])
+    return sample_at(image, project(points, view)[0], mode)
+
+
+def sample_at(image: Tensor, places: Tensor, mode: str = "bilinear") -> Tensor:
+    """Samples [C, ...] of an image [C, H, W] at places [..., 2] in [-1, 1]; 0 outside."""
+    found = F.grid_sample(image[None], places.reshape(1, 1, -1, 2), mode=mode, align_corners=False)[0, :, 0]
+    return found.unflatten(-1, places.shape[:-1])
