@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +21,7 @@ import ar4d  # noqa: F401  before torch: it tells torch's threads to sleep while
 
 # isort: split
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 import tyro
 from safetensors.torch import load_file
@@ -57,9 +59,9 @@ class Options:
     weight_decay: float = 0.02
     ema: float = 0.998
     """Share of the averaged weights that a step keeps."""
-    threads: int = 1
-    """Of the CPU."""
-    save_every: float = 4.0
+    processes: int = 1
+    """On a CPU: one for each core. Each takes its own batches; their gradients are averaged."""
+    save_every: float = 6.0
     """Minutes between checkpoints and validations."""
     start: Path | None = None
     """Weights to begin with, as those in assets/weights; by default random ones."""
@@ -112,8 +114,8 @@ class Trainer:
         torch.save(state, temporary)
         temporary.replace(self.last)
 
-    def step(self, batch: Example) -> dict[str, Tensor]:
-        """One step of AdamW; returns the loss's terms."""
+    def step(self, batch: Example, clock: float) -> dict[str, Tensor]:
+        """One step of AdamW, `clock` seconds after the run's begin; returns the loss's terms."""
         done = min(1.0, self.elapsed / (60 * self.options.minutes))
         rate = 0.5 * (1 + math.cos(math.pi * done)) + 0.005
         for group in self.optimizer.param_groups:
@@ -123,12 +125,25 @@ class Trainer:
         terms = losses(prediction, batch)
         self.optimizer.zero_grad(set_to_none=True)
         sum(terms.values()).backward()  # type: ignore[union-attr]
+        self.elapsed = self._agree(clock)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
         self.steps += 1
-        self.seen += len(batch.alpha)
+        self.seen += len(batch.alpha) * self.options.processes
         self._follow()
         return {name: term.detach() for name, term in terms.items()}
+
+    def _agree(self, clock: float) -> float:
+        """Averages the gradients over the processes, and their clocks: they stop at the same step."""
+        if self.options.processes == 1:
+            return clock
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        flat = torch.cat([*(g.flatten() for g in gradients), torch.tensor([clock])])
+        dist.all_reduce(flat)
+        flat /= self.options.processes
+        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients] + [1]), strict=False):
+            gradient.copy_(mean.view_as(gradient))
+        return float(flat[-1])
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -208,33 +223,48 @@ def validate(trainer: Trainer, samples: Samples, count: int = 24) -> dict[str, f
 def main(argv: Sequence[str]) -> None:
     """Trains until the time is over."""
     options = tyro.cli(Options, prog="python -m train.train_expert", args=argv)
-    torch.set_num_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.processes == 1:
+        train(0, options, "")
+        return
+    with tempfile.TemporaryDirectory() as meeting:
+        torch.multiprocessing.spawn(train, (options, f"file://{meeting}/point"), options.processes)
+
+
+def train(rank: int, options: Options, meeting: str) -> None:
+    """What each process does; the first one also saves and validates."""
+    torch.set_num_threads(1)
+    if options.processes > 1:
+        dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=options.processes)
     trainer = Trainer(options)
-    validation = Samples(options.data, validation=True)
-    training = Samples(options.data, validation=False)
-    print(f"{len(training)} samples, {len(validation)} for validation, {trainer.device}", flush=True)
-    stream = Examples(training, seed=options.seed + trainer.seen)
+    training, validation = (Samples(options.data, validation=kept) for kept in (False, True))
+    if rank == 0:
+        print(f"{len(training)} samples, {len(validation)} for validation, {trainer.device}", flush=True)
+    stream = Examples(training, seed=options.seed + trainer.seen + 7919 * rank)
     loader = iter(DataLoader(stream, options.batch, num_workers=1, prefetch_factor=4))
-    begin, sums, reported = time.perf_counter() - trainer.elapsed, {}, trainer.elapsed
+    begin, sums, steps, reported = time.perf_counter() - trainer.elapsed, {}, 0, trainer.elapsed
     while not trainer.finished:
-        terms = trainer.step(Example(**next(loader)).to(trainer.device))
-        for name, term in terms.items():
-            sums[name] = sums.get(name, 0.0) + term.item()
-        sums["steps"] = sums.get("steps", 0) + 1
-        trainer.elapsed = time.perf_counter() - begin
-        if trainer.elapsed - reported >= 60 * options.save_every or trainer.finished:
-            reported = trainer.elapsed
-            trainer.save()
-            means = {name: value / sums["steps"] for name, value in sums.items() if name != "steps"}
-            scores = validate(trainer, validation)
-            line = {"seen": trainer.seen, "seconds": trainer.elapsed, "loss": means, **scores}
-            with (options.out / "curve.jsonl").open("a") as file:
-                file.write(json.dumps(line) + "\n")
-            draw_curve(options.out)
-            print(json.dumps(line), flush=True)
-            sums = {}
-    (options.out / "options.json").write_text(json.dumps(asdict(options), default=str, indent=1))
+        terms = trainer.step(Example(**next(loader)).to(trainer.device), time.perf_counter() - begin)
+        sums = {name: sums.get(name, 0.0) + term.item() for name, term in terms.items()}
+        steps += 1
+        due = trainer.elapsed - reported >= 60 * options.save_every or trainer.finished
+        if due and rank == 0:
+            report(trainer, validation, {name: value / steps for name, value in sums.items()})
+        if due:
+            sums, steps, reported = {}, 0, trainer.elapsed
+    if rank == 0:
+        (options.out / "options.json").write_text(json.dumps(asdict(options), default=str, indent=1))
+
+
+def report(trainer: Trainer, validation: Samples, loss: dict[str, float]) -> None:
+    """Saves, validates, and adds to the curve."""
+    trainer.save()
+    scores = validate(trainer, validation)
+    line = {"seen": trainer.seen, "seconds": trainer.elapsed, "loss": loss, **scores}
+    with (trainer.options.out / "curve.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    draw_curve(trainer.options.out)
+    print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":
