@@ -228,7 +228,10 @@ def main(argv: Sequence[str]) -> None:
         train(0, options, "")
         return
     with tempfile.TemporaryDirectory() as meeting:
-        torch.multiprocessing.spawn(train, (options, f"file://{meeting}/point"), options.processes)
+        # Spawned, they would pickle the samples for their loaders.
+        torch.multiprocessing.start_processes(
+            train, (options, f"file://{meeting}/point"), options.processes, start_method="fork"
+        )
 
 
 def train(rank: int, options: Options, meeting: str) -> None:
