@@ -1,6 +1,8 @@
 """Training data, training and export of the embedded expert, on a handful of made-up objects."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,9 @@ from ar4d.experts.embedded.network import BEHIND, IN_SIZE, OUT_SIZE, Network
 from train import export_expert, render_shapes, train_expert
 from train.dataset import Samples, example, targets
 from train.shapes import Part
+from train.warp import warped
+from train.zeroad.mesh import Clip
+from train.zeroad.mesh import Part as MeshPart
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +92,40 @@ def test_training_stops_goes_on_and_is_exported(data, tmp_path, capsys):
     for name, tensor in load_file(out).items():
         assert torch.equal(further.network.state_dict()[name].cpu(), tensor.float())
         assert torch.equal(further.average.state_dict()[name].cpu(), tensor.float())
+
+
+def test_two_processes_train_one_network(data, tmp_path):
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "train.train_expert", "--data", str(data), "--out", str(run)]
+    command += ["--batch", "2", "--processes", "2", "--examples"]
+    for examples in (4, 12):
+        done = subprocess.run([*command, str(examples)], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    seen = [json.loads(line)["seen"] for line in (run / "curve.jsonl").read_text().splitlines()]
+    assert seen == [4, 12]
+    state = torch.load(run / "last.pt", weights_only=True)
+    assert state["steps"] == 3
+
+
+def test_a_warp_keeps_frames_parts_and_the_two_sides_together():
+    random = np.random.default_rng(0)
+    half = random.uniform(-1, 1, (2, 20, 3)).astype(np.float32)
+    both = np.concatenate([half, half * np.float32([-1, 1, 1])], axis=1)
+    both[1] = both[0]
+    faces = np.arange(39).reshape(-1, 3).astype(np.int32)
+    faces = np.concatenate([faces, [[37, 38, 39]]]).astype(np.int32)
+    part = MeshPart(both, faces, np.zeros((40, 2), np.float32))
+    clip = Clip((part, part))
+    changed = 0
+    for seed in range(12):
+        one, other = warped(clip, np.random.default_rng(seed)).parts
+        assert np.array_equal(one.vertices, other.vertices)
+        assert np.array_equal(one.vertices[0], one.vertices[1])
+        assert np.isfinite(one.vertices).all()
+        left, right = one.vertices[0, :20], one.vertices[0, 20:]
+        assert np.allclose(left[:, 1:], right[:, 1:], atol=1e-5)
+        bend = left[:, 0] + right[:, 0]  # twice how far the middle has moved aside, by z alone
+        order = np.argsort(half[0, :, 2])
+        assert (np.diff(bend[order]) * np.sign(bend[order][-1] - bend[order][0] + 1e-9) > -1e-4).all()
+        changed += not np.array_equal(one.vertices, part.vertices)
+    assert 6 <= changed < 12
