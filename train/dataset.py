@@ -24,7 +24,6 @@ TEST_AZIMUTHS_DEG = (-75.0, 15.0, 105.0, 195.0)
 DEPTH_UNIT = 1 / 16384  # world units, of the stored depths
 SKIN = 0.012  # world units by which renders may disagree about a surface
 PLACES = 256  # of each other view whose colour an example tells
-ROLLS = (0.375, 0.125, 0.375, 0.125)  # chances to be the reference view: the samples favour the sides
 SINGLE, CLEAN = 0.65, 0.1  # shares of examples with one view, and with two to four true ones
 
 
@@ -97,7 +96,7 @@ class Samples:
 def example(samples: Samples, index: int, random: np.random.Generator) -> Example:
     """A sample, turned, mirrored, recoloured, and hidden in part."""
     pose = int(random.integers(2))
-    roll, mirror = int(random.choice(VIEWS, p=ROLLS)), random.random() < 0.5
+    roll, mirror = int(random.integers(VIEWS)), random.random() < 0.5
     paint = _paint(random)
     views, depth = _arranged(*samples.views(index, pose, paint), roll, mirror)
     given = torch.zeros(VIEWS, dtype=torch.bool)

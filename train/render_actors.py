@@ -37,7 +37,6 @@ from train.zeroad.render import Renderer
 PER_CLIP = 4  # samples of an actor in the same clothes, animation and build
 FRAMES = 16  # into which a cycle of an animation is cut
 PLAIN_LIGHT = 0.5  # share of samples under the default light
-PROFILES, PROFILE_DEG = 0.5, 20.0  # share of samples seen from the side, as clips like to, and give or take
 
 # Kept for measuring: neither these actors, nor any other that shows one of their meshes.
 RESERVED = (
@@ -203,9 +202,8 @@ def render_actor(
         clip = clip if validation else warped(clip, random)
         studio.renderer.load(clip)
         for _ in range(min(PER_CLIP, count - start)):
-            side = random.random() < PROFILES
-            yaw = random.normal(90, PROFILE_DEG) if side else random.uniform(0, 360)
-            shot = Shot(name, animation, int(random.integers(FRAMES)), float(yaw), validation)
+            yaw = float(random.uniform(0, 360))
+            shot = Shot(name, animation, int(random.integers(FRAMES)), yaw, validation)
             yield shot, *render_shot(studio, clip, shot)
 
 
