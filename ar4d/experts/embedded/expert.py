@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ar4d.errors import UserError
 from ar4d.experts.embedded.geometry import VIEWS
-from ar4d.experts.embedded.network import IN_SIZE, OUT_SIZE, Network, encode
+from ar4d.experts.embedded.network import IN_SIZE, OUT_SIZE, Network, Prediction, encode
 from ar4d.experts.embedded.prior import steadied
 from ar4d.experts.embedded.surface import ViewMaps, gaussians_from_views, grid_size, resampled
 from ar4d.experts.embedded.volume import views_of
@@ -23,9 +23,11 @@ from ar4d.gaussians import Gaussians
 
 WEIGHTS = Path(__file__).resolve().parents[3] / "assets" / "weights" / "embedded.safetensors"
 LICENCE = "CC BY-SA 3.0"
-SHA256 = "d70d78211c3aaa92f4189788d97cc9b264e7df2026b5f9073af2c9e280701287"
+SHA256 = "208302c61b8b296043a51fbc29b6236f5bcee00550233e2921457f05fa797be9"
 PSEUDO_BUDGET = 8000
 LARGEST_GRID = 256
+FIRST = torch.tensor([[True, False, False, False]])
+FIRST_AND_ALL = torch.tensor([[True, False, False, False], [True, True, True, True]])
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,6 @@ class Embedded:
     """`ImageToGaussians` and `ViewsToGaussians` by the embedded network, on the CPU."""
 
     network: Network
-    trusting: bool = True
-    """Whether `reconstruct` looks at all four views, or judges every frame afresh by the first. The others
-    are renders of guesses in stage 2: on the benchmark the mean is the same, objects differ by a decibel."""
     name: str = "embedded"
 
     @staticmethod
@@ -53,28 +52,31 @@ class Embedded:
 
     def lift(self, rgba: Tensor, budget: int, elevation_deg: float = 0.0) -> Gaussians:
         views = _missing_views(_premultiplied(rgba.cpu().float()))
-        given = torch.tensor([True, False, False, False])
-        return self._gaussians(views, given, budget, elevation_deg).to(rgba.device)
+        return self._gaussians(views, FIRST, budget, elevation_deg).to(rgba.device)
 
     def reconstruct(self, rgba: Tensor, elevation_deg: float = 0.0) -> Gaussians:
-        """From the first view, or if it is `trusting` from all four.
+        """From the mean of what the network tells of the first view and of all four.
 
-        Off elevation 0 the four cameras lie on a cone, which the network has not learnt: the first view.
+        In stage 2 the others are renders of guesses: what is right in them is worth keeping, and what is
+        wrong is judged afresh with every frame. Off elevation 0 the four cameras lie on a cone, which the
+        network has not learnt: the first view alone.
         """
-        if not self.trusting or elevation_deg != 0:
+        if elevation_deg != 0:
             return self.lift(rgba[0], PSEUDO_BUDGET, elevation_deg)
         views = torch.stack([_premultiplied(view) for view in rgba.cpu().float()])
-        return self._gaussians(views, torch.ones(VIEWS, dtype=torch.bool), PSEUDO_BUDGET, 0).to(rgba.device)
+        return self._gaussians(views, FIRST_AND_ALL, PSEUDO_BUDGET, 0).to(rgba.device)
 
     @torch.no_grad()
     def _gaussians(self, views: Tensor, given: Tensor, budget: int, elevation_deg: float) -> Gaussians:
-        """Of premultiplied views [4, 4, S, S]."""
+        """Of premultiplied views [4, 4, S, S]; `given` [N, 4] says which, each time they are looked at."""
         if not bool((views[0, 3] > 0.5).any()):
             raise UserError(
                 "The picture shows no object: its cut-out is empty; correct the background removal."
             )
         pictures, small = _sized(views, IN_SIZE), _sized(views[:1], OUT_SIZE)[0]
-        prediction = steadied(self.network(encode(pictures[None], given[None])), small[3])
+        told = self.network(encode(pictures.expand(len(given), -1, -1, -1, -1), given))
+        mean = Prediction(told.front.mean(0, True), told.solid.mean(0, True), told.tints.mean(0, True))
+        prediction = steadied(mean, small[3])
         maps = views_of(prediction, small)
         size = grid_size(maps.alpha, budget)
         own = _sized(views[:1], size)[0]
