@@ -14,6 +14,7 @@ from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG
 from ar4d.evaluation.ground_truth import GroundTruth
 from ar4d.experts import registry
 from ar4d.experts.embedded import Embedded
+from ar4d.experts.embedded.expert import ALL
 from ar4d.experts.registry import Entry
 from ar4d.gaussians import Gaussians
 
@@ -42,7 +43,7 @@ def true_views(truth: GroundTruth) -> Iterator[None]:
 
     def build(device: torch.device) -> TrueViews:
         found = [truth.at(azimuth)[0].rgba for azimuth in ORTHOGONAL_AZIMUTHS_DEG]
-        expert = replace(Embedded.load(device), trusting=True)
+        expert = replace(Embedded.load(device), looks=(ALL,))
         return TrueViews(torch.stack(found, dim=1), expert)
 
     entry = Entry(TRUE_VIEWS, ("views_to_gaussians",), "shown the truth", lambda device: None, build)

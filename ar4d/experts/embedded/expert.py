@@ -25,9 +25,7 @@ WEIGHTS = Path(__file__).resolve().parents[3] / "assets" / "weights" / "embedded
 LICENCE = "CC BY-SA 3.0"
 SHA256 = "208302c61b8b296043a51fbc29b6236f5bcee00550233e2921457f05fa797be9"
 PSEUDO_BUDGET = 8000
-LARGEST_GRID = 256
-FIRST = torch.tensor([[True, False, False, False]])
-FIRST_AND_ALL = torch.tensor([[True, False, False, False], [True, True, True, True]])
+FIRST, ALL = (True, False, False, False), (True, True, True, True)
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,10 @@ class Embedded:
     """`ImageToGaussians` and `ViewsToGaussians` by the embedded network, on the CPU."""
 
     network: Network
+    looks: tuple[tuple[bool, ...], ...] = (FIRST, ALL)
+    """The views that `reconstruct` looks at, each time; what the network tells of them is averaged. In stage
+    2 the others are renders of guesses: what is right in them is worth keeping, and what is wrong is
+    judged afresh with every frame."""
     name: str = "embedded"
 
     @staticmethod
@@ -52,29 +54,29 @@ class Embedded:
 
     def lift(self, rgba: Tensor, budget: int, elevation_deg: float = 0.0) -> Gaussians:
         views = _missing_views(_premultiplied(rgba.cpu().float()))
-        return self._gaussians(views, FIRST, budget, elevation_deg).to(rgba.device)
+        return self._gaussians(views, (FIRST,), budget, elevation_deg).to(rgba.device)
 
     def reconstruct(self, rgba: Tensor, elevation_deg: float = 0.0) -> Gaussians:
-        """From the mean of what the network tells of the first view and of all four.
+        """From its looks at the four views.
 
-        In stage 2 the others are renders of guesses: what is right in them is worth keeping, and what is
-        wrong is judged afresh with every frame. Off elevation 0 the four cameras lie on a cone, which the
-        network has not learnt: the first view alone.
+        Off elevation 0 the four cameras lie on a cone, which the network has not learnt: the first view.
         """
         if elevation_deg != 0:
             return self.lift(rgba[0], PSEUDO_BUDGET, elevation_deg)
         views = torch.stack([_premultiplied(view) for view in rgba.cpu().float()])
-        return self._gaussians(views, FIRST_AND_ALL, PSEUDO_BUDGET, 0).to(rgba.device)
+        return self._gaussians(views, self.looks, PSEUDO_BUDGET, 0).to(rgba.device)
 
     @torch.no_grad()
-    def _gaussians(self, views: Tensor, given: Tensor, budget: int, elevation_deg: float) -> Gaussians:
-        """Of premultiplied views [4, 4, S, S]; `given` [N, 4] says which, each time they are looked at."""
+    def _gaussians(
+        self, views: Tensor, looks: tuple[tuple[bool, ...], ...], budget: int, elevation_deg: float
+    ) -> Gaussians:
+        """Of premultiplied views [4, 4, S, S]."""
         if not bool((views[0, 3] > 0.5).any()):
             raise UserError(
                 "The picture shows no object: its cut-out is empty; correct the background removal."
             )
         pictures, small = _sized(views, IN_SIZE), _sized(views[:1], OUT_SIZE)[0]
-        told = self.network(encode(pictures.expand(len(given), -1, -1, -1, -1), given))
+        told = self.network(encode(pictures.expand(len(looks), -1, -1, -1, -1), torch.tensor(looks)))
         mean = Prediction(told.front.mean(0, True), told.solid.mean(0, True), told.tints.mean(0, True))
         prediction = steadied(mean, small[3])
         maps = views_of(prediction, small)
