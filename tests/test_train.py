@@ -110,7 +110,7 @@ def test_two_processes_train_one_network(data, tmp_path):
 def test_a_warp_keeps_frames_parts_and_the_two_sides_together():
     random = np.random.default_rng(0)
     half = random.uniform(-1, 1, (2, 20, 3)).astype(np.float32)
-    both = np.concatenate([half, half * np.float32([-1, 1, 1])], axis=1)
+    both = np.concatenate([half, half * np.array([-1, 1, 1], np.float32)], axis=1)
     both[1] = both[0]
     faces = np.arange(39).reshape(-1, 3).astype(np.int32)
     faces = np.concatenate([faces, [[37, 38, 39]]]).astype(np.int32)
