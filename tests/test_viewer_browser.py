@@ -157,8 +157,8 @@ def test_scrubbing_shows_any_time_and_asks_for_nothing_in_vain(browser, viewer, 
             }"""
         )
         eventually(page, lambda: shows(fish(3.5 / (FRAMES - 1), COUNT))(page))
-        assert page.evaluate("window.pending") == 1
-        assert viewer.counts["asked"] - asked <= 41
+        assert page.evaluate("window.pending") <= 1
+        assert 1 <= viewer.counts["asked"] - asked <= 41
         assert counts(page)["asked"] == viewer.counts["asked"]
 
 
@@ -260,7 +260,7 @@ def test_the_camera_is_ours(browser, viewer, address):
                 page,
                 lambda e=expected: np.allclose(np.reshape(camera(page)["viewmat"], (4, 4)), e, atol=2e-3),
             )
-            assert page.evaluate("ar4d.pilot.flight") is None
+            eventually(page, lambda: page.evaluate("ar4d.pilot.flight") is None)
             assert camera(page)["fov"] == pytest.approx(49.1, abs=0.01)
 
 
