@@ -16,7 +16,7 @@ from ar4d.experts.ladder import Ladder
 from ar4d.experts.registry import require
 from ar4d.gaussians import Gaussians
 from ar4d.losses import psnr, ssim
-from ar4d.presets import Device, Settings
+from ar4d.presets import FACING_DEG, Device, Settings
 from ar4d.rendering import render
 from ar4d.stages.generate import generate
 from ar4d.stages.initialize import initialize
@@ -60,12 +60,14 @@ def _lift(clip: Clip, settings: Settings, finished: Sequence[Gaussians]) -> Gene
     frames = [gaussians.to(device) for gaussians in finished]
     if not frames:
         expert = yield from Ladder.raised(_roles(settings)[0], settings.initialize.expert, device)
+        expert.watch(rgba, FACING_DEG.get(settings.facing))
         frames = [(yield from initialize(rgba[0], targets[0], expert, settings))]
         del expert  # its networks leave the memory
     if len(frames) < clip.num_frames:
         prior = None
         if settings.generate.progressive_views:
             prior = yield from Ladder.raised(_roles(settings)[1], settings.generate.expert, device)
+            prior.watch(rgba, FACING_DEG.get(settings.facing))
         frames = yield from generate(rgba, targets, frames, prior, settings)
         del prior
     if settings.refine.enabled and clip.num_frames > 1:

@@ -6,11 +6,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 FieldKind = Literal["mlp", "node-mlp", "node-table"]
 Device = Literal["auto", "cpu", "cuda"]
 Kind = Literal["object", "scene"]
+Facing = Literal[
+    "auto", "front", "front-right", "right", "back-right", "back", "back-left", "left", "front-left"
+]
+FACING_DEG: dict[Facing, float] = {name: 45.0 * k for k, name in enumerate(get_args(Facing)[1:])}
+"""Azimuth towards which an object looks in the picture: front is at the camera, right the picture's right."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,9 @@ class Settings:
     """Width and height of pseudo-views and of depth comparisons."""
     elevation_deg: float = 0.0
     """Of the camera that took the clip; positive is above."""
+    facing: Facing = "auto"
+    """Where the object looks in the first frame, roughly; right is the picture's right. The embedded expert
+    guesses it, and where it guesses wrong, the hidden side is wrong; other experts do not ask."""
     kind: Kind = "object"
     """object: one subject, cut out, seen from all sides. scene: the whole picture, seen from nearby."""
     scene_azimuth: float = 20.0

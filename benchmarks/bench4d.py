@@ -39,7 +39,7 @@ from ar4d.evaluation import Show, find_lpips, mean, score, shown
 from ar4d.evaluation.ground_truth import GroundTruth, read_ground_truth, read_rgba
 from ar4d.files import write_text
 from ar4d.pipeline import lift
-from ar4d.presets import PRESETS, Settings
+from ar4d.presets import FACING_DEG, PRESETS, Facing, Settings
 from ar4d.rendering import Rendering
 from ar4d.rendering.cpu.warmup import warm_up
 from benchmarks.tables import markdown
@@ -47,6 +47,8 @@ from benchmarks.true_views import TRUE_VIEWS, true_views
 
 SIDES_DEG = (90.0, 180.0, 270.0, -75.0)  # where a weak prior shows as roughness and fog
 EDGES_DEG = (90.0, 270.0)  # where a front and a back sheet meet in a seam
+
+TOLD = "embedded-told"  # which way each object faces, in a word
 
 VARIANTS: dict[str, Callable[[Settings], Settings]] = {
     "full": lambda s: s,
@@ -58,6 +60,7 @@ VARIANTS: dict[str, Callable[[Settings], Settings]] = {
     "embedded-first": lambda s: with_experts(s, "embedded", "silhouette"),
     "embedded-later": lambda s: with_experts(s, "silhouette", "embedded"),
     "embedded": lambda s: with_experts(s, "embedded", "embedded"),
+    TOLD: lambda s: with_experts(s, "embedded", "embedded"),
     "true-views": lambda s: with_experts(s, "embedded", TRUE_VIEWS),
 }
 BASELINES = ("truth", "white", "input-frame")  # nothing is lifted for these
@@ -138,6 +141,8 @@ def measure(options: Options, name: str, variant: str) -> dict:
     else:
         with true_views(truth):
             settings = VARIANTS[variant](options.settings)
+            if variant == TOLD:
+                settings = replace(settings, facing=facing_of(folder))
             show = shown(lift_object(folder / "input", settings, truth.num_frames))
     seconds = time.perf_counter() - begin
     report = score(show, truth, find_lpips(options.lpips))
@@ -152,6 +157,12 @@ def measure(options: Options, name: str, variant: str) -> dict:
         "report": asdict(report),
         **{group: scores and asdict(scores) for group, scores in means.items()},
     }
+
+
+def facing_of(folder: Path) -> Facing:
+    """The word for the direction that is nearest to an object's yaw (`yaw_deg` in meta.json)."""
+    yaw = json.loads((folder / "meta.json").read_text())["yaw_deg"]
+    return min(FACING_DEG, key=lambda name: abs((FACING_DEG[name] - yaw + 180) % 360 - 180))
 
 
 def lift_object(clip: Path, settings: Settings, frames: int) -> Asset4D:

@@ -109,3 +109,12 @@ def test_nothing_to_show(views, tmp_path):
 def test_no_objects(tmp_path):
     with pytest.raises(UserError, match="holds no object"):
         bench(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("yaw_deg", "word"),
+    [(0, "front"), (25, "front-right"), (68, "right"), (-82, "left"), (200, "back"), (-22, "front")],
+)
+def test_a_yaw_is_told_in_a_word(tmp_path, yaw_deg, word):
+    (tmp_path / "meta.json").write_text(json.dumps({"yaw_deg": yaw_deg}))
+    assert bench4d.facing_of(tmp_path) == word

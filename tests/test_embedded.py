@@ -10,7 +10,10 @@ from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, orbit
 from ar4d.errors import UserError
 from ar4d.evaluation.metrics import silhouette_iou
 from ar4d.experts.embedded import expert as module
-from ar4d.experts.embedded.expert import ALL, FIRST, SHA256, WEIGHTS, Embedded, load_network
+from ar4d.experts.embedded.expert import ALL, FIRST, SHA256, WEIGHTS, Embedded, load_networks
+from ar4d.experts.embedded.facing import KnownPlane, angle_between_deg
+from ar4d.experts.embedded.network import IN_SIZE
+from ar4d.experts.embedded.symmetry import upright_plane
 from ar4d.experts.registry import choose
 from ar4d.gaussians import Gaussians
 from ar4d.losses import psnr
@@ -106,6 +109,34 @@ def test_other_views_are_looked_at(expert, views):
     assert torch.equal(both.reconstruct(views).means, expert.reconstruct(views).means)
 
 
+def test_a_plane_that_is_known_shows_on_the_far_side(expert):
+    """A ball with a green band, seen from its side: its far side is the near one's twin."""
+    rgba = torch.zeros(SIZE, SIZE, 4)
+    y, x = torch.meshgrid(torch.arange(SIZE) - SIZE / 2, torch.arange(SIZE) - SIZE / 2, indexing="ij")
+    rgba[(x**2 + y**2).sqrt() < 40] = torch.tensor([0.7, 0.2, 0.2, 1.0])
+    rgba[((x**2 + y**2).sqrt() < 40) & (x.abs() < 14)] = torch.tensor([0.1, 0.8, 0.1, 1.0])
+    plane = torch.tensor(upright_plane(90.0, 0.0))
+    green = []
+    for finder in (KnownPlane(plane), KnownPlane(torch.zeros(4))):
+        behind = render(replace(expert, planes_of=finder).lift(rgba, 8000), orbit(180.0, size=SIZE)).rgb[0]
+        middle = behind[54:74, 58:70].mean((0, 1))
+        green.append(float(middle[1] - middle[0]))
+    assert green[0] > 0.4
+    assert green[0] > green[1] - 0.05
+
+
+def test_having_watched_a_clip_it_answers_for_each_of_its_frames(expert, views):
+    watching = expert.watching(views)
+    assert watching.name == expert.name
+    for view in views:
+        seen = render(watching.lift(view, 4000), orbit(0.0, size=SIZE)).rgb
+        assert psnr(seen, on_white(view[None])) > 22
+    told = expert.watching(views[:1], facing_deg=90.0)
+    planes, chances = told.planes_of(module._sized(module._premultiplied(views[0]), IN_SIZE))
+    assert angle_between_deg(planes[0], torch.tensor(upright_plane(90.0, 0.0))) < 20
+    assert chances[0] > 0.6
+
+
 @pytest.mark.parametrize("budget", [2000, 8000])
 def test_keeps_to_the_budget(expert, views, budget):
     assert len(expert.lift(views[0], budget)) == pytest.approx(budget, rel=0.25)
@@ -123,7 +154,9 @@ def test_values_are_those_of_gaussians(expert, views):
 
 @pytest.mark.parametrize("elevation", [30.0, -20.0])
 def test_a_raised_camera_sees_the_same_picture(expert, views, elevation):
-    level = render(expert.lift(views[0], 3000), orbit(0.0, size=64)).rgb
+    """Upright planes lean in its picture: no plane is looked for."""
+    unmirrored = replace(expert, planes_of=KnownPlane(torch.zeros(4)))
+    level = render(unmirrored.lift(views[0], 3000), orbit(0.0, size=64)).rgb
     raised = render(expert.lift(views[0], 3000, elevation), orbit(0.0, elevation, size=64)).rgb
     assert psnr(raised, level) > 35
     pseudo = render(expert.reconstruct(views, elevation), orbit(0.0, elevation, size=SIZE)).rgb
@@ -149,9 +182,9 @@ def test_other_weights_are_refused(tmp_path):
         file.seek(-1, 2)
         file.write(bytes([last[0] ^ 1]))
     with pytest.raises(UserError, match=r"embedded\.safetensors is not .* restore it"):
-        load_network(spoilt, SHA256)
+        load_networks(spoilt, SHA256)
     with pytest.raises(UserError, match="cannot be read"):
-        load_network(tmp_path / "none.safetensors", SHA256)
+        load_networks(tmp_path / "none.safetensors", SHA256)
 
 
 def test_without_weights_the_next_expert_is_taken(monkeypatch, tmp_path):

@@ -1,6 +1,7 @@
 """What happens when memory is full: the next expert takes over and the run goes on."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -122,3 +123,50 @@ def test_progress_of_an_expert_comes_out_of_the_run(monkeypatch):
     with_entries(monkeypatch, entry("slow", lambda device: Hungry(calls=99)))
     settings = replace(quick(), refine=replace(quick().refine, enabled=False))
     assert Progress("views", 1, 2) in run(settings)
+
+
+class Watcher(Hungry):
+    """Knows the clip; its memory is full after some calls."""
+
+    seen: ClassVar[list[tuple[int, float | None]]] = []
+
+    def watching(self, clip, facing_deg=None):
+        self._work()
+        Watcher.seen.append((len(clip), facing_deg))
+        return self
+
+
+def test_experts_that_watch_are_shown_the_clip_and_told_where_it_faces(monkeypatch):
+    monkeypatch.setattr(Watcher, "seen", [])
+    with_entries(monkeypatch, entry("watcher", lambda device: Watcher(calls=99)))
+    run(replace(quick(), facing="back-right"))
+    assert Watcher.seen == [(3, 135.0), (3, 135.0)]  # once in stage 1, once in stage 2
+
+
+def test_the_next_expert_is_shown_the_clip_as_well(monkeypatch):
+    monkeypatch.setattr(Watcher, "seen", [])
+    with_entries(
+        monkeypatch,
+        entry("hungry", lambda device: Hungry()),
+        entry("watcher", lambda device: Watcher(calls=99)),
+    )
+    ladder = Ladder("image_to_gaussians", "auto", CPU)
+    clip = torch.zeros(5, 8, 8, 4)
+    clip[:, 2:6, 2:6] = 1
+    ladder.watch(clip, None)
+    assert Watcher.seen == []
+    ladder.lift(clip[0], 100)
+    assert Watcher.seen == [(5, None)]
+
+
+def test_memory_that_runs_out_while_it_watches_costs_the_expert(monkeypatch):
+    monkeypatch.setattr(Watcher, "seen", [])
+    with_entries(
+        monkeypatch,
+        entry("watcher", lambda device: Watcher()),
+        entry("small", lambda device: Silhouette()),
+    )
+    ladder = Ladder("image_to_gaussians", "auto", CPU)
+    ladder.watch(torch.zeros(5, 8, 8, 4), None)
+    assert ladder.name == "small"
+    assert Watcher.seen == []

@@ -11,8 +11,10 @@ import torch
 from safetensors.torch import load_file
 
 from ar4d.cameras import RADIUS
+from ar4d.experts.embedded.expert import load_networks
+from ar4d.experts.embedded.facing import FacingNetwork
 from ar4d.experts.embedded.network import BEHIND, IN_SIZE, OUT_SIZE, Network
-from train import export_expert, render_shapes, train_expert
+from train import export_expert, render_shapes, train_expert, train_facing
 from train.dataset import Samples, example, targets
 from train.shapes import Part
 from train.warp import warped
@@ -83,15 +85,50 @@ def test_training_stops_goes_on_and_is_exported(data, tmp_path, capsys):
     assert 0 <= last["iou"] <= 1
     assert (run / "curve.png").exists()
     assert (run / "sheet.png").exists()
+    facing = tmp_path / "facing"
+    train_facing.main(["--data", str(data), "--out", str(facing), "--batch", "2", "--examples", "6"])
+    learned = json.loads((facing / "curve.jsonl").read_text().splitlines()[-1])
+    assert learned["seen"] == 6
+    assert 0 <= learned["right"] <= 1
+    assert 0 <= learned["median_deg"] <= 90
+    assert (facing / "curve.png").exists()
     capsys.readouterr()
     out = tmp_path / "weights" / "expert.safetensors"
-    export_expert.main(["--checkpoint", str(run / "last.pt"), "--out", str(out)])
-    assert len(capsys.readouterr().out.strip()) == 64
-    Network().load_state_dict({name: tensor.float() for name, tensor in load_file(out).items()})
-    further = train_expert.Trainer(train_expert.Options((data,), tmp_path / "further", start=out))
-    for name, tensor in load_file(out).items():
-        assert torch.equal(further.network.state_dict()[name].cpu(), tensor.float())
-        assert torch.equal(further.average.state_dict()[name].cpu(), tensor.float())
+    checkpoints = ["--expert", str(run / "last.pt"), "--facing", str(facing / "last.pt")]
+    export_expert.main([*checkpoints, "--out", str(out)])
+    sha256 = capsys.readouterr().out.strip()
+    network, finder = load_networks(out, sha256)
+    state = torch.load(run / "last.pt", weights_only=True)["average"]
+    assert all(torch.equal(x, state[name].half().float()) for name, x in network.state_dict().items())
+    begun = begun_networks(out)
+    for mine, theirs in zip((network, finder), begun, strict=True):
+        assert all(torch.equal(x, theirs.state_dict()[name]) for name, x in mine.state_dict().items())
+
+
+def begun_networks(weights: Path) -> tuple[Network, FacingNetwork]:
+    """The networks of runs that would begin with these weights."""
+    network, facing = Network(), FacingNetwork()
+    train_expert.begin_with(network, load_file(weights))
+    train_facing.begin_with(facing, load_file(weights))
+    return network, facing
+
+
+def test_the_facing_network_may_begin_with_the_experts_encoder(data):
+    network, facing = Network(), FacingNetwork()
+    weights = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    train_facing.begin_with(facing, weights)
+    assert torch.equal(facing.in8.conv1.weight, network.in8.conv1.weight)
+    assert torch.equal(facing.stem.weight, network.stem.weight[:, : facing.stem.weight.shape[1]])
+
+
+def test_pictures_come_with_the_plane_that_they_show(data):
+    """Their twins lie in the picture: `tests/test_symmetry.py` has the geometry."""
+    samples = Samples((data,), validation=False)
+    stream = iter(train_facing.Pictures(samples, seed=0))
+    for _ in range(6):
+        picture, plane = next(stream)
+        assert picture.shape == (4, IN_SIZE, IN_SIZE)
+        assert plane[:2].norm() == pytest.approx(1, abs=1e-5)
 
 
 def test_two_processes_train_one_network(data, tmp_path):

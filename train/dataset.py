@@ -7,6 +7,7 @@ reference view, and every example can be mirrored: eight examples a pose before 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,15 @@ from torch.utils.data import IterableDataset
 
 from ar4d.experts.embedded.geometry import VIEWS, project, rays, sample_at, sample_view
 from ar4d.experts.embedded.network import BEHIND, IN_SIZE, OUT_SIZE, encode
+from ar4d.experts.embedded.symmetry import proper
 
 TEST_AZIMUTHS_DEG = (-75.0, 15.0, 105.0, 195.0)
 DEPTH_UNIT = 1 / 16384  # world units, of the stored depths
 SKIN = 0.012  # world units by which renders may disagree about a surface
 PLACES = 256  # of each other view whose colour an example tells
+UNTOLD = 0.3  # share of examples that do not show the mirrored picture
+BESIDE_DEG, WRONG_DEG, WRONG, ENDS_EXCHANGED = 8.0, 25.0, 0.2, 0.1  # of planes, and shares of examples
+ASIDE = 0.02  # world units
 SINGLE, CLEAN = 0.65, 0.1  # shares of examples with one view, and with two to four true ones
 
 
@@ -59,6 +64,7 @@ class Samples:
 
     def __init__(self, folders: tuple[Path, ...], validation: bool) -> None:
         self.places: list[tuple[np.ndarray, np.ndarray, np.ndarray, int]] = []
+        self.planes: list[Tensor] = []
         for folder in folders:
             shots = iter(json.loads((folder / "samples.json").read_text()))
             for path in sorted(folder.glob("rgba_*.npy")):
@@ -72,6 +78,7 @@ class Samples:
                         # Animals are fewer than people in armour, and differ more from each other.
                         times = 2 if shot["actor"].startswith("fauna/") and not validation else 1
                         self.places += [(rgba, depth, test, k)] * times
+                        self.planes += [torch.tensor(shot["plane"] or (0.0,) * 4)] * times
 
     def __len__(self) -> int:
         return len(self.places)
@@ -79,13 +86,13 @@ class Samples:
     def views(self, index: int, pose: int, paint: Paint = PLAIN) -> tuple[Tensor, Tensor]:
         """Premultiplied [4, 4, S, S] in [0, 1] and depth [4, S, S] of a pose from the orthogonal views."""
         rgba, depth, _, k = self.places[index]
-        pixels = np.ascontiguousarray(rgba[k, pose].transpose(0, 3, 1, 2))
-        views = np.empty(pixels.shape, np.float32)
-        views[:, 3] = pixels[:, 3] * np.float32(1 / 255)
-        for channel, source in enumerate(paint.channels):
-            np.multiply(paint.tones[pixels[:, source]], views[:, 3], out=views[:, channel])
         far = torch.from_numpy(depth[k, pose].astype(np.float32) * np.float32(DEPTH_UNIT))
-        return torch.from_numpy(views), far
+        return _premultiplied(rgba[k, pose], paint), far
+
+    def view(self, index: int, pose: int, roll: int, paint: Paint) -> Tensor:
+        """Premultiplied [4, S, S] of one of the orthogonal views."""
+        rgba, _, _, k = self.places[index]
+        return _premultiplied(rgba[k, pose, roll], paint)
 
     def test_views(self, index: int) -> Tensor:
         """[4, S, S, 4] straight alpha of the first pose, seen from between the orthogonal views."""
@@ -93,12 +100,23 @@ class Samples:
         return torch.from_numpy(test[k].astype(np.float32) / 255)
 
 
+def _premultiplied(rgba: np.ndarray, paint: Paint) -> Tensor:
+    """[..., 4, S, S] in [0, 1] of bytes [..., S, S, 4]."""
+    pixels = np.ascontiguousarray(np.moveaxis(rgba, -1, -3))
+    result = np.empty(pixels.shape, np.float32)
+    result[..., 3, :, :] = pixels[..., 3, :, :] * np.float32(1 / 255)
+    for channel, source in enumerate(paint.channels):
+        tones = paint.tones[pixels[..., source, :, :]]
+        np.multiply(tones, result[..., 3, :, :], out=result[..., channel, :, :])
+    return torch.from_numpy(result)
+
+
 def example(samples: Samples, index: int, random: np.random.Generator) -> Example:
     """A sample, turned, mirrored, recoloured, and hidden in part."""
     pose = int(random.integers(2))
     roll, mirror = int(random.integers(VIEWS)), random.random() < 0.5
-    paint = _paint(random)
-    views, depth = _arranged(*samples.views(index, pose, paint), roll, mirror)
+    paint = painted(random)
+    views, depth = arranged(*samples.views(index, pose, paint), roll, mirror)
     given = torch.zeros(VIEWS, dtype=torch.bool)
     given[0] = True
     shown = views
@@ -108,10 +126,12 @@ def example(samples: Samples, index: int, random: np.random.Generator) -> Exampl
     elif kind > CLEAN + SINGLE:  # what stage 2 shows: the frame, and renders of the one before
         given[:] = True
         if random.random() < 0.7:
-            stale, _ = _arranged(*samples.views(index, 1 - pose, paint), roll, mirror)
+            stale, _ = arranged(*samples.views(index, 1 - pose, paint), roll, mirror)
             shown = torch.cat([views[:1], stale[1:]])
         shown = torch.cat([shown[:1], _spoilt(shown[1:], random)])
-    inputs = encode(shown[None], given[None])[0]
+    plane = turned(samples.planes[index], roll, mirror)
+    told = proper(_mistaken(plane, random)[None])
+    inputs = encode(shown[None], given[None], told * (random.random() >= UNTOLD))[0]
     alpha, front, solid = targets(views, depth)
     return Example(inputs, alpha, front, solid, *_colored_places(views, depth, front, random))
 
@@ -167,7 +187,7 @@ def _colored_places(
     )
 
 
-def _arranged(views: Tensor, depth: Tensor, roll: int, mirror: bool) -> tuple[Tensor, Tensor]:
+def arranged(views: Tensor, depth: Tensor, roll: int, mirror: bool) -> tuple[Tensor, Tensor]:
     """The views in the order that starts at `roll`; mirrored, left and right change places."""
     order = [(roll + k) % VIEWS for k in range(VIEWS)]
     if mirror:
@@ -176,7 +196,28 @@ def _arranged(views: Tensor, depth: Tensor, roll: int, mirror: bool) -> tuple[Te
     return views[order], depth[order]
 
 
-def _paint(random: np.random.Generator) -> Paint:
+def turned(plane: Tensor, roll: int, mirror: bool) -> Tensor:
+    """The plane [4] of a sample that is arranged so."""
+    c, s, x, z = plane.tolist()
+    for _ in range(roll):
+        c, s, x, z = -c, -s, -z, x
+    return torch.tensor([c, -s, -x, z] if mirror else [c, s, x, z])
+
+
+def _mistaken(plane: Tensor, random: np.random.Generator) -> Tensor:
+    """The plane as a network tells it: a little beside, sometimes far, sometimes with its ends exchanged."""
+    c, s, x, z = plane.tolist()
+    kind = random.random()
+    if kind < ENDS_EXCHANGED:
+        s = -s
+    off = float(random.normal(0, WRONG_DEG if kind > 1 - WRONG else BESIDE_DEG))
+    turn = 2 * math.radians(off)
+    c, s = c * math.cos(turn) - s * math.sin(turn), c * math.sin(turn) + s * math.cos(turn)
+    x, z = (v + float(random.normal(0, ASIDE)) for v in (x, z))
+    return torch.tensor([c, s, x, z])
+
+
+def painted(random: np.random.Generator) -> Paint:
     """Channels change places and brightness its curve."""
     channels = random.permutation(3) if random.random() < 0.4 else np.arange(3)
     gamma, gain = float(np.exp(random.normal(0, 0.25))), float(random.uniform(0.8, 1.15))

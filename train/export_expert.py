@@ -1,6 +1,6 @@
-"""Writes a checkpoint's averaged weights as the file that comes with the program.
+"""Writes two checkpoints' averaged weights as the file that comes with the program.
 
-    python -m train.export_expert --checkpoint RUN/last.pt
+    python -m train.export_expert --expert RUN/last.pt --facing RUN/last.pt
 
 Half precision, safetensors. Prints the SHA-256 that `ar4d/experts/embedded/expert.py` has to know.
 """
@@ -24,8 +24,10 @@ from ar4d.experts.embedded.expert import WEIGHTS
 class Options:
     """Export the embedded expert's weights."""
 
-    checkpoint: Path
+    expert: Path
     """last.pt of a run of train.train_expert."""
+    facing: Path
+    """last.pt of a run of train.train_facing."""
     out: Path = WEIGHTS
     """The safetensors file."""
 
@@ -33,10 +35,12 @@ class Options:
 def main(argv: Sequence[str]) -> None:
     """Writes the file and prints its SHA-256."""
     options = tyro.cli(Options, prog="python -m train.export_expert", args=argv)
-    state = torch.load(options.checkpoint, map_location="cpu", weights_only=True)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    halves = {name: tensor.half().contiguous() for name, tensor in state["average"].items()}
-    save_file(halves, options.out, metadata={"examples": str(state["seen"])})
+    weights = {}
+    for prefix, path in (("network.", options.expert), ("facing.", options.facing)):
+        state = torch.load(path, map_location="cpu", weights_only=True)["average"]
+        weights |= {prefix + name: tensor.half().contiguous() for name, tensor in state.items()}
+    save_file(weights, options.out)
     print(hashlib.sha256(options.out.read_bytes()).hexdigest())
 
 

@@ -18,7 +18,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ import tyro
 from numpy.typing import NDArray
 
 from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, orbit
+from ar4d.experts.embedded.symmetry import upright_plane
 from train.dataset import DEPTH_UNIT, TEST_AZIMUTHS_DEG
 from train.framing import FILLED, frame_object
 from train.shards import ShardWriter
@@ -95,6 +96,8 @@ class Shot:
     frame: int
     yaw_deg: float
     validation: bool
+    plane: tuple[float, float, float, float] | None = None
+    """Its plane of symmetry, as `ar4d.experts.embedded.symmetry` tells it: models are made symmetric."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -203,14 +206,15 @@ def render_actor(
         studio.renderer.load(clip)
         for _ in range(min(PER_CLIP, count - start)):
             yaw = float(random.uniform(0, 360))
-            shot = Shot(name, animation, int(random.integers(FRAMES)), yaw, validation)
-            yield shot, *render_shot(studio, clip, shot)
+            yield render_shot(
+                studio, clip, Shot(name, animation, int(random.integers(FRAMES)), yaw, validation)
+            )
 
 
 def render_shot(
     studio: Studio, clip: Clip, shot: Shot
-) -> tuple[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint8]]:
-    """Two poses from four views each, and the first from the test views."""
+) -> tuple[Shot, NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint8]]:
+    """The shot with its plane; two poses from four views each, and the first from the test views."""
     renderer, random, size = studio.renderer, studio.random, studio.size
     angle = math.radians(shot.yaw_deg)
     turn = np.array(
@@ -220,6 +224,8 @@ def render_shot(
     points = np.concatenate([p for f in frames for p in clip.points(f)]) @ turn.T
     scale, centre = frame_object(points, float(random.uniform(*FILLED)))
     centre = centre + random.normal(0, 0.02, 3) / scale
+    normal = np.array([math.cos(angle), 0, -math.sin(angle)])
+    plane = upright_plane(shot.yaw_deg, -scale * float(centre @ normal))
     if random.random() < PLAIN_LIGHT:
         renderer.light()
     else:
@@ -240,7 +246,7 @@ def render_shot(
         depths.append(np.round(depth / DEPTH_UNIT).astype(np.uint16))
         if shot.validation and k == 0:
             extra, _ = renderer.draw(orbit(TEST_AZIMUTHS_DEG, size=size))
-    return np.stack(views), np.stack(depths), extra
+    return replace(shot, plane=plane), np.stack(views), np.stack(depths), extra
 
 
 if __name__ == "__main__":

@@ -20,9 +20,10 @@ import tyro
 from numpy.typing import NDArray
 
 from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, intrinsics, orbit
+from ar4d.experts.embedded.symmetry import Plane, upright_plane
 from train.dataset import DEPTH_UNIT, TEST_AZIMUTHS_DEG
 from train.framing import FILLED, frame_object
-from train.shapes import KINDS, Part, rotation
+from train.shapes import KINDS, SYMMETRIC, Part, rotation
 from train.shards import ShardWriter
 
 SUPERSAMPLE = 2
@@ -40,6 +41,8 @@ class Options:
     size: int = 128
     """Width and height of the views."""
     seed: int = 0
+    kinds: tuple[str, ...] = tuple(KINDS)
+    """Which ones, in turn."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -49,18 +52,19 @@ def main(argv: Sequence[str]) -> None:
     random = np.random.default_rng(options.seed)
     writer, shots = ShardWriter(options.out), []
     for number in range(options.samples):
-        kind = list(KINDS)[number % len(KINDS)]
+        kind = options.kinds[number % len(options.kinds)]
         validation = random.random() < VALIDATION_SHARE or number == 0
-        writer.add(*render_sample(kind, random, options.size, validation))
-        shots.append({"actor": f"shape/{kind}", "validation": bool(validation)})
+        plane, rgba, depth, test = render_sample(kind, random, options.size, validation)
+        writer.add(rgba, depth, test)
+        shots.append({"actor": f"shape/{kind}", "validation": bool(validation), "plane": plane})
     writer.flush()
     (options.out / "samples.json").write_text(json.dumps(shots))
 
 
 def render_sample(
     kind: str, random: np.random.Generator, size: int, validation: bool
-) -> tuple[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint8]]:
-    """Two neighbouring poses of a random object from four views each, and the first from the test views."""
+) -> tuple[Plane | None, NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint8]]:
+    """A random object's plane; two neighbouring poses from four views each, the first from the test views."""
     pose = KINDS[kind](random)
     phase, yaw = random.random(), random.uniform(0, 2 * math.pi)
     turn = rotation(0, yaw, 0)
@@ -68,6 +72,9 @@ def render_sample(
     points = np.concatenate([_surface_points(part) for parts in poses for part in parts])
     scale, centre = frame_object(points, float(random.uniform(*FILLED)))
     poses = [[_placed(part, scale, centre) for part in parts] for parts in poses]
+    facing = 90 + math.degrees(yaw)
+    normal = turn @ np.array([0, 0, -1.0])
+    plane = upright_plane(facing, -scale * float(centre @ normal)) if kind in SYMMETRIC else None
     around, lift = random.uniform(-math.pi, math.pi), random.uniform(0.2, 1.5)
     light = np.array([math.sin(around), lift, math.cos(around)])
     shading = (light / np.linalg.norm(light), random.uniform(0.5, 0.8), random.uniform(0.1, 0.5))
@@ -77,7 +84,7 @@ def render_sample(
     test = np.zeros((len(TEST_AZIMUTHS_DEG), size, size, 4), np.uint8)
     if validation:
         test = np.stack([draw(poses[0], a, size, shading)[0] for a in TEST_AZIMUTHS_DEG])
-    return rgba, np.round(depth / DEPTH_UNIT).astype(np.uint16), test
+    return plane, rgba, np.round(depth / DEPTH_UNIT).astype(np.uint16), test
 
 
 def draw(

@@ -13,22 +13,21 @@ from torch import Tensor
 WIDTH, HEIGHT, MARGIN = 640, 360, 48
 
 
-def draw_curve(run: Path) -> None:
-    """Draws RUN/curve.png: the validation's PSNR and IoU against the examples seen, on a logarithmic axis."""
+def draw_curve(run: Path, names: tuple[str, str]) -> None:
+    """Draws RUN/curve.png: two scores of the validation against the logarithm of the examples seen."""
     lines = [json.loads(line) for line in (run / "curve.jsonl").read_text().splitlines()]
     image = Image.new("RGB", (WIDTH, HEIGHT), "white")
     draw = ImageDraw.Draw(image)
     seen = [math.log2(max(line["seen"], 1)) for line in lines]
     across = _scale(seen, MARGIN, WIDTH - MARGIN)
     draw.rectangle((MARGIN, MARGIN, WIDTH - MARGIN, HEIGHT - MARGIN), outline="gray")
-    for name, color, unit in (("psnr", "firebrick", "dB"), ("iou", "steelblue", "IoU")):
+    for name, color, left in zip(names, ("firebrick", "steelblue"), (MARGIN, MARGIN + 200), strict=True):
         values = [line[name] for line in lines]
         points = list(zip(across, _scale(values, HEIGHT - MARGIN, MARGIN), strict=True))
         draw.line(points, fill=color, width=2)
         for x, y in points:
             draw.ellipse((x - 2, y - 2, x + 2, y + 2), fill=color)
-        text = f"{unit} {min(values):.3g} to {max(values):.3g}"
-        draw.text((MARGIN + (0 if name == "psnr" else 200), MARGIN - 24), text, fill=color)
+        draw.text((left, MARGIN - 24), f"{name} {min(values):.3g} to {max(values):.3g}", fill=color)
     text = f"{lines[0]['seen']} to {lines[-1]['seen']} examples, logarithmic"
     draw.text((MARGIN, HEIGHT - MARGIN + 12), text, fill="black")
     image.save(run / "curve.png")

@@ -75,13 +75,19 @@ def rotation(about_x: float, about_y: float, about_z: float) -> Vector:
 
 
 def creature(random: np.random.Generator) -> Callable[[float], list[Part]]:
-    """Four legs, a neck, a head with ears or horns, a tail."""
+    """Four legs, a neck, a head with ears or horns, a tail; some are bulky, some low, some have a trunk."""
     m, u = Maker(random), random.uniform
-    long, high, wide = u(0.7, 1.3), u(0.2, 0.45), u(0.16, 0.4)
-    leg, thick = u(0.3, 0.9), u(0.05, 0.13)
-    neck, rise = u(0.2, 0.8), u(-0.3, 1.2)
-    head, swing, bend = u(0.12, 0.25), u(0.1, 0.7), u(0.0, 0.6)
-    tail, droop = u(0.1, 0.9), u(-0.5, 1.2)
+    build = random.random()
+    bulk = u(1.0, 1.6) if build < 0.35 else 1.0
+    low = u(1.3, 2.2) if build > 0.75 else 1.0  # lizards
+    long, high, wide = low * u(0.7, 1.3), bulk * u(0.2, 0.4) / low, bulk * u(0.16, 0.36)
+    leg, thick = u(0.3, 0.9) / (bulk * low**2), bulk * u(0.05, 0.13)
+    neck, rise = u(0.2, 0.8) / bulk**2, u(-0.3, 1.2) / low**2
+    head, swing, bend = bulk * u(0.12, 0.22), u(0.1, 0.7), u(0.0, 0.6)
+    tail, droop = low**1.5 * u(0.1, 0.9), u(-0.5, 1.2)
+    stout = 0.05 if low == 1 else high * u(0.4, 0.8)  # tail
+    flap, trunk = u(0.3, 1.6) * head, u(0.5, 1.0) if random.random() < 0.2 else 0.0
+    curl = random.uniform(-0.5, 0.5, 3).tolist()
 
     def pose(phase: float) -> list[Part]:
         parts = [m.part((0, 0, 0), (long / 2, high, wide), 0)]
@@ -96,9 +102,12 @@ def creature(random: np.random.Generator) -> Callable[[float], list[Part]]:
         parts.append(m.part(tuple(middle), (neck * 0.62, high * 0.4, wide * 0.45), 0, (0, 0, rise)))
         parts.append(m.part((end[0] + head * 0.5, end[1], 0), (head * 1.3, head * 0.8, head * 0.75), 2))
         parts += [
-            m.part((end[0], end[1] + head, s * head * 0.6), (0.03, head * 0.6, 0.04), 3) for s in (1, -1)
+            m.part((end[0], end[1] + head * 0.8, s * head * 0.7), (0.03, head * 0.6, flap), 3)
+            for s in (1, -1)
         ]
-        parts += m.limb(np.array([-long * 0.48, high * 0.3, 0.0]), tail, 0.05, [-droop, 0.3, 0.3], 3)
+        if trunk:
+            parts += m.limb(np.array([end[0] + 1.6 * head, end[1], 0]), trunk, head * 0.35, curl, 2)
+        parts += m.limb(np.array([-long * 0.48, high * 0.3, 0.0]), tail, stout, [-droop, 0.3, 0.3], 3)
         return parts
 
     return pose
@@ -139,7 +148,7 @@ def figure(random: np.random.Generator) -> Callable[[float], list[Part]]:
 def bird(random: np.random.Generator) -> Callable[[float], list[Part]]:
     """Two wings that beat or lie, a fan of a tail, two legs."""
     m, u = Maker(random), random.uniform
-    span, chord, long, round_ = u(0.3, 1.4), u(0.15, 0.35), u(0.25, 0.5), u(0.12, 0.28)
+    span, chord, long, round_ = u(0.3, 1.8), u(0.15, 0.35), u(0.25, 0.5), u(0.08, 0.28)
     beat, rest, neck, leg = u(0.1, 0.9), u(-0.6, 1.2), u(0.1, 0.4), u(0.05, 0.5)
 
     def pose(phase: float) -> list[Part]:
@@ -225,3 +234,5 @@ KINDS = {
     "plant": plant,
     "lathe": lathe,
 }
+SYMMETRIC = ("creature", "figure", "bird", "vehicle", "lathe")
+"""Kinds whose left and right are alike, left being +z."""

@@ -26,6 +26,7 @@ def warped(clip: Clip, random: np.random.Generator) -> Clip:
     points = np.concatenate(clip.points(0))
     low, high = points.min(0), points.max(0)
     centre, half = (low + high) / 2, max(float((high - low).max()) / 2, 1e-6)
+    centre[0] = 0  # where the model's plane of symmetry is, and stays
     stretch = random.normal(0, STRETCH, 3)
     swells = random.normal(0, SWELL, (3, 2))
     waves, phases = random.uniform(0.5, 1.5, (3, 2)), random.uniform(-np.pi, np.pi, (3, 2))

@@ -36,6 +36,7 @@ class Ladder:
         self.role: Role = role
         self._device = device
         self._events: list[Event] = []
+        self._seen: tuple[Tensor, float | None] | None = None
         entry, reason = require(role, name, device)
         self.name = entry.name
         self._expert: Any = None
@@ -52,6 +53,13 @@ class Ladder:
         ladder = cls(role, name, device)
         yield from ladder.news()
         return ladder
+
+    def watch(self, clip: Tensor, facing_deg: float | None) -> None:
+        """Shows the clip to the expert, and to those that may follow: see `WatchesClip.watching`."""
+        self._seen = clip, facing_deg
+        self._expert = self.call(
+            lambda expert: expert.watching(clip, facing_deg) if hasattr(expert, "watching") else expert
+        )
 
     def news(self) -> list[Event]:
         """The events since the last call."""
@@ -106,6 +114,8 @@ class Ladder:
             self._step_down()
             return
         self._events.append(ExpertChosen(self.role, self.name, reason))
+        if self._seen is not None:
+            self.watch(*self._seen)
 
     def _step_down(self) -> None:
         self._expert = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from torch import Tensor
@@ -45,6 +45,20 @@ class ViewsToGaussians(Protocol):
             rgba: [4, S, S, 4] in [0, 1], straight alpha, at azimuths 0, 90, 180, 270 degrees and the
                 reference elevation. View 0 is the actual frame of the clip, the others are renders.
             elevation_deg: of all four cameras, positive is above.
+        """
+        ...
+
+
+class WatchesClip(Protocol):
+    """An expert that knows more of a frame when it has seen the others; nobody has to be one."""
+
+    def watching(self, clip: Tensor, facing_deg: float | None = None) -> Self:
+        """The same expert, having seen the clip whose frames it will be given.
+
+        Args:
+            clip: [F, S, S, 4] in [0, 1], straight alpha.
+            facing_deg: azimuth towards which the object looks in the first frame, to 45 degrees or so,
+                where somebody said it.
         """
         ...
 

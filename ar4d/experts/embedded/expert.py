@@ -1,17 +1,19 @@
-"""The expert in `assets/weights/`: a small network of this project's own, for machines without a GPU."""
+"""The expert in `assets/weights/`: small networks of this project's own, for machines without a GPU."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import Tensor
 
 from ar4d.errors import UserError
+from ar4d.experts.embedded.facing import FacingNetwork, Finder, PlaneFinder
 from ar4d.experts.embedded.geometry import VIEWS
 from ar4d.experts.embedded.network import IN_SIZE, OUT_SIZE, Network, Prediction, encode
 from ar4d.experts.embedded.prior import steadied
@@ -23,8 +25,9 @@ from ar4d.gaussians import Gaussians
 
 WEIGHTS = Path(__file__).resolve().parents[3] / "assets" / "weights" / "embedded.safetensors"
 LICENCE = "CC BY-SA 3.0"
-SHA256 = "208302c61b8b296043a51fbc29b6236f5bcee00550233e2921457f05fa797be9"
+SHA256 = "629ea3b63fcf3d8c989f50b711f4ccecb0d86c7b842418a6f503498d9da719c9"
 PSEUDO_BUDGET = 8000
+NO_PLANE = torch.zeros(1, 4), torch.ones(1)  # seen from above, upright planes lean
 FIRST, ALL = (True, False, False, False), (True, True, True, True)
 
 
@@ -33,6 +36,8 @@ class Embedded:
     """`ImageToGaussians` and `ViewsToGaussians` by the embedded network, on the CPU."""
 
     network: Network
+    planes_of: Finder
+    """The network sees the object once with each plane of symmetry that this finds."""
     looks: tuple[tuple[bool, ...], ...] = (FIRST, ALL)
     """The views that `reconstruct` looks at, each time; what the network tells of them is averaged. In stage
     2 the others are renders of guesses: what is right in them is worth keeping, and what is wrong is
@@ -50,7 +55,13 @@ class Embedded:
 
     @staticmethod
     def load(device: torch.device) -> Embedded:
-        return Embedded(load_network(WEIGHTS, SHA256))
+        network, facing = load_networks(WEIGHTS, SHA256)
+        return Embedded(network, PlaneFinder(facing))
+
+    def watching(self, clip: Tensor, facing_deg: float | None = None) -> Embedded:
+        """As `WatchesClip.watching`: which way an object faces is plainer from many frames than from one."""
+        pictures = torch.stack([_sized(_premultiplied(frame.cpu().float()), IN_SIZE) for frame in clip])
+        return replace(self, planes_of=self.planes_of.watching(pictures, facing_deg))
 
     def lift(self, rgba: Tensor, budget: int, elevation_deg: float = 0.0) -> Gaussians:
         views = _missing_views(_premultiplied(rgba.cpu().float()))
@@ -76,17 +87,20 @@ class Embedded:
                 "The picture shows no object: its cut-out is empty; correct the background removal."
             )
         pictures, small = _sized(views, IN_SIZE), _sized(views[:1], OUT_SIZE)[0]
-        told = self.network(encode(pictures.expand(len(looks), -1, -1, -1, -1), torch.tensor(looks)))
-        mean = Prediction(told.front.mean(0, True), told.solid.mean(0, True), told.tints.mean(0, True))
-        prediction = steadied(mean, small[3])
-        maps = views_of(prediction, small)
+        planes, chances = self.planes_of(pictures[0]) if elevation_deg == 0 else NO_PLANE
+        given = torch.tensor(looks).repeat(len(planes), 1)
+        shown = planes.repeat_interleave(len(looks), 0)
+        told = self.network(encode(pictures.expand(len(shown), -1, -1, -1, -1), given, shown))
+        mean = Prediction(*(part.unflatten(0, (len(planes), -1)).mean(1) for part in vars(told).values()))
+        maps = views_of(steadied(mean, small[3]), small, planes, chances)
         size = grid_size(maps.alpha, budget)
         own = _sized(views[:1], size)[0]
-        return to_world(gaussians_from_views(_with_picture(resampled(maps, size), own)), elevation_deg)
+        maps = _with_picture(resampled(maps, size), own)
+        return to_world(gaussians_from_views(maps, planes[0], float(chances[0])), elevation_deg)
 
 
-def load_network(path: Path, sha256: str) -> Network:
-    """The network with the weights in `path`.
+def load_networks(path: Path, sha256: str) -> tuple[Network, FacingNetwork]:
+    """The networks with the weights in `path`.
 
     Raises:
         UserError: the file is missing or is not the one that belongs to this version of the program.
@@ -103,13 +117,19 @@ def load_network(path: Path, sha256: str) -> Network:
             f"{path} is not the embedded expert's file of weights that this version was made for "
             f"(SHA-256 {found[:12]}…, not {sha256[:12]}…); restore it from the repository."
         )
-    network = Network().eval().requires_grad_(False)
+    network, facing = Network().eval().requires_grad_(False), FacingNetwork().eval().requires_grad_(False)
     try:
-        with safe_open(path, "pt") as file:
-            network.load_state_dict({key: file.get_tensor(key).float() for key in file.keys()})  # noqa: SIM118
+        weights = {name: weight.float() for name, weight in load(contents).items()}
+        network.load_state_dict(part_of(weights, "network."))
+        facing.load_state_dict(part_of(weights, "facing."))
     except (SafetensorError, RuntimeError) as error:
         raise UserError(f"{path} does not fit the embedded expert ({error}).") from error
-    return network
+    return network, facing
+
+
+def part_of(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The weights whose names begin with `prefix`, without it."""
+    return {name.removeprefix(prefix): x for name, x in weights.items() if name.startswith(prefix)}
 
 
 def _premultiplied(rgba: Tensor) -> Tensor:
@@ -124,9 +144,12 @@ def _missing_views(view: Tensor) -> Tensor:
 
 def _sized(views: Tensor, size: int) -> Tensor:
     """Premultiplied views [..., S, S] at another size, averaged as light."""
+    stack = views.reshape(-1, *views.shape[-3:])
     if size > views.shape[-1]:
-        return F.interpolate(views, size=(size, size), mode="bilinear", align_corners=False)
-    return F.interpolate(views, size=(size, size), mode="area")
+        stack = F.interpolate(stack, size=(size, size), mode="bilinear", align_corners=False)
+    else:
+        stack = F.interpolate(stack, size=(size, size), mode="area")
+    return stack.view(*views.shape[:-2], size, size)
 
 
 def _with_picture(maps: ViewMaps, picture: Tensor) -> ViewMaps:

@@ -5,7 +5,8 @@ is told along that view's rays: `front`, the depth at which a ray meets it; `sol
 is something a distance t behind that; and colours at some such distances. All of it is aligned
 with the picture's pixels, which is what convolutions are good at, and trained without a
 rasteriser: a hundred times as many examples fit into the same hour. Other views of the object, where there
-are any, are shown as what their outlines leave of the volume before the reference camera.
+are any, are shown as what their outlines leave of the volume before the reference camera. So is
+the mirrored picture, where a plane of symmetry is known (`facing.py` finds it).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from torch import Tensor, nn
 
 from ar4d.cameras import RADIUS
 from ar4d.experts.embedded.geometry import frustum_points, sample_view
+from ar4d.experts.embedded.symmetry import CHANNELS as MIRROR_CHANNELS
+from ar4d.experts.embedded.symmetry import mirrored_sweep
 
 IN_SIZE = 128  # of the picture
 OUT_SIZE = 64  # of the maps
@@ -97,6 +100,8 @@ class Network(nn.Module):
         super().__init__()
         c64, c32, c16, c8 = config.widths
         self.stem = nn.Conv2d(4 * PICTURE_CHANNELS + EXTRA_CHANNELS, c64, 3, padding=1)
+        self.mirror64 = nn.Conv2d(MIRROR_CHANNELS, c64, 3, padding=1)
+        self.mirror32 = nn.Conv2d(MIRROR_CHANNELS, c32, 3, padding=1)
         self.down32 = nn.Conv2d(c64, c32, 4, stride=2, padding=1)
         self.in32 = ResBlock(c32, c32)
         self.in16 = ResBlock(c32, c16)
@@ -111,13 +116,15 @@ class Network(nn.Module):
         self.lift64 = nn.Conv2d(c32, 4 * c64, 1)
         self.out64 = nn.Conv2d(2 * c64, 2 * c64, 3, padding=1)
         self.head = nn.Conv2d(2 * c64, 1 + len(BEHIND) + 3 * (len(TINTED) - 1), 1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # pyright: ignore[reportArgumentType]
+        for layer in (self.mirror64, self.mirror32, self.head):
+            nn.init.zeros_(layer.weight)  # pyright: ignore[reportArgumentType]
+            nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]
 
     def forward(self, inputs: Tensor) -> Prediction:  # [B, C, OUT_SIZE, OUT_SIZE]
         x = inputs.contiguous(memory_format=torch.channels_last)
-        h64 = F.silu(self.stem(x))
-        h32 = self.in32(self.down32(h64))
+        views, mirror = x.split([x.shape[1] - MIRROR_CHANNELS, MIRROR_CHANNELS], 1)
+        h64 = F.silu(self.stem(views) + self.mirror64(mirror))
+        h32 = self.in32(self.down32(h64) + self.mirror32(F.avg_pool2d(mirror, 2)))
         h16 = self.in16(F.avg_pool2d(h32, 2))
         h8 = self.middle(self.in8(F.avg_pool2d(h16, 2)))
         h16 = self.out16(h16 + F.interpolate(self.lift16(h8), scale_factor=2.0, mode="nearest"))
@@ -142,24 +149,33 @@ def _own_colour(inputs: Tensor) -> Tensor:
     return ((four[:, :3] - (1 - alpha)) / alpha.clamp_min(0.05)).clamp(0, 1)
 
 
-def encode(rgba: Tensor, given: Tensor) -> Tensor:
+def encode(rgba: Tensor, given: Tensor, planes: Tensor | None = None) -> Tensor:
     """What the network is shown of four orthogonal views.
 
     Args:
         rgba: [B, 4, 4, IN_SIZE, IN_SIZE] in [0, 1], premultiplied, at azimuths 0, 90, 180, 270.
         given: [B, 4] bool; the first is always taken as given.
+        planes: [B, 4] of symmetry, 0 where none is known; by default for all.
 
     Returns:
         [B, C, OUT_SIZE, OUT_SIZE].
     """
     front = rgba[:, 0]
-    line = (torch.arange(IN_SIZE, device=rgba.device) + 0.5) / IN_SIZE * 2 - 1
-    place = torch.stack(torch.meshgrid(line, line, indexing="xy")).expand(len(rgba), -1, -1, -1)
-    picture = torch.cat([front[:, :3] + 1 - front[:, 3:], front[:, 3:], place], dim=1)
     flags = given[:, :, None, None, None].to(rgba.dtype)
     small = F.avg_pool2d(rgba[:, 2], IN_SIZE // OUT_SIZE)
     behind = (torch.cat([small, torch.ones_like(small[:, :1])], dim=1) * flags[:, 2]).flip(-1)
-    return torch.cat([F.pixel_unshuffle(picture, IN_SIZE // OUT_SIZE), behind, _hulls(rgba, given)], dim=1)
+    if planes is None:
+        planes = rgba.new_zeros(len(rgba), 4)
+    mirror = mirrored_sweep(F.avg_pool2d(front, IN_SIZE // OUT_SIZE), planes)
+    return torch.cat([encode_picture(front), behind, _hulls(rgba, given), mirror], dim=1)
+
+
+def encode_picture(front: Tensor) -> Tensor:
+    """[B, 4 PICTURE_CHANNELS, OUT_SIZE, OUT_SIZE] of premultiplied pictures [B, 4, IN_SIZE, IN_SIZE]."""
+    line = (torch.arange(IN_SIZE, device=front.device) + 0.5) / IN_SIZE * 2 - 1
+    place = torch.stack(torch.meshgrid(line, line, indexing="xy")).expand(len(front), -1, -1, -1)
+    picture = torch.cat([front[:, :3] + 1 - front[:, 3:], front[:, 3:], place], dim=1)
+    return F.pixel_unshuffle(picture, IN_SIZE // OUT_SIZE)
 
 
 def _hulls(rgba: Tensor, given: Tensor) -> Tensor:

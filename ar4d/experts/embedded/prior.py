@@ -6,6 +6,8 @@ balloon, which never leans, is the better guess; where it is right, a share of i
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -32,8 +34,8 @@ def steadied(prediction: Prediction, alpha: Tensor) -> Prediction:
     half = torch.from_numpy(np.minimum(half, MAX_HALF_THICKNESS)).float()
     distance = torch.tensor(BEHIND)[:, None, None]
     solid = ((2 * half - distance) / SOFTNESS).clamp(-MOST, MOST)
-    return Prediction(
+    return replace(
+        prediction,
         front=torch.lerp(prediction.front, (RADIUS - half)[None], FRONT_SHARE),
         solid=torch.lerp(prediction.solid, solid[None], SOLID_SHARE),
-        tints=prediction.tints,
     )

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ar4d.cameras import RADIUS, intrinsics
 from ar4d.experts.embedded.geometry import VIEWS, cameras, project, rays, sample_view
+from ar4d.experts.embedded.symmetry import reflected
 from ar4d.experts.surfels import surfels
 from ar4d.gaussians import Gaussians
 
@@ -49,14 +50,19 @@ class Sheets:
     on: Tensor  # [4, H, W] bool, the pixels whose point counts
 
 
-def gaussians_from_views(maps: ViewMaps) -> Gaussians:
-    """One flat Gaussian for each pixel that shows the object and that no other view contradicts."""
+def gaussians_from_views(maps: ViewMaps, plane: Tensor, chance: float) -> Gaussians:
+    """One flat Gaussian for each pixel that shows the object and that no other view contradicts.
+
+    Args:
+        plane: [4] of symmetry, 0 where none is known.
+        chance: that it is right.
+    """
     size = maps.alpha.shape[-1]
     cell = RADIUS / float(intrinsics(size)[0, 0])
     sheets = _agreed(maps)
     tangents = _tangents(sheets, cell)
     colors = maps.rgb.permute(0, 2, 3, 1)
-    colors = torch.cat([colors[:1], _borrowed(colors[1:], sheets, tangents, maps, cell)])
+    colors = torch.cat([colors[:1], _borrowed(colors[1:], sheets, tangents, maps, cell, (plane, chance))])
     on = sheets.on
     bounds = (FLATNESS * cell, LARGEST * cell)
     return surfels(sheets.points[on], SPREAD * tangents[on], colors[on], OPACITY, bounds)
@@ -134,10 +140,27 @@ def _own_steps(size: int, cell: float) -> dict[int, Tensor]:
     return {2: rotations[:, 0] * cell, 1: rotations[:, 1] * cell}
 
 
-def _borrowed(colors: Tensor, sheets: Sheets, tangents: Tensor, maps: ViewMaps, cell: float) -> Tensor:
-    """Colours [3, H, W, 3] of the other views' points: the picture's where it sees them well."""
+def _borrowed(
+    colors: Tensor,
+    sheets: Sheets,
+    tangents: Tensor,
+    maps: ViewMaps,
+    cell: float,
+    mirror: tuple[Tensor, float],
+) -> Tensor:
+    """Colours [3, H, W, 3] of the other views' points: the picture's where it shows them or their twins."""
     points = sheets.points[1:]
     normals = F.normalize(torch.linalg.cross(tangents[1:, ..., 0, :], tangents[1:, ..., 1, :]), dim=-1)
+    plane, chance = mirror
+    if bool(plane.any()):
+        twins = reflected(points, plane)
+        turned = reflected(points + normals, plane) - twins
+        colors = torch.lerp(colors, _lent(colors, twins, turned, maps, cell), chance)
+    return _lent(colors, points, normals, maps, cell)
+
+
+def _lent(colors: Tensor, points: Tensor, normals: Tensor, maps: ViewMaps, cell: float) -> Tensor:
+    """Colours [..., 3], where the picture shows a surface at points [..., 3] the picture's."""
     centre = torch.tensor([0.0, 0.0, RADIUS])
     facing = (normals * F.normalize(centre - points, dim=-1)).sum(-1).abs()
     surface = sample_view(maps.depth[0][None], points, 0)[0]

@@ -1,0 +1,198 @@
+"""Finds the plane of symmetry of what a picture shows: which way the object faces.
+
+One picture leaves it open, more often than not, which end of an object is the nearer one: a mean of
+two such guesses would be a third thing. So the azimuths compete, in steps of 5 degrees, and each
+says where its plane would lie.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ar4d.experts.embedded.network import (
+    GROUPS,
+    OUT_SIZE,
+    PICTURE_CHANNELS,
+    Attention,
+    NetworkConfig,
+    ResBlock,
+    encode_picture,
+)
+from ar4d.experts.embedded.symmetry import proper, upright_plane
+
+AZIMUTHS_DEG = tuple(5.0 * k - 90 for k in range(36))  # a plane is the same after half a turn
+OFFSET_UNIT = 0.1  # world units
+PLACED = 16  # channels that the answer is read from, place by place
+CANDIDATES = 3
+THUMBNAIL = 32  # pixels
+WEIGHT = 0.5  # of a frame among others
+TURN_DEG = 4.0  # by which an object usually turns from frame to frame
+HINT_DEG = 12.0  # by which what somebody says of the first frame is usually off
+LOST = 1e-4  # of another azimuth altogether, as a share of the same
+AROUND = 2  # steps to either side of the best that count as the same answer
+
+
+class FacingNetwork(nn.Module):
+    """Input: `encode_picture`. Output: of each azimuth a logit and its plane's offset in OFFSET_UNIT."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        config = NetworkConfig()
+        c64, c32, c16, c8 = config.widths
+        self.stem = nn.Conv2d(4 * PICTURE_CHANNELS, c64, 3, padding=1)
+        self.down32 = nn.Conv2d(c64, c32, 4, stride=2, padding=1)
+        self.in32 = ResBlock(c32, c32)
+        self.in16 = ResBlock(c32, c16)
+        self.in8 = ResBlock(c16, c8)
+        self.middle = nn.Sequential(
+            *(Attention(c8) for _ in range(config.blocks)), ResBlock(c8, c8), Attention(c8)
+        )
+        self.head = nn.Sequential(
+            nn.GroupNorm(GROUPS, c8),
+            nn.Conv2d(c8, PLACED, 1),
+            nn.Flatten(),
+            nn.Linear(PLACED * (OUT_SIZE // 8) ** 2, c8),
+            nn.SiLU(),
+            nn.Linear(c8, 2 * len(AZIMUTHS_DEG)),
+        )
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        x = pictures.contiguous(memory_format=torch.channels_last)
+        h32 = self.in32(self.down32(F.silu(self.stem(x))))
+        h8 = self.in8(F.avg_pool2d(self.in16(F.avg_pool2d(h32, 2)), 2))
+        logits, offsets = self.head(self.middle(h8)).float().chunk(2, 1)
+        return logits, offsets
+
+
+class Finder(Protocol):
+    """Tells the planes of symmetry of what a picture shows."""
+
+    def __call__(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """Planes [K, 4], the likeliest first, 0 for none; and the chances [K], which add up to 1.
+
+        Args:
+            picture: [4, IN_SIZE, IN_SIZE] premultiplied.
+        """
+        ...
+
+    def watching(self, pictures: Tensor, facing_deg: float | None = None) -> Finder:
+        """The same, having seen a clip of such pictures [F, 4, IN_SIZE, IN_SIZE]; see `WatchesClip`."""
+        ...
+
+
+@dataclass(frozen=True)
+class KnownPlane:
+    """Somebody knows the plane."""
+
+    plane: Tensor  # [4]
+
+    def __call__(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        return self.plane[None], torch.ones(1)
+
+    def watching(self, pictures: Tensor, facing_deg: float | None = None) -> KnownPlane:
+        return self
+
+
+@dataclass(frozen=True)
+class SeenClip:
+    """What the frames of a clip, taken together, tell of each of them."""
+
+    thumbnails: Tensor  # [F, 4, THUMBNAIL, THUMBNAIL] by which a frame is known again
+    logits: Tensor  # [F, 36]
+    offsets: Tensor  # [F, 36]
+
+
+@dataclass(frozen=True)
+class PlaneFinder:
+    """`Finder` by a trained network."""
+
+    network: FacingNetwork
+    clip: SeenClip | None = None
+
+    @torch.no_grad()
+    def __call__(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """Having watched a clip, it answers for the frame that the picture looks most like."""
+        if self.clip is None:
+            logits, offsets = self.network(encode_picture(picture[None]))
+            return likely_planes(logits[0], offsets[0])
+        away = (self.clip.thumbnails - _thumbnails(picture[None])).square().sum((1, 2, 3))
+        frame = int(away.argmin())
+        return likely_planes(self.clip.logits[frame], self.clip.offsets[frame])
+
+    @torch.no_grad()
+    def watching(self, pictures: Tensor, facing_deg: float | None = None) -> PlaneFinder:
+        told = [self.network(encode_picture(picture[None])) for picture in pictures]
+        logits, offsets = (torch.cat(parts) for parts in zip(*told, strict=True))
+        steadied = steadied_by_others(logits, facing_deg)
+        return replace(self, clip=SeenClip(_thumbnails(pictures), steadied, offsets))
+
+
+def _thumbnails(pictures: Tensor) -> Tensor:
+    return F.interpolate(pictures, size=(THUMBNAIL, THUMBNAIL), mode="area")
+
+
+def steadied_by_others(logits: Tensor, facing_deg: float | None = None) -> Tensor:
+    """Log chances [F, 36] of each frame's azimuths, given all frames' logits [F, 36].
+
+    Forward and backward through a chain in which the object turns a little from frame to frame.
+    Errors of frames that look alike are alike, so that each counts for less than one alone would.
+
+    Args:
+        facing_deg: azimuth that somebody told of the first frame; it holds less and less of later ones.
+    """
+    steps = torch.tensor(AZIMUTHS_DEG, dtype=torch.float64)
+    shown = (WEIGHT if len(logits) > 1 else 1.0) * logits.double()
+    if facing_deg is not None:
+        spread = HINT_DEG + TURN_DEG * torch.arange(len(logits))
+        shown = shown - 0.5 * (_away_deg(steps, facing_deg) / spread[:, None]).square()
+    shown = shown.softmax(1)
+    away = _away_deg(steps[:, None], steps)
+    turning = F.normalize(torch.exp(-0.5 * (away / TURN_DEG).square()) + LOST, p=1, dim=1)
+    before, after = [shown[0]], [torch.ones_like(shown[0])]
+    for now in shown[1:]:
+        before.append(F.normalize(now * (before[-1] @ turning), p=1, dim=0))
+    for later in shown[1:].flip(0):
+        after.append(F.normalize((later * after[-1]) @ turning, p=1, dim=0))
+    chances = torch.stack(before) * torch.stack(after[::-1])
+    return F.normalize(chances, p=1, dim=1).clamp_min(1e-9).log().to(logits.dtype)
+
+
+def _away_deg(azimuths: Tensor, other: Tensor | float) -> Tensor:
+    """Degrees from -90 to 90 between planes that face so."""
+    return (azimuths - other + 90).remainder(180) - 90
+
+
+def likely_planes(logits: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+    """The CANDIDATES likeliest planes, and that there is none of them.
+
+    Args:
+        logits: [36] of the azimuths.
+        offsets: [36] of their planes, in OFFSET_UNIT.
+
+    Returns:
+        Planes [CANDIDATES + 1, 4], the last one 0, and the chance of each; chances add up to 1.
+    """
+    count = len(logits)
+    left = logits.softmax(0)
+    planes, chances = [], []
+    for _ in range(CANDIDATES):
+        around = torch.stack([left.roll(k) for k in range(-AROUND, AROUND + 1)]).sum(0)
+        best = int(around.argmax())
+        near = [(best + k) % count for k in range(-AROUND, AROUND + 1)]
+        told = torch.tensor([upright_plane(AZIMUTHS_DEG[k], OFFSET_UNIT * float(offsets[k])) for k in near])
+        planes.append((left[near, None] * told).sum(0))
+        chances.append(around[best])
+        left = left.index_fill(0, torch.tensor(near), 0.0)
+    chances = torch.stack(chances)
+    return F.pad(proper(torch.stack(planes)), (0, 0, 0, 1)), torch.cat([chances, (1 - chances.sum())[None]])
+
+
+def angle_between_deg(planes: Tensor, others: Tensor) -> Tensor:
+    """Degrees in [0, 90] between planes [..., 4]."""
+    alike = (F.normalize(planes[..., :2], dim=-1) * F.normalize(others[..., :2], dim=-1)).sum(-1)
+    return torch.rad2deg(torch.arccos(alike.clamp(-1, 1))) / 2

@@ -1,0 +1,74 @@
+"""The plane of symmetry: what has a left and a right shows its hidden side in the mirror.
+
+A plane stands upright, and is told by four numbers (cos 2A, sin 2A, x, z): A is the azimuth towards
+which the object looks, or away from it, and (x, z) the foot of the perpendicular from the origin.
+All of them are 0 where no plane is known. A picture taken from azimuth 0 and mirrored is what a camera
+at azimuth 2A sees of an object that is symmetric.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ar4d.cameras import RADIUS
+from ar4d.experts.embedded.geometry import frustum_points, project
+
+SWEEP = 20  # depths at which the mirrored picture is held against the picture
+SWEEP_RANGE = 0.6  # world units before and behind the origin
+Plane = tuple[float, float, float, float]
+CHANNELS = 2 * SWEEP + 5
+
+
+def upright_plane(azimuth_deg: float, offset: float) -> Plane:
+    """The plane of the points x with (cos A, 0, -sin A) x = `offset` (world units)."""
+    a = math.radians(azimuth_deg)
+    return math.cos(2 * a), math.sin(2 * a), offset * math.cos(a), -offset * math.sin(a)
+
+
+def proper(planes: Tensor) -> Tensor:
+    """Planes [B, 4] out of a network: direction of unit length, foot along the normal; 0 stays 0."""
+    direction = F.normalize(planes[:, :2], dim=1, eps=1e-6)
+    c, s = direction.unbind(1)
+    x, z = planes[:, 2:].unbind(1)
+    known = (direction.norm(dim=1) > 0.5).to(planes.dtype)
+    foot = torch.stack([(1 + c) * x - s * z, (1 - c) * z - s * x], 1) / 2
+    return torch.cat([direction, foot * known[:, None]], 1)
+
+
+def reflected(points: Tensor, plane: Tensor) -> Tensor:
+    """Points [..., 3] on the other side of a plane [4]: x - 2 (n x - d) n."""
+    c, s, foot_x, foot_z = plane.unbind()
+    x, y, z = points.unbind(-1)
+    return torch.stack([s * z - c * x + 2 * foot_x, y, s * x + c * z + 2 * foot_z], -1)
+
+
+def mirrored_sweep(pictures: Tensor, planes: Tensor) -> Tensor:
+    """What the mirrored picture shows along the picture's own rays.
+
+    Args:
+        pictures: [B, 4, S, S] premultiplied.
+        planes: [B, 4].
+
+    Returns:
+        [B, CHANNELS, S, S]: at SWEEP depths its alpha and how its colour differs, the plane and a
+        flag; 0 where no plane is known.
+    """
+    size = pictures.shape[-1]
+    result = pictures.new_zeros(len(pictures), CHANNELS, size, size)
+    depths = torch.linspace(-SWEEP_RANGE, SWEEP_RANGE, SWEEP, device=pictures.device) + RADIUS
+    points = frustum_points(depths, size)  # [SWEEP, S, S, 3]
+    for row in range(len(pictures)):
+        if not bool(planes[row, :2].any()):
+            continue
+        places = project(reflected(points, planes[row]), 0)[0]
+        seen = F.grid_sample(pictures[row : row + 1], places.flatten(0, 1)[None], align_corners=False)[0]
+        seen = seen.unflatten(1, (SWEEP, size))  # [4, SWEEP, S, S]
+        result[row, :SWEEP] = seen[3]
+        result[row, SWEEP : 2 * SWEEP] = (seen[:3] - pictures[row, :3, None]).abs().mean(0)
+        result[row, 2 * SWEEP : -1] = planes[row, :, None, None]
+        result[row, -1] = 1
+    return result

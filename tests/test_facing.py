@@ -1,0 +1,118 @@
+"""Which way an object faces: the chances of planes, and what a clip adds to a frame."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ar4d.experts.embedded.facing import (
+    AZIMUTHS_DEG,
+    LOST,
+    OFFSET_UNIT,
+    TURN_DEG,
+    WEIGHT,
+    KnownPlane,
+    PlaneFinder,
+    angle_between_deg,
+    likely_planes,
+    steadied_by_others,
+)
+from ar4d.experts.embedded.network import IN_SIZE
+from ar4d.experts.embedded.symmetry import upright_plane
+
+
+def peak(azimuth_deg: float, height: float) -> torch.Tensor:
+    away = (torch.tensor(AZIMUTHS_DEG) - azimuth_deg + 90).remainder(180) - 90
+    return height * torch.exp(-0.5 * (away / 5).square())
+
+
+@pytest.mark.parametrize("azimuth_deg", [0.0, 37.5, -90.0, 88.0])
+def test_the_likeliest_plane_lies_between_the_steps(azimuth_deg):
+    offsets = torch.tensor([0.7 if a > -90 else -0.7 for a in AZIMUTHS_DEG])  # -90 is 90 from behind
+    planes, chances = likely_planes(peak(azimuth_deg, 12.0), offsets)
+    true = torch.tensor(upright_plane(azimuth_deg, 0.7 * OFFSET_UNIT if azimuth_deg > -90 else -0.07))
+    assert angle_between_deg(planes[0], true) < 1
+    torch.testing.assert_close(planes[0, 2:], true[2:], atol=0.006, rtol=0)
+    torch.testing.assert_close(planes[0, :2].norm(), torch.tensor(1.0))
+    assert chances[0] > 0.9
+    assert not planes[-1].any()
+    torch.testing.assert_close(chances.sum(), torch.tensor(1.0))
+
+
+def test_two_ends_are_two_candidates():
+    logits = torch.logaddexp(peak(60, 8.0), peak(-60, 7.0))
+    planes, chances = likely_planes(logits, torch.zeros(36))
+    assert angle_between_deg(planes[0], torch.tensor(upright_plane(60, 0))) < 2
+    assert angle_between_deg(planes[1], torch.tensor(upright_plane(-60, 0))) < 2
+    assert chances[0] > chances[1] > chances[2]
+    flat, unsure = likely_planes(torch.zeros(36), torch.zeros(36))
+    assert unsure[-1] > 0.5  # nothing is known: most of the weight is on no plane
+    assert torch.isfinite(flat).all()
+
+
+def test_a_clip_is_weighed_as_every_path_through_it_would_be():
+    """Against the sum over all paths, spelled out, with a few azimuths alive."""
+    random = np.random.default_rng(0)
+    logits = torch.full((4, 36), -60.0)
+    alive = [0, 3, 4, 20, 35]
+    logits[:, alive] = torch.from_numpy(random.normal(0, 2, (4, 5))).float()
+    shown = np.exp(WEIGHT * logits.double().numpy())
+    shown /= shown.sum(1, keepdims=True)
+    steps = np.array(AZIMUTHS_DEG)
+    away = (steps[:, None] - steps + 90) % 180 - 90
+    turning = np.exp(-0.5 * (away / TURN_DEG) ** 2) + LOST
+    turning /= turning.sum(1, keepdims=True)
+    expected = np.zeros((4, 36))
+    for path in itertools.product(alive, repeat=4):
+        chance = np.prod([shown[k, a] for k, a in enumerate(path)])
+        chance *= np.prod([turning[a, b] for a, b in itertools.pairwise(path)])
+        for k, a in enumerate(path):
+            expected[k, a] += chance
+    expected /= expected.sum(1, keepdims=True)
+    np.testing.assert_allclose(steadied_by_others(logits).exp().numpy(), expected, atol=1e-4)
+
+
+def test_one_frame_is_taken_at_its_word():
+    logits = torch.randn(1, 36, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(steadied_by_others(logits), logits.log_softmax(1))
+
+
+def test_an_object_may_turn():
+    logits = torch.stack([peak(-60 + 6 * k, 10.0) for k in range(20)])
+    best = steadied_by_others(logits).argmax(1)
+    for k in range(20):
+        assert abs(AZIMUTHS_DEG[int(best[k])] - (-60 + 6 * k)) <= 5
+
+
+class Brightness(nn.Module):
+    """Stands in for the trained network: says that darker pictures face 40 degrees, brighter ones -40."""
+
+    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        bright = pictures[:, :12].mean((1, 2, 3)) > 0.5
+        logits = torch.stack([peak(-40 if b else 40, 9.0) for b in bright])
+        return logits, torch.zeros(len(pictures), 36)
+
+
+def test_a_finder_that_watched_a_clip_is_not_misled_by_one_frame():
+    pictures = torch.zeros(7, 4, IN_SIZE, IN_SIZE)
+    pictures[:, 3] = 1
+    for k in range(7):
+        pictures[k, :3, 20 + 4 * k : 60 + 4 * k, 30:90] = 0.3  # something that moves
+    pictures[3, :3] = 0.9
+    alone = PlaneFinder(Brightness())  # pyright: ignore[reportArgumentType]
+    facing = torch.tensor(upright_plane(40, 0))
+    assert angle_between_deg(alone(pictures[0])[0][0], facing) < 2
+    assert angle_between_deg(alone(pictures[3])[0][0], facing) > 60
+    watched = alone.watching(pictures)
+    for picture in pictures:
+        assert angle_between_deg(watched(picture)[0][0], facing) < 4
+
+
+def test_a_known_plane_stays_what_it_is():
+    plane = torch.tensor(upright_plane(20, 0.1))
+    finder = KnownPlane(plane).watching(torch.zeros(2, 4, IN_SIZE, IN_SIZE))
+    planes, chances = finder(torch.zeros(4, IN_SIZE, IN_SIZE))
+    assert torch.equal(planes[0], plane)
+    assert chances.tolist() == [1.0]
