@@ -85,7 +85,7 @@ class GenerateStep:
             self.dice = gr.Button("Dice", size="sm", min_width=50, elem_id="dice")
             form.field("size", "Size", "", min_width=90)
             form.field("elevation_deg", "Elevation", "", min_width=90)
-            form.field("facing", "Facing", "", min_width=110)
+        form.field("facing", "Facing", "where the object looks at first; right is the picture's right")
         with gr.Accordion("Advanced: all settings", open=False, elem_id="advanced"), gr.Tabs():
             for group, label in [*fragments.TITLES.items(), ("", "General")]:
                 with gr.Tab(label), gr.Row(elem_classes="grid"):

@@ -29,6 +29,7 @@ AZIMUTHS_DEG = tuple(5.0 * k - 90 for k in range(36))  # a plane is the same aft
 OFFSET_UNIT = 0.1  # world units
 PLACED = 16  # channels that the answer is read from, place by place
 CANDIDATES = 3
+TRUST = 0.7  # in the network alone: so often it is right about things it has never seen
 THUMBNAIL = 32  # pixels
 WEIGHT = 0.5  # of a frame among others
 TURN_DEG = 4.0  # by which an object usually turns from frame to frame
@@ -105,6 +106,7 @@ class SeenClip:
     thumbnails: Tensor  # [F, 4, THUMBNAIL, THUMBNAIL] by which a frame is known again
     logits: Tensor  # [F, 36]
     offsets: Tensor  # [F, 36]
+    trust: float
 
 
 @dataclass(frozen=True)
@@ -119,17 +121,18 @@ class PlaneFinder:
         """Having watched a clip, it answers for the frame that the picture looks most like."""
         if self.clip is None:
             logits, offsets = self.network(encode_picture(picture[None]))
-            return likely_planes(logits[0], offsets[0])
+            return likely_planes(logits[0], offsets[0], TRUST)
         away = (self.clip.thumbnails - _thumbnails(picture[None])).square().sum((1, 2, 3))
         frame = int(away.argmin())
-        return likely_planes(self.clip.logits[frame], self.clip.offsets[frame])
+        return likely_planes(self.clip.logits[frame], self.clip.offsets[frame], self.clip.trust)
 
     @torch.no_grad()
     def watching(self, pictures: Tensor, facing_deg: float | None = None) -> PlaneFinder:
         told = [self.network(encode_picture(picture[None])) for picture in pictures]
         logits, offsets = (torch.cat(parts) for parts in zip(*told, strict=True))
         steadied = steadied_by_others(logits, facing_deg)
-        return replace(self, clip=SeenClip(_thumbnails(pictures), steadied, offsets))
+        trust = TRUST if facing_deg is None else 1.0
+        return replace(self, clip=SeenClip(_thumbnails(pictures), steadied, offsets, trust))
 
 
 def _thumbnails(pictures: Tensor) -> Tensor:
@@ -148,8 +151,8 @@ def steadied_by_others(logits: Tensor, facing_deg: float | None = None) -> Tenso
     steps = torch.tensor(AZIMUTHS_DEG, dtype=torch.float64)
     shown = (WEIGHT if len(logits) > 1 else 1.0) * logits.double()
     if facing_deg is not None:
-        spread = HINT_DEG + TURN_DEG * torch.arange(len(logits))
-        shown = shown - 0.5 * (_away_deg(steps, facing_deg) / spread[:, None]).square()
+        variance = HINT_DEG**2 + TURN_DEG**2 * torch.arange(len(logits))
+        shown = shown - 0.5 * _away_deg(steps, facing_deg).square() / variance[:, None]
     shown = shown.softmax(1)
     away = _away_deg(steps[:, None], steps)
     turning = F.normalize(torch.exp(-0.5 * (away / TURN_DEG).square()) + LOST, p=1, dim=1)
@@ -167,12 +170,13 @@ def _away_deg(azimuths: Tensor, other: Tensor | float) -> Tensor:
     return (azimuths - other + 90).remainder(180) - 90
 
 
-def likely_planes(logits: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+def likely_planes(logits: Tensor, offsets: Tensor, trust: float = 1.0) -> tuple[Tensor, Tensor]:
     """The CANDIDATES likeliest planes, and that there is none of them.
 
     Args:
         logits: [36] of the azimuths.
         offsets: [36] of their planes, in OFFSET_UNIT.
+        trust: share of the chances that is believed; the rest goes to none.
 
     Returns:
         Planes [CANDIDATES + 1, 4], the last one 0, and the chance of each; chances add up to 1.
@@ -186,7 +190,7 @@ def likely_planes(logits: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
         near = [(best + k) % count for k in range(-AROUND, AROUND + 1)]
         told = torch.tensor([upright_plane(AZIMUTHS_DEG[k], OFFSET_UNIT * float(offsets[k])) for k in near])
         planes.append((left[near, None] * told).sum(0))
-        chances.append(around[best])
+        chances.append(trust * around[best])
         left = left.index_fill(0, torch.tensor(near), 0.0)
     chances = torch.stack(chances)
     return F.pad(proper(torch.stack(planes)), (0, 0, 0, 1)), torch.cat([chances, (1 - chances.sum())[None]])
