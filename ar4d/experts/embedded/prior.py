@@ -17,7 +17,7 @@ from ar4d.experts.embedded.network import BEHIND, Prediction
 from ar4d.experts.silhouette import MAX_HALF_THICKNESS, half_thickness
 
 CURVATURE = 2.5  # see `Silhouette.curvature`
-FRONT_SHARE, SOLID_SHARE = 0.3, 0.3
+FRONT_SHARE, SOLID_SHARE = 0.15, 0.15
 SOFTNESS = 0.025  # world units behind the balloon's back in which a logit falls by one
 MOST = 4.0  # logit
 
