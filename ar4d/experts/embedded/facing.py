@@ -18,9 +18,8 @@ from ar4d.experts.embedded.network import (
     GROUPS,
     OUT_SIZE,
     PICTURE_CHANNELS,
-    Attention,
+    Encoder,
     NetworkConfig,
-    ResBlock,
     encode_picture,
 )
 from ar4d.experts.embedded.symmetry import proper, upright_plane
@@ -38,21 +37,13 @@ LOST = 1e-4  # of another azimuth altogether, as a share of the same
 AROUND = 2  # steps to either side of the best that count as the same answer
 
 
-class FacingNetwork(nn.Module):
+class FacingNetwork(Encoder):
     """Input: `encode_picture`. Output: of each azimuth a logit and its plane's offset in OFFSET_UNIT."""
 
     def __init__(self) -> None:
-        super().__init__()
         config = NetworkConfig()
-        c64, c32, c16, c8 = config.widths
-        self.stem = nn.Conv2d(4 * PICTURE_CHANNELS, c64, 3, padding=1)
-        self.down32 = nn.Conv2d(c64, c32, 4, stride=2, padding=1)
-        self.in32 = ResBlock(c32, c32)
-        self.in16 = ResBlock(c32, c16)
-        self.in8 = ResBlock(c16, c8)
-        self.middle = nn.Sequential(
-            *(Attention(c8) for _ in range(config.blocks)), ResBlock(c8, c8), Attention(c8)
-        )
+        super().__init__(4 * PICTURE_CHANNELS, config)
+        c8 = config.widths[-1]
         self.head = nn.Sequential(
             nn.GroupNorm(GROUPS, c8),
             nn.Conv2d(c8, PLACED, 1),

@@ -93,15 +93,13 @@ class Attention(nn.Module):
         return tokens.transpose(1, 2).unflatten(2, x.shape[-2:])
 
 
-class Network(nn.Module):
-    """Input: what `encode` makes of the views. Output: a `Prediction`."""
+class Encoder(nn.Module):
+    """The way down from 64 pixels to 8, and what is thought over there."""
 
-    def __init__(self, config: NetworkConfig = NetworkConfig()) -> None:
+    def __init__(self, channels: int, config: NetworkConfig) -> None:
         super().__init__()
         c64, c32, c16, c8 = config.widths
-        self.stem = nn.Conv2d(4 * PICTURE_CHANNELS + EXTRA_CHANNELS, c64, 3, padding=1)
-        self.mirror64 = nn.Conv2d(MIRROR_CHANNELS, c64, 3, padding=1)
-        self.mirror32 = nn.Conv2d(MIRROR_CHANNELS, c32, 3, padding=1)
+        self.stem = nn.Conv2d(channels, c64, 3, padding=1)
         self.down32 = nn.Conv2d(c64, c32, 4, stride=2, padding=1)
         self.in32 = ResBlock(c32, c32)
         self.in16 = ResBlock(c32, c16)
@@ -109,6 +107,16 @@ class Network(nn.Module):
         self.middle = nn.Sequential(
             *(Attention(c8) for _ in range(config.blocks)), ResBlock(c8, c8), Attention(c8)
         )
+
+
+class Network(Encoder):
+    """Input: what `encode` makes of the views. Output: a `Prediction`."""
+
+    def __init__(self, config: NetworkConfig = NetworkConfig()) -> None:
+        super().__init__(4 * PICTURE_CHANNELS + EXTRA_CHANNELS, config)
+        c64, c32, c16, c8 = config.widths
+        self.mirror64 = nn.Conv2d(MIRROR_CHANNELS, c64, 3, padding=1)
+        self.mirror32 = nn.Conv2d(MIRROR_CHANNELS, c32, 3, padding=1)
         self.lift16 = nn.Conv2d(c8, c16, 1)
         self.out16 = ResBlock(c16, c16)
         self.lift32 = nn.Conv2d(c16, c32, 1)
