@@ -20,7 +20,6 @@ import ar4d  # noqa: F401  before torch: it tells torch's threads to sleep while
 import torch
 import torch.nn.functional as F
 import tyro
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -132,14 +131,7 @@ def main(argv: Sequence[str]) -> None:
 
 def train(rank: int, options: ExpertOptions) -> None:
     """What each process does."""
-
-    def make() -> Network:
-        network = Network()
-        if options.start is not None:
-            begin_with(network, load_file(options.start))
-        return network
-
-    trainer = Trainer(options, rank, make)
+    trainer = Trainer(options, rank, Network, begin_with)
     training, validation = (Samples(options.data, validation=kept) for kept in (False, True))
     if rank == 0:
         print(f"{len(training)} samples, {len(validation)} for validation, {trainer.device}", flush=True)

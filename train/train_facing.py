@@ -20,7 +20,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import tyro
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -146,14 +145,7 @@ def main(argv: Sequence[str]) -> None:
 
 def train(rank: int, options: FacingOptions) -> None:
     """What each process does."""
-
-    def make() -> FacingNetwork:
-        network = FacingNetwork()
-        if options.start is not None:
-            begin_with(network, load_file(options.start))
-        return network
-
-    trainer = Trainer(options, rank, make)
+    trainer = Trainer(options, rank, FacingNetwork, begin_with)
     training, validation = (Samples(options.data, validation=kept) for kept in (False, True))
     stream = Pictures(training, options.seed + trainer.seen + 7919 * rank)
     loader = iter(DataLoader(stream, options.batch, num_workers=1, prefetch_factor=4))

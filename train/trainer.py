@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 
 import torch
 import torch.distributed as dist
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from train.report import draw_curve
@@ -59,12 +60,24 @@ class Options:
 class Trainer(Generic[Net]):
     """Network, averaged network, optimiser and where the run stands."""
 
-    def __init__(self, options: Options, rank: int, make: Callable[[], Net]) -> None:
+    def __init__(
+        self,
+        options: Options,
+        rank: int,
+        make: Callable[[], Net],
+        begin_with: Callable[[Net, dict[str, Tensor]], None],
+    ) -> None:
+        """
+        Args:
+            begin_with: fills a network with what a file of weights has for it.
+        """
         self.options, self.rank = options, rank
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(wanted if options.device == "auto" else options.device)
         torch.manual_seed(options.seed)
         self.network = make().to(self.device)
+        if options.start is not None:
+            begin_with(self.network, load_file(options.start, device=str(self.device)))
         self.average = make().to(self.device).eval()
         self.average.load_state_dict(self.network.state_dict())
         self.optimizer = torch.optim.AdamW(

@@ -26,7 +26,7 @@ def steadied(prediction: Prediction, alpha: Tensor) -> Prediction:
     """The prediction, moved towards the inflated outline.
 
     Args:
-        prediction: of one object (batch 1).
+        prediction: of one object, once or several times.
         alpha: [H, W] of the picture, at the prediction's size.
     """
     cell = RADIUS / float(intrinsics(len(alpha))[0, 0])
