@@ -18,7 +18,8 @@ from ar4d.experts.embedded.symmetry import (
     upright_plane,
 )
 from train import render_shapes
-from train.dataset import Samples, arranged, turned
+from train.examples import arranged, turned
+from train.samples import Samples
 from train.shapes import Part, rotation
 
 SHADING = (np.array([0.0, 1, 0]), 0.7, 0.2)
@@ -99,11 +100,12 @@ def test_a_sample_keeps_its_plane_when_it_is_turned_and_mirrored(tmp_path):
         for k in symmetric:
             for roll in range(4):
                 for mirror in (False, True):
-                    views, depth = arranged(*samples.views(k, 0), roll, mirror)
+                    order = torch.tensor([roll]), torch.tensor([mirror])
+                    views, depth = (arranged(x[None], *order)[0] for x in samples.views(k, 0))
                     points = torch.cat(
                         [(origins[v] + directions[v] * depth[v][..., None])[depth[v] > 0] for v in range(4)]
                     )
-                    twins = reflected(points, way * turned(samples.planes[k], roll, mirror))
+                    twins = reflected(points, way * turned(samples.planes[k][None], *order)[0])
                     shares.append((sample_view(views[0, 3:], twins, 0)[0] > 0.5).float().mean().item())
         return sum(shares) / len(shares)
 

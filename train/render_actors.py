@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, orbit
 from ar4d.experts.embedded.symmetry import upright_plane
-from train.dataset import DEPTH_UNIT, TEST_AZIMUTHS_DEG
 from train.framing import FILLED, frame_object
+from train.samples import DEPTH_UNIT, TEST_AZIMUTHS_DEG
 from train.shards import ShardWriter
 from train.warp import warped
 from train.zeroad.actors import Archive, animated_actors, load_clip

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, intrinsics, orbit
 from ar4d.experts.embedded.symmetry import Plane, upright_plane
-from train.dataset import DEPTH_UNIT, TEST_AZIMUTHS_DEG
 from train.framing import FILLED, frame_object
+from train.samples import DEPTH_UNIT, TEST_AZIMUTHS_DEG
 from train.shapes import KINDS, SYMMETRIC, Part, rotation
 from train.shards import ShardWriter
 

@@ -13,16 +13,17 @@ from torch import Tensor
 WIDTH, HEIGHT, MARGIN = 640, 360, 48
 
 
-def draw_curve(run: Path, names: tuple[str, str]) -> None:
-    """Draws RUN/curve.png: two scores of the validation against the logarithm of the examples seen."""
+def draw_curve(run: Path) -> None:
+    """Draws RUN/curve.png: the first two scores of the validation against the logarithm of the examples seen."""
     lines = [json.loads(line) for line in (run / "curve.jsonl").read_text().splitlines()]
     image = Image.new("RGB", (WIDTH, HEIGHT), "white")
     draw = ImageDraw.Draw(image)
     seen = [math.log2(max(line["seen"], 1)) for line in lines]
     across = _scale(seen, MARGIN, WIDTH - MARGIN)
     draw.rectangle((MARGIN, MARGIN, WIDTH - MARGIN, HEIGHT - MARGIN), outline="gray")
+    names = list(lines[-1]["scores"])[:2]
     for name, color, left in zip(names, ("firebrick", "steelblue"), (MARGIN, MARGIN + 200), strict=True):
-        values = [line[name] for line in lines]
+        values = [line["scores"][name] for line in lines]
         points = list(zip(across, _scale(values, HEIGHT - MARGIN, MARGIN), strict=True))
         draw.line(points, fill=color, width=2)
         for x, y in points:

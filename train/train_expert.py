@@ -21,7 +21,6 @@ import torch
 import torch.nn.functional as F
 import tyro
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from ar4d.cameras import orbit
 from ar4d.evaluation.ground_truth import on_white
@@ -31,11 +30,14 @@ from ar4d.experts.embedded.expert import FIRST, part_of
 from ar4d.experts.embedded.facing import KnownPlane
 from ar4d.experts.embedded.network import BEHIND, TINTED, Network, Prediction, encode
 from ar4d.rendering import render
-from train.dataset import TEST_AZIMUTHS_DEG, Example, Examples, Samples, targets
+from train.examples import Examples, examples, targets
 from train.report import draw_sheet
+from train.samples import TEST_AZIMUTHS_DEG, Samples
+from train.sources import KEPT, generator, sources
 from train.trainer import Losses, Options, Trainer, in_processes
 
 GAUSSIANS = 8000  # of the validated objects
+RENDERED = 24  # of them
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,8 @@ class ExpertOptions(Options):
     """Train the embedded expert."""
 
 
-def losses(network: Network, batch: Example) -> Losses:
+def losses(network: Network, batch: Examples) -> Losses:
     """The prediction's, in bfloat16."""
-    batch = batch.to(next(network.parameters()).device)
     with torch.autocast(batch.inputs.device.type, torch.bfloat16):
         prediction = network(batch.inputs)
     return wrongs(prediction, batch)
@@ -56,7 +57,7 @@ def begin_with(network: Network, weights: dict[str, Tensor]) -> None:
     network.load_state_dict(network.state_dict() | part_of(weights, "network."))
 
 
-def wrongs(prediction: Prediction, batch: Example) -> Losses:
+def wrongs(prediction: Prediction, batch: Examples) -> Losses:
     """What a prediction is held to, pixel by pixel: nothing is rendered.
 
     Absolute errors want the likeliest depth and colour rather than the mean of several, and
@@ -99,15 +100,22 @@ def _slopes(depth: Tensor, there: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def validate(network: Network, samples: Samples, out: Path, count: int = 24) -> dict[str, float]:
-    """The expert on meshes that no training sample shows, told their planes: front depth, unseen views."""
+def validate(network: Network, kept: Examples, samples: Samples, out: Path) -> dict[str, float]:
+    """On meshes that no training shot shows: unseen views of rendered samples, if there are any, and the losses."""
+    terms = {f"kept_{name}": float(value) for name, value in losses(network, kept).items()}
+    return (unseen_views(network, samples, out) if len(samples) else {}) | terms
+
+
+def unseen_views(network: Network, samples: Samples, out: Path) -> dict[str, float]:
+    """The expert, told the samples' planes: what other cameras see, and the error of the front's depth."""
     network = deepcopy(network).to("cpu")
-    chosen = [round(k * (len(samples) - 1) / (count - 1)) for k in range(min(count, len(samples)))]
+    count = min(RENDERED, len(samples))
+    chosen = [round(k * (len(samples) - 1) / max(count - 1, 1)) for k in range(count)]
     scores: dict[str, list[float]] = {"psnr": [], "iou": [], "front": []}
     rows = []
     for index in chosen:
         views, depth = samples.views(index, 0)
-        _, front, _ = targets(views, depth)
+        front = targets(views[None], depth[None])[1][0]
         plane = samples.planes[index]
         expert = Embedded(network, KnownPlane(plane))
         guess = network(encode(views[None], torch.tensor([FIRST]), plane[None])).front[0]
@@ -131,14 +139,17 @@ def main(argv: Sequence[str]) -> None:
 
 def train(rank: int, options: ExpertOptions) -> None:
     """What each process does."""
+    seed = options.seed + 7919 * rank
+    source, others = sources(options, seed)
     trainer = Trainer(options, rank, Network, begin_with)
-    training, validation = (Samples(options.data, validation=kept) for kept in (False, True))
-    if rank == 0:
-        print(f"{len(training)} samples, {len(validation)} for validation, {trainer.device}", flush=True)
-    stream = Examples(training, seed=options.seed + trainer.seen + 7919 * rank)
-    loader = DataLoader(stream, options.batch, num_workers=1, prefetch_factor=4)
-    batches = (Example(**batch) for batch in loader)
-    trainer.fit(batches, losses, lambda network: validate(network, validation, options.out), ("psnr", "iou"))
+    random = generator(trainer.device, seed + trainer.seen)
+    kept = examples(others.shots(min(KEPT, 8 * options.batch)), generator(trainer.device, 0))
+    samples = Samples(options.data, validation=True)
+    trainer.fit(
+        lambda: examples(source.shots(options.batch), random),
+        losses,
+        lambda network: validate(network, kept, samples, options.out),
+    )
 
 
 if __name__ == "__main__":

@@ -2,15 +2,13 @@
 
     python -m train.train_facing --data DIR --out RUN --minutes 60
 
-It needs nothing but pictures and their planes, and begins with the encoder of the embedded expert's
-network (`--start`). Stopped, it goes on from RUN/last.pt.
+It needs nothing but pictures and their planes. Stopped, it goes on from RUN/last.pt.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from copy import deepcopy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import ar4d  # noqa: F401  before torch: it tells torch's threads to sleep while they wait
@@ -21,7 +19,6 @@ import torch
 import torch.nn.functional as F
 import tyro
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
 
 from ar4d.experts.embedded.expert import part_of
 from ar4d.experts.embedded.facing import (
@@ -34,12 +31,17 @@ from ar4d.experts.embedded.facing import (
 from ar4d.experts.embedded.geometry import VIEWS
 from ar4d.experts.embedded.network import encode_picture
 from ar4d.experts.embedded.symmetry import upright_plane
-from train.dataset import PLAIN, Samples, painted, turned
+from train.examples import Dice, Paint, blurred, turned
+from train.samples import Shots
+from train.sources import KEPT, generator, sources
 from train.trainer import Losses, Options, Trainer, in_processes
 
 SPREAD_DEG = 4.0  # of the azimuths that an example counts for
 RIGHT_DEG = 15.0
 STRETCH = 0.25  # standard deviation of the logarithm
+BLEMISHED = 0.3  # share of pictures, of either kind
+HOLE = 20  # pixels
+CHUNK = 64  # pictures at a time
 
 
 @dataclass(frozen=True)
@@ -51,60 +53,67 @@ class FacingOptions(Options):
     weight_decay: float = 0.05
 
 
-class Pictures(IterableDataset):
-    """Endless pictures of symmetric samples with their planes."""
+@dataclass(frozen=True)
+class Pictures:
+    """A batch."""
 
-    def __init__(self, samples: Samples, seed: int) -> None:
-        self.samples, self.seed = samples, seed
-        self.symmetric = [k for k, plane in enumerate(samples.planes) if plane.any()]
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        torch.set_num_threads(1)
-        random = np.random.default_rng(self.seed)
-        while True:
-            for k in random.permutation(self.symmetric).tolist():
-                roll, mirror = int(random.integers(VIEWS)), random.random() < 0.5
-                picture = self.samples.view(k, int(random.integers(2)), roll, painted(random))
-                picture = picture.flip(-1) if mirror else picture
-                yield (
-                    _blemished(_stretched(picture, random), random),
-                    turned(self.samples.planes[k], roll, mirror),
-                )
+    pictures: Tensor  # [B, 4, IN_SIZE, IN_SIZE] premultiplied
+    planes: Tensor  # [B, 4] in them
 
 
-def _stretched(picture: Tensor, random: np.random.Generator) -> Tensor:
+def every_picture(shots: Shots) -> Pictures:
+    """All views of the symmetric objects among the shots."""
+    chosen = shots.planes.any(1).nonzero()[:, 0]
+    views, planes = shots.views[chosen], shots.planes[chosen]
+    still = torch.zeros(len(planes), dtype=torch.bool, device=planes.device)
+    rolls = [torch.full_like(still, roll, dtype=torch.long) for roll in range(VIEWS)]
+    return Pictures(
+        views.flatten(0, 1), torch.stack([turned(planes, roll, still) for roll in rolls], 1).flatten(0, 1)
+    )
+
+
+@torch.no_grad()
+def altered(batch: Pictures, random: torch.Generator) -> Pictures:
+    """The pictures mirrored, recoloured, stretched and with the blemishes that real cut-outs have."""
+    dice = Dice(len(batch.planes), batch.planes.device, random)
+    mirror = dice.chance(0.5)
+    pictures = Paint.random(dice)(batch.pictures[:, None])[:, 0]
+    pictures = torch.where(mirror[:, None, None, None], pictures.flip(-1), pictures)
+    pictures = _blemished(_stretched(pictures, dice), dice)
+    return Pictures(pictures, turned(batch.planes, torch.zeros_like(mirror, dtype=torch.long), mirror))
+
+
+def _stretched(pictures: Tensor, dice: Dice) -> Tensor:
     """Taller or flatter: planes stay where they are, and a body's proportions do not tell its azimuth."""
-    rows = (picture[3] > 0.5).any(1).nonzero()
-    if len(rows) == 0:
-        return picture
-    middle = picture.shape[-1] / 2
-    reach = max(float((rows - middle).abs().max()), 1.0)
-    factor = min(float(np.exp(random.normal(0, STRETCH))), 0.98 * middle / reach)
-    place = torch.tensor([[[1.0, 0, 0], [0, 1 / factor, 0]]])
-    grid = F.affine_grid(place, [1, *picture.shape], align_corners=False)
-    return F.grid_sample(picture[None], grid, align_corners=False)[0]
+    size = pictures.shape[-1]
+    away = (torch.arange(size, device=pictures.device) + 0.5 - size / 2).abs()
+    reach = ((pictures[:, 3] > 0.5).any(2) * away).amax(1).clamp_min(1.0)
+    factor = torch.minimum((STRETCH * dice.normal()).exp(), 0.98 * size / 2 / reach)
+    place = torch.zeros(dice.count, 2, 3, device=pictures.device)
+    place[:, 0, 0], place[:, 1, 1] = 1, 1 / factor
+    grid = F.affine_grid(place, list(pictures.shape), align_corners=False)
+    return F.grid_sample(pictures, grid, align_corners=False)
 
 
-def _blemished(picture: Tensor, random: np.random.Generator) -> Tensor:
-    """Blurred, or with a part missing, as real cut-outs are."""
-    if random.random() < 0.3:
-        size = int(random.integers(picture.shape[-1] // 3, picture.shape[-1]))
-        small = F.interpolate(picture[None], size=(size, size), mode="area")
-        picture = F.interpolate(small, size=picture.shape[-2:], mode="bilinear")[0]
-    if random.random() < 0.3:
-        y, x = random.integers(0, picture.shape[-1] - 20, 2)
-        picture = picture.clone()
-        picture[:, y : y + 20, x : x + 20] = 0
-    return picture
+def _blemished(pictures: Tensor, dice: Dice) -> Tensor:
+    """Blurred, or with a part missing."""
+    size = pictures.shape[-1]
+    blurry = dice.chance(BLEMISHED)[:, None, None, None]
+    pictures = torch.where(blurry, blurred(pictures, size // 3, dice), pictures)
+    line = torch.arange(size, device=pictures.device)
+    rows, columns = (
+        (line >= start) & (line < start + HOLE) for start in (dice.numbers(size - HOLE, 1) for _ in range(2))
+    )
+    hole = rows[:, :, None] & columns[:, None, :] & dice.chance(BLEMISHED)[:, None, None]
+    return pictures * ~hole[:, None]
 
 
-def losses(network: FacingNetwork, batch: tuple[Tensor, Tensor]) -> Losses:
+def losses(network: FacingNetwork, batch: Pictures) -> Losses:
     """Cross-entropy against azimuths near the true one, and the error of the offsets told there."""
-    device = next(network.parameters()).device
-    pictures, planes = (x.to(device, non_blocking=True) for x in batch)
-    with torch.autocast(device.type, torch.bfloat16):
-        logits, offsets = network(encode_picture(pictures))
-    every = torch.tensor([upright_plane(azimuth, 1.0) for azimuth in AZIMUTHS_DEG], device=device)
+    planes = batch.planes
+    with torch.autocast(planes.device.type, torch.bfloat16):
+        logits, offsets = network(encode_picture(batch.pictures))
+    every = torch.tensor([upright_plane(azimuth, 1.0) for azimuth in AZIMUTHS_DEG], device=planes.device)
     away = angle_between_deg(planes[:, None], every)
     wanted = F.normalize(torch.exp(-0.5 * (away / SPREAD_DEG).square()), p=1, dim=1)
     offset = planes[:, 2:] @ every[:, 2:].T / OFFSET_UNIT  # of the foot, along each normal
@@ -113,27 +122,20 @@ def losses(network: FacingNetwork, batch: tuple[Tensor, Tensor]) -> Losses:
 
 
 @torch.no_grad()
-def validate(network: FacingNetwork, samples: Samples) -> dict[str, float]:
-    """On every view of meshes that were kept: how far the answers are off, and how sure."""
-    network = deepcopy(network).to("cpu")
+def validate(network: FacingNetwork, kept: Pictures) -> dict[str, float]:
+    """On pictures of meshes that were kept: how far the answers are off, and how sure."""
     angles, feet, chances = [], [], []
-    for k, plane in enumerate(samples.planes):
-        if plane.any():
-            pictures = torch.stack([samples.view(k, 0, roll, PLAIN) for roll in range(VIEWS)])
-            told = network(encode_picture(pictures))
-            for roll in range(VIEWS):
-                planes, chance = likely_planes(told[0][roll], told[1][roll])
-                found = planes[0]
-                true = turned(plane, roll, False)
-                angles.append(float(angle_between_deg(found, true)))
-                feet.append(float((found - true)[2:].norm()))
-                chances.append(float(chance[0]))
-    right = [angle < RIGHT_DEG for angle in angles]
-    near = [foot for foot, good in zip(feet, right, strict=True) if good]
+    told = [network(encode_picture(part)) for part in kept.pictures.split(CHUNK)]
+    logits, offsets = (torch.cat(parts).cpu() for parts in zip(*told, strict=True))
+    for k, true in enumerate(kept.planes.cpu()):
+        planes, chance = likely_planes(logits[k], offsets[k])
+        angles.append(float(angle_between_deg(planes[0], true)))
+        feet.append(float((planes[0] - true)[2:].norm()))
+        chances.append(float(chance[0]))
     return {
-        "right": float(np.mean(right)),
+        "right": float(np.mean([angle < RIGHT_DEG for angle in angles])),
         "median_deg": float(np.median(angles)),
-        "foot": float(np.mean(near)),
+        "foot": float(np.median(feet)),
         "chance": float(np.mean(chances)),
     }
 
@@ -145,23 +147,21 @@ def main(argv: Sequence[str]) -> None:
 
 def train(rank: int, options: FacingOptions) -> None:
     """What each process does."""
+    seed = options.seed + 7919 * rank
+    source, others = sources(options, seed, pairs=False)
     trainer = Trainer(options, rank, FacingNetwork, begin_with)
-    training, validation = (Samples(options.data, validation=kept) for kept in (False, True))
-    stream = Pictures(training, options.seed + trainer.seen + 7919 * rank)
-    loader = iter(DataLoader(stream, options.batch, num_workers=1, prefetch_factor=4))
-    trainer.fit(loader, losses, lambda network: validate(network, validation), ("right", "median_deg"))
+    random = generator(trainer.device, seed + trainer.seen)
+    kept = every_picture(others.shots(min(KEPT, 16 * options.batch)))
+
+    def batch() -> Pictures:
+        return altered(every_picture(source.shots(max(1, options.batch // VIEWS))), random)
+
+    trainer.fit(batch, losses, lambda network: validate(network, kept))
 
 
 def begin_with(network: FacingNetwork, weights: dict[str, Tensor]) -> None:
-    """Takes over what the weights have of this network, or else the encoder of the expert's."""
-    trained = part_of(weights, "facing.")
-    if trained:
-        network.load_state_dict(trained)
-        return
-    own, others = network.state_dict(), part_of(weights, "network.")
-    others["stem.weight"] = others["stem.weight"][:, : own["stem.weight"].shape[1]]
-    fitting = {name: x for name, x in others.items() if name in own and not name.startswith("head")}
-    network.load_state_dict(own | fitting)
+    """Takes over the weights of an earlier run."""
+    network.load_state_dict(part_of(weights, "facing."))
 
 
 if __name__ == "__main__":

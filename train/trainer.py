@@ -10,7 +10,7 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -34,10 +34,16 @@ Losses = dict[str, Tensor]
 class Options:
     """Of a run."""
 
-    data: tuple[Path, ...]
-    """Folders of rendered samples."""
     out: Path
     """Folder of the run: checkpoint, curve."""
+    data: tuple[Path, ...] = ()
+    """Folders of rendered samples."""
+    actors: Path | None = None
+    """Packed actors, which are photographed anew for every example; then `data` only validates."""
+    made_up: int = 0
+    """So many made-up objects, photographed in the same way."""
+    points: int = 20_000
+    """Of an object that is photographed."""
     minutes: float = 60.0
     """How long to train in all; the learning rate falls to nothing by then."""
     examples: int | None = None
@@ -56,6 +62,12 @@ class Options:
     seed: int = 0
     device: str = "auto"
 
+    @property
+    def on(self) -> torch.device:
+        """Where the networks are."""
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+        return torch.device(wanted if self.device == "auto" else self.device)
+
 
 class Trainer(Generic[Net]):
     """Network, averaged network, optimiser and where the run stands."""
@@ -72,8 +84,7 @@ class Trainer(Generic[Net]):
             begin_with: fills a network with what a file of weights has for it.
         """
         self.options, self.rank = options, rank
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(wanted if options.device == "auto" else options.device)
+        self.device = options.on
         torch.manual_seed(options.seed)
         self.network = make().to(self.device)
         if options.start is not None:
@@ -81,7 +92,11 @@ class Trainer(Generic[Net]):
         self.average = make().to(self.device).eval()
         self.average.load_state_dict(self.network.state_dict())
         self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), options.lr, betas=(0.9, 0.98), weight_decay=options.weight_decay
+            self.network.parameters(),
+            options.lr,
+            betas=(0.9, 0.98),
+            weight_decay=options.weight_decay,
+            fused=True,
         )
         self.steps = self.seen = 0
         self.elapsed = 0.0
@@ -101,31 +116,30 @@ class Trainer(Generic[Net]):
 
     def fit(
         self,
-        batches: Iterator[Batch],
+        batch: Callable[[], Batch],
         losses: Callable[[Net, Batch], Losses],
         validate: Callable[[Net], dict[str, float]],
-        drawn: tuple[str, str],
     ) -> None:
         """Trains until the run is finished.
 
         Args:
-            validate: scores the averaged network.
-            drawn: two of its scores, for the picture of the curve.
+            batch: makes the next one.
+            validate: scores the averaged network; the picture of the curve shows the first two.
         """
         begin, steps, reported = time.perf_counter() - self.elapsed, 0, self.elapsed
-        sums: dict[str, float] = {}
+        sums: dict[str, Tensor] = {}
         while not self.finished:
-            terms = losses(self.network, next(batches))
+            terms = losses(self.network, batch())
             self._step(sum(terms.values()), begin)  # type: ignore[arg-type]
-            sums = {name: sums.get(name, 0.0) + term.item() for name, term in terms.items()}
+            sums = {name: sums.get(name, 0.0) + term.detach() for name, term in terms.items()}
             steps += 1
             if self.finished or self.elapsed - reported >= 60 * self.options.save_every:
                 if self.rank == 0:
                     self._save()
                     self._report(
-                        {name: value / steps for name, value in sums.items()}, validate(self.average)
+                        {name: float(value) / steps for name, value in sums.items()}, validate(self.average)
                     )
-                    draw_curve(self.options.out, drawn)
+                    draw_curve(self.options.out)
                 sums, steps, reported = {}, 0, self.elapsed
         if self.rank == 0:
             (self.options.out / "options.json").write_text(
@@ -168,7 +182,7 @@ class Trainer(Generic[Net]):
 
     def _report(self, loss: dict[str, float], scores: dict[str, float]) -> None:
         """Adds to the curve."""
-        line = {"seen": self.seen, "seconds": self.elapsed, "loss": loss, **scores}
+        line = {"seen": self.seen, "seconds": self.elapsed, "loss": loss, "scores": scores}
         with (self.options.out / "curve.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
         print(json.dumps(line), flush=True)

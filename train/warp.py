@@ -6,40 +6,80 @@ things are that look a certain way from their side, and not which mesh this is.
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
-from train.zeroad.mesh import Clip, FloatArray
+from train.zeroad.mesh import Clip
 
 STRETCH = 0.14  # standard deviation of the logarithm, of each axis
 SWELL = 0.12  # and of its change along the body
 BEND = 0.06  # half sizes by which the ends of a body are turned aside
-UNWARPED = 0.25  # share of clips that are left alone
+UNWARPED = 0.25  # share of objects that are left alone
+
+
+@dataclass(frozen=True)
+class Warp:
+    """Random, smooth, mostly symmetric warps of B objects whose plane of symmetry is x = 0."""
+
+    centre: Tensor  # [B, 3]
+    half: Tensor  # [B] half sizes
+    stretch: Tensor  # [B, 3]
+    swells: Tensor  # [B, 3, 2]
+    waves: Tensor  # [B, 3, 2]
+    phases: Tensor  # [B, 3, 2]
+    bend: Tensor  # [B]
+
+    @staticmethod
+    def random(points: Tensor, strength: Tensor, random: torch.Generator) -> Warp:
+        """For objects that have the points [B, P, 3], so much [B] stronger than usual."""
+        count, device = len(points), points.device
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(count, *shape, generator=random, device=device)
+
+        def uniform(*shape: int) -> Tensor:
+            return torch.rand(count, *shape, generator=random, device=device)
+
+        low, high = points.amin(1), points.amax(1)
+        strength = strength * (uniform() >= UNWARPED)
+        return Warp(
+            centre=(low + high) / 2 * torch.tensor([0.0, 1, 1], device=device),
+            half=((high - low).amax(1) / 2).clamp_min(1e-6),
+            stretch=STRETCH * strength[:, None] * normal(3),
+            swells=SWELL * strength[:, None, None] * normal(3, 2),
+            waves=0.5 + uniform(3, 2),
+            phases=math.pi * (2 * uniform(3, 2) - 1),
+            bend=BEND * strength * normal(),
+        )
+
+    def __call__(self, points: Tensor) -> Tensor:
+        """Where points [B, P, 3] of any pose go."""
+        centre, half = self.centre[:, None], self.half[:, None, None]
+        place = (points - centre) / half
+        along = place[..., 1:]  # y and z: what is left and right of the middle swells alike
+        powers = self.stretch[:, None] + sum(
+            self.swells[:, None, :, k]
+            * torch.sin(
+                math.pi * self.waves[:, None, :, k] * along[..., k, None] + self.phases[:, None, :, k]
+            )
+            for k in range(2)
+        )
+        aside = self.bend[:, None] * along[..., 1] * along[..., 1].abs()
+        place = place * powers.exp()
+        return centre + half * torch.cat([place[..., :1] + aside[..., None], place[..., 1:]], -1)
 
 
 def warped(clip: Clip, random: np.random.Generator) -> Clip:
-    """The clip with all its parts in all frames seen through one random, smooth, mostly symmetric warp."""
-    if random.random() < UNWARPED:
-        return clip
-    points = np.concatenate(clip.points(0))
-    low, high = points.min(0), points.max(0)
-    centre, half = (low + high) / 2, max(float((high - low).max()) / 2, 1e-6)
-    centre[0] = 0  # where the model's plane of symmetry is, and stays
-    stretch = random.normal(0, STRETCH, 3)
-    swells = random.normal(0, SWELL, (3, 2))
-    waves, phases = random.uniform(0.5, 1.5, (3, 2)), random.uniform(-np.pi, np.pi, (3, 2))
-    bend = random.normal(0, BEND)
+    """The clip with all its parts in all frames seen through one random warp."""
+    own = torch.Generator().manual_seed(int(random.integers(2**31)))
+    points = torch.from_numpy(np.concatenate(clip.points(0)))
+    warp = Warp.random(points[None], torch.ones(1), own)
 
-    def moved(vertices: FloatArray) -> NDArray[np.float32]:
-        place = (vertices - centre) / half
-        along = place[..., 1:]  # y and z: what is left and right of the middle swells alike
-        powers = stretch + sum(
-            swells[:, k] * np.sin(np.pi * waves[:, k] * along[..., k, None] + phases[:, k]) for k in range(2)
-        )
-        place = place * np.exp(powers)
-        place[..., 0] += bend * along[..., 1] * np.abs(along[..., 1])
-        return (centre + half * place).astype(np.float32)
+    def moved(vertices: np.ndarray) -> np.ndarray:
+        return warp(torch.from_numpy(vertices).reshape(1, -1, 3))[0].view(vertices.shape).numpy()
 
     return Clip(tuple(replace(part, vertices=moved(part.vertices)) for part in clip.parts))

@@ -24,7 +24,7 @@ from train.zeroad.formats import (
     parse_pmd,
     parse_psa,
 )
-from train.zeroad.mesh import AlphaMode, ByteArray, Clip, Part
+from train.zeroad.mesh import AlphaMode, ByteArray, Clip, FloatArray, Part
 
 LICENCE = "CC-BY-SA-3.0"
 ATTRIBUTION = (
@@ -173,28 +173,84 @@ def animated_actors(archive: Archive, prefix: str = "") -> dict[str, list[str]]:
     return found
 
 
+@dataclass(frozen=True)
+class SkinnedPart:
+    """A mesh with a single texture, and how its bones move."""
+
+    name: str
+    mesh: SkinnedMesh
+    matrices: NDArray[np.float64]
+    """From where vertices rest to where the object has them, [frames, bones + 1, 3, 4]; the last one moves
+    what hangs on no bone."""
+    texture: ByteArray | None
+    alpha_mode: AlphaMode
+
+    @property
+    def uvs(self) -> FloatArray:
+        """[vertices, 2], their origin at the texture's first row."""
+        return self.mesh.uvs * np.array([1, -1], np.float32) + np.array([0, 1], np.float32)
+
+    def bound(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The bones of each vertex and their shares, [vertices, 4] each."""
+        count = self.matrices.shape[1] - 1
+        used = self.mesh.bones < count
+        weights = self.mesh.weights / np.maximum(self.mesh.weights.sum(1, keepdims=True), 1e-9)
+        bones, weights = np.where(used, self.mesh.bones, 0), np.where(used, weights, 0.0)
+        loose = weights.sum(1) < 0.5
+        bones[loose, 0], weights[loose] = count, (1.0, 0, 0, 0)
+        return bones, weights
+
+    def posed(self) -> Part:
+        """Linear blend skinning in all frames."""
+        bones, weights = self.bound()
+        homogeneous = np.concatenate([self.mesh.positions, np.ones((len(self.mesh.positions), 1))], axis=1)
+        vertices = np.zeros((len(self.matrices), len(homogeneous), 3))
+        for slot in range(bones.shape[1]):
+            moved = np.einsum("fnij,nj->fni", self.matrices[:, bones[:, slot]], homogeneous)
+            vertices += weights[:, slot, None] * moved
+        return Part(
+            vertices.astype(np.float32), self.mesh.faces, self.uvs, self.texture, self.alpha_mode, self.name
+        )
+
+
 def load_clip(
     archive: Archive, name: str, animation: str, frames: int, random: np.random.Generator | None = None
 ) -> Clip:
-    """Poses an actor and its props over one cycle of an animation.
+    """Poses an actor and its props over one cycle of an animation."""
+    phases = np.arange(frames) / frames
+    return Clip(tuple(part.posed() for part in load_skinned(archive, name, animation, phases, random)))
+
+
+def load_skinned(
+    archive: Archive,
+    name: str,
+    animation: str,
+    phases: NDArray[np.float64],
+    random: np.random.Generator | None = None,
+) -> list[SkinnedPart]:
+    """An actor and its props at phases of an animation's cycle, each in [0, 1).
 
     Props without that animation use `idle`, or else keep their rest pose.
     """
-    builder = _Builder(archive, animation, frames, random)
-    builder.add(name, np.tile(np.eye(4), (frames, 1, 1)), depth=0)
-    return Clip(tuple(part for part in builder.parts if len(part.faces)))
+    builder = _Builder(archive, animation, phases, random)
+    builder.add(name, np.tile(np.eye(4), (len(phases), 1, 1)), depth=0)
+    return [part for part in builder.parts if len(part.mesh.faces)]
 
 
 class _Builder:
     """Collects the parts of an actor and, recursively, of its props."""
 
     def __init__(
-        self, archive: Archive, animation: str, frames: int, random: np.random.Generator | None
+        self,
+        archive: Archive,
+        animation: str,
+        phases: NDArray[np.float64],
+        random: np.random.Generator | None,
     ) -> None:
-        self.parts: list[Part] = []
+        self.parts: list[SkinnedPart] = []
         self._archive = archive
         self._animation = animation
-        self._frames = frames
+        self._phases = phases
         self._random = random
 
     def add(self, name: str, placement: NDArray[np.float64], depth: int) -> None:
@@ -204,17 +260,14 @@ class _Builder:
         if actor is None or actor.mesh is None or mesh is None:
             return
         pose = self._pose(actor, mesh, is_root=depth == 0)
-        local = _skin(mesh, pose)
-        world = np.einsum("fij,fnj->fni", placement[:, :3, :3], local)
-        world += placement[:, None, :3, 3]
+        moves = np.concatenate([placement[:, None] @ pose @ np.linalg.inv(mesh.bind), placement[:, None]], 1)
         self.parts.append(
-            Part(
-                vertices=(world * _MIRROR).astype(np.float32),
-                faces=mesh.faces,
-                uvs=mesh.uvs * np.array([1, -1], np.float32) + np.array([0, 1], np.float32),
+            SkinnedPart(
+                name=actor.mesh,
+                mesh=mesh,
+                matrices=_MIRROR[:, None] * moves[:, :, :3],
                 texture=(self._archive.texture(actor.texture) if actor.texture else None),
                 alpha_mode=actor.alpha_mode(),
-                name=actor.mesh,
             )
         )
         if depth < _MAX_PROP_DEPTH:
@@ -251,29 +304,8 @@ class _Builder:
                 animation = self._archive.animation(file)
                 if animation is None or animation.keys.shape[1] < bone_count:
                     continue
-                phases = np.arange(self._frames) / self._frames
-                return np.stack([animation.sample(p)[:bone_count] for p in phases])
-        return np.tile(mesh.bind, (self._frames, 1, 1, 1))
-
-
-def _skin(mesh: SkinnedMesh, pose: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Linear blend skinning, [frames, vertices, 3]."""
-    frames, bone_count = pose.shape[:2]
-    if not bone_count:
-        return np.tile(mesh.positions, (frames, 1, 1))
-    matrices = pose @ np.linalg.inv(mesh.bind)
-    used = mesh.bones < bone_count
-    bones = np.where(used, mesh.bones, 0)
-    weights = mesh.weights / np.maximum(mesh.weights.sum(1, keepdims=True), 1e-9)
-    weights = np.where(used, weights, 0.0)
-    homogeneous = np.concatenate([mesh.positions, np.ones((len(mesh.positions), 1))], axis=1)
-    result = np.zeros((frames, len(mesh.positions), 3))
-    for slot in range(bones.shape[1]):
-        moved = np.einsum("fnij,nj->fni", matrices[:, bones[:, slot], :3], homogeneous)
-        result += weights[:, slot, None] * moved
-    rigid = weights.sum(axis=1) < 0.5
-    result[:, rigid] = mesh.positions[rigid]
-    return result
+                return np.stack([animation.sample(p)[:bone_count] for p in self._phases])
+        return np.tile(mesh.bind, (len(self._phases), 1, 1, 1))
 
 
 def _choose(

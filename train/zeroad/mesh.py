@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,3 +66,14 @@ class Clip:
     def points(self, frame: int) -> list[FloatArray]:
         """The vertices that faces use, of each part."""
         return [part.vertices[frame][np.unique(part.faces)] for part in self.parts]
+
+
+def welded(rest: NDArray[Any], faces: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Which point in space each vertex [V, 3] sits on, and the faces without back-to-back copies.
+
+    Copies that face the other way would cancel each other's normals.
+    """
+    cells = np.round(rest / max(float(np.ptp(rest)), 1e-6) * 1e5).astype(np.int64)
+    groups = np.unique(cells, axis=0, return_inverse=True)[1].reshape(-1)
+    _, first = np.unique(np.sort(groups[faces], axis=1), axis=0, return_index=True)
+    return groups, faces[np.sort(first)]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ar4d.cameras import Cameras
-from train.zeroad.mesh import CUTOUT_THRESHOLD, AlphaMode, ByteArray, Clip, FloatArray, Part
+from train.zeroad.mesh import CUTOUT_THRESHOLD, AlphaMode, ByteArray, Clip, FloatArray, Part, welded
 
 LIGHT = (0.3, 0.7, 0.65)
 TEAM_COLOUR = (0.75, 0.12, 0.10)
@@ -74,7 +74,7 @@ class _Drawable:
 
     def __init__(self, context: moderngl.Context, programs: tuple[moderngl.Program, ...], part: Part) -> None:
         self.part = part
-        self.groups, self.normal_faces = _welded(part)
+        self.groups, self.normal_faces = welded(part.vertices[0], part.faces)
         self.moving = context.buffer(reserve=len(part.uvs) * 24, dynamic=True)
         fixed = context.buffer(part.uvs.astype(np.float32).tobytes())
         indices = context.buffer(part.faces.astype(np.int32).tobytes())
@@ -208,18 +208,6 @@ class Renderer:
         depth = np.frombuffer(self._depths.read(components=1, dtype="f4"), np.float32)
         large = self._size * SUPERSAMPLE
         return _averaged(pixels.reshape(large, large, 4)[::-1]), depth.reshape(self._size, -1)[::-1]
-
-
-def _welded(part: Part) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Which point in space each vertex sits on, and the faces without back-to-back copies.
-
-    Copies that face the other way would cancel each other's normals.
-    """
-    rest = part.vertices[0]
-    cells = np.round(rest / max(float(np.ptp(rest)), 1e-6) * 1e5).astype(np.int64)
-    groups = np.unique(cells, axis=0, return_inverse=True)[1].reshape(-1)
-    _, first = np.unique(np.sort(groups[part.faces], axis=1), axis=0, return_index=True)
-    return groups, part.faces[np.sort(first)]
 
 
 def _projection(intrinsics: NDArray[Any], size: int) -> NDArray[np.float64]:

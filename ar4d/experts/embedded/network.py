@@ -190,11 +190,10 @@ def _hulls(rgba: Tensor, given: Tensor) -> Tensor:
     """[B, HULL_BINS + 1, H, W]: alpha of the side views at points of the reference rays, and a flag."""
     line = torch.linspace(-DEPTH_RANGE, DEPTH_RANGE, HULL_BINS, device=rgba.device) + RADIUS
     points = frustum_points(line, OUT_SIZE)  # [HULL_BINS, H, W, 3]
-    result = rgba.new_zeros(len(rgba), HULL_BINS + 1, OUT_SIZE, OUT_SIZE)
-    for row in range(len(rgba)):
-        sides = [view for view in (1, 3) if given[row, view]]
-        if sides:
-            seen = torch.stack([sample_view(rgba[row, view, 3:], points, view)[0] for view in sides])
-            result[row, :-1] = seen.amin(0)
-            result[row, -1] = 1
-    return result
+    sides = (1, 3)
+    hull = torch.ones((), device=rgba.device)
+    for view in sides:
+        seen = sample_view(rgba[:, view, 3], points, view)  # [B, HULL_BINS, H, W]
+        hull = torch.where(given[:, view, None, None, None], torch.minimum(hull, seen), hull)
+    told = given[:, sides].any(1)[:, None, None, None].to(rgba.dtype)
+    return torch.cat([hull * told, told.expand(-1, 1, OUT_SIZE, OUT_SIZE)], dim=1)

@@ -40,10 +40,10 @@ def proper(planes: Tensor) -> Tensor:
 
 
 def reflected(points: Tensor, plane: Tensor) -> Tensor:
-    """Points [..., 3] on the other side of a plane [4]: x - 2 (n x - d) n."""
-    c, s, foot_x, foot_z = plane.unbind()
+    """Points [..., 3] on the other side of a plane [..., 4], or of a batch of planes: x - 2 (n x - d) n."""
+    c, s, foot_x, foot_z = plane.unbind(-1)
     x, y, z = points.unbind(-1)
-    return torch.stack([s * z - c * x + 2 * foot_x, y, s * x + c * z + 2 * foot_z], -1)
+    return torch.stack([s * z - c * x + 2 * foot_x, y.expand_as(s * z), s * x + c * z + 2 * foot_z], -1)
 
 
 def mirrored_sweep(pictures: Tensor, planes: Tensor) -> Tensor:
@@ -58,17 +58,14 @@ def mirrored_sweep(pictures: Tensor, planes: Tensor) -> Tensor:
         flag; 0 where no plane is known.
     """
     size = pictures.shape[-1]
-    result = pictures.new_zeros(len(pictures), CHANNELS, size, size)
     depths = torch.linspace(-SWEEP_RANGE, SWEEP_RANGE, SWEEP, device=pictures.device) + RADIUS
     points = frustum_points(depths, size)  # [SWEEP, S, S, 3]
-    for row in range(len(pictures)):
-        if not bool(planes[row, :2].any()):
-            continue
-        places = project(reflected(points, planes[row]), 0)[0]
-        seen = F.grid_sample(pictures[row : row + 1], places.flatten(0, 1)[None], align_corners=False)[0]
-        seen = seen.unflatten(1, (SWEEP, size))  # [4, SWEEP, S, S]
-        result[row, :SWEEP] = seen[3]
-        result[row, SWEEP : 2 * SWEEP] = (seen[:3] - pictures[row, :3, None]).abs().mean(0)
-        result[row, 2 * SWEEP : -1] = planes[row, :, None, None]
-        result[row, -1] = 1
+    known = planes[:, :2].any(1).nonzero()[:, 0]
+    places = project(reflected(points, planes[known, None, None, None]), 0)[0]
+    seen = F.grid_sample(pictures[known], places.flatten(1, 2), align_corners=False)
+    seen = seen.unflatten(2, (SWEEP, size))  # [K, 4, SWEEP, S, S]
+    unlike = (seen[:, :3] - pictures[known, :3, None]).abs().mean(1)
+    plane = F.pad(planes[known], (0, 1), value=1.0)[:, :, None, None].expand(-1, -1, size, size)
+    result = pictures.new_zeros(len(pictures), CHANNELS, size, size)
+    result[known] = torch.cat([seen[:, 3], unlike, plane], 1)
     return result
