@@ -148,7 +148,7 @@ def test_packed_actors_bend_as_their_meshes_do(packed):
 
 
 def test_made_up_objects_are_alike_on_both_sides_of_the_plane_that_shots_tell():
-    """Points seen by all cameras have their twins among the points: of shots, so of every step before them."""
+    """Points seen by any camera have their twins within the outline: so do shots, after all their steps."""
     clouds = [
         cloud
         for cloud in made_up_clouds(24, 2, 6000, seed=3)

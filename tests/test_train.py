@@ -143,8 +143,8 @@ def test_two_processes_train_one_network(data, tmp_path):
     run = tmp_path / "run"
     command = [sys.executable, "-m", "train.train_expert", "--data", str(data), "--out", str(run)]
     command += ["--batch", "2", "--processes", "2", "--examples"]
-    for examples in (4, 12):
-        done = subprocess.run([*command, str(examples)], capture_output=True, text=True, timeout=300)
+    for count in (4, 12):
+        done = subprocess.run([*command, str(count)], capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
     seen = [json.loads(line)["seen"] for line in (run / "curve.jsonl").read_text().splitlines()]
     assert seen == [4, 12]

@@ -1,7 +1,7 @@
 """Objects as clouds of points on their surfaces, each point hung on bones: quickly posed on any device.
 
-Actors come from a pack (`train.pack_actors`), made-up objects from `train.shapes`, whose every part is a bone.
-All face along z, and what has a left and a right has them on both sides of the plane x = 0.
+Actors come from a pack (`train.pack_actors`), made-up objects from `train.shapes`: there every part is a
+bone. All face along z, and what has a left and a right has them on both sides of the plane x = 0.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def _points_of(
 def _hung(
     mesh: PackedMesh, corners: NDArray[np.int64], shares: NDArray[np.float64], count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The four of `count` bones that hold most of each point between three corners, and their shares [N, 4]."""
+    """The four of `count` bones that hold most of each point between corners, and their shares [N, 4]."""
     held = np.zeros((len(corners), count))
     rows = np.arange(len(corners))
     for k in range(3):
@@ -241,8 +241,8 @@ def _made_up_cloud(job: tuple[str, int, int, int]) -> Cloud:
     moves = [[np.c_[p.rotation * p.half, p.centre] for p in parts_now] for parts_now in poses]
     matrices = (LOOKS_ALONG_Z @ np.array(moves)).astype(np.float32)
     return Cloud(
-        f"shape/{kind}", kind in SYMMETRIC, rest.astype(np.float32), normals.astype(np.float32), bones, weights,
-        np.concatenate([np.round(255 * colors), np.zeros((count, 1))], 1).astype(np.uint8), matrices,
+        f"shape/{kind}", kind in SYMMETRIC, rest.astype(np.float32), normals.astype(np.float32), bones,
+        weights, np.concatenate([np.round(255 * colors), np.zeros((count, 1))], 1).astype(np.uint8), matrices,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What the embedded expert is trained on: shots turned, mirrored, recoloured, hidden in part, a batch at a time.
+"""Training examples for the embedded expert: shots turned, mirrored, recoloured, hidden in part.
 
 Any of an object's views can play the reference view, and every example can be mirrored: eight examples
 a pose before a colour is changed. All of it happens on the device that the shots are on.
@@ -121,7 +121,7 @@ class Paint:
 
 
 def arranged(views: Tensor, rolls: Tensor, mirror: Tensor) -> Tensor:
-    """Views [B, 4, ..., S] in the order that starts at `rolls` [B]; where mirrored, left and right change places."""
+    """Views [B, 4, ..., S] in the order that starts at `rolls` [B]; mirrored left and right change places."""
     own = torch.arange(VIEWS, device=views.device)
     parts = torch.where(mirror[:, None], torch.tensor(MIRRORED, device=views.device), own)
     order = (rolls[:, None] + parts) % VIEWS
@@ -142,7 +142,7 @@ def turned(planes: Tensor, rolls: Tensor, mirror: Tensor) -> Tensor:
 
 
 def mistaken(planes: Tensor, dice: Dice) -> Tensor:
-    """Planes [B, 4] as a network tells them: a little beside, sometimes far, sometimes with ends exchanged."""
+    """Planes [B, 4] as a network tells them: a little beside or far, sometimes with ends exchanged."""
     c, s = planes[:, 0], torch.where(dice.chance(ENDS_EXCHANGED), -planes[:, 1], planes[:, 1])
     off = torch.where(dice.chance(WRONG), WRONG_DEG, BESIDE_DEG) * dice.normal()
     a = 2 * torch.deg2rad(off)

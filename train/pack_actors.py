@@ -125,7 +125,7 @@ class Pack:
         arrays |= {f"texture{k}": np.frombuffer(x, np.uint8) for k, x in enumerate(self.textures)}
         arrays |= {f"moves{k}": x for k, x in enumerate(self.moves)}
         arrays["clips"] = np.frombuffer(json.dumps(self.clips).encode(), np.uint8)
-        np.savez_compressed(path, **arrays)
+        np.savez_compressed(path, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def read_pack(path: Path) -> Iterator[tuple[str, bool, list[PackedPart]]]:

@@ -14,7 +14,7 @@ WIDTH, HEIGHT, MARGIN = 640, 360, 48
 
 
 def draw_curve(run: Path) -> None:
-    """Draws RUN/curve.png: the first two scores of the validation against the logarithm of the examples seen."""
+    """Draws RUN/curve.png: the validation's first two scores against the logarithm of the examples seen."""
     lines = [json.loads(line) for line in (run / "curve.jsonl").read_text().splitlines()]
     image = Image.new("RGB", (WIDTH, HEIGHT), "white")
     draw = ImageDraw.Draw(image)

@@ -1,7 +1,7 @@
 """Photographs clouds of points (`train.clouds`) on any device, a batch of objects at a time.
 
-Nothing is read from a disk: every object is seen in another pose, build and light each time. Points nearer than what
-lies around them are seen; a pixel's colour and depth are the means of its points'.
+Nothing is read from a disk: an object is seen in another pose, build and light each time. The points that
+nothing nearer hides are seen; a pixel's colour and depth are the means of its points'.
 """
 
 from __future__ import annotations

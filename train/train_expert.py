@@ -101,7 +101,7 @@ def _slopes(depth: Tensor, there: Tensor) -> Tensor:
 
 @torch.no_grad()
 def validate(network: Network, kept: Examples, samples: Samples, out: Path) -> dict[str, float]:
-    """On meshes that no training shot shows: unseen views of rendered samples, if there are any, and the losses."""
+    """On meshes that no training shot shows: unseen views of rendered samples, if any; the losses."""
     terms = {f"kept_{name}": float(value) for name, value in losses(network, kept).items()}
     return (unseen_views(network, samples, out) if len(samples) else {}) | terms
 
