@@ -20,8 +20,8 @@ import tyro
 from numpy.typing import NDArray
 from PIL import Image
 
-from train.render_actors import RESERVED_WORDS, VALIDATION, choose_actors, reserved_meshes
 from train.zeroad.actors import Archive, SkinnedPart, load_skinned
+from train.zeroad.choice import RESERVED_WORDS, VALIDATION, choose_actors, reserved_meshes
 from train.zeroad.mesh import AlphaMode, ByteArray
 
 NEIGHBOUR = 1 / 16  # of a cycle between the two poses of a pair
