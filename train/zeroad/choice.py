@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 
+import numpy as np
+
 from train.zeroad.actors import Archive, animated_actors
 
 # Kept for measuring: neither these actors, nor any other that shows one of their meshes.
