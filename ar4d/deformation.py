@@ -75,10 +75,12 @@ class DeformationMLP(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """On a GPU in bfloat16, but for the last layer."""
         h = x
-        for i, layer in enumerate(self.hidden):
-            h = F.relu(layer(torch.cat([h, x], -1) if i == self.skip else h))
-        return self.out(h)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda):
+            for i, layer in enumerate(self.hidden):
+                h = F.relu(layer(torch.cat([h, x.to(h.dtype)], -1) if i == self.skip else h))
+        return self.out(h.float())
 
 
 class GaussianField(DeformationField):

@@ -31,7 +31,7 @@ def sources(options: Options, seed: int, pairs: bool = True) -> tuple[Source, So
     """
     if options.actors is None and not options.made_up:
         training, kept = (Samples(options.data, validation=kept) for kept in (False, True))
-        return Album(training, seed), Album(kept, KEPT_SEED)
+        return Repeated(Album(training, seed), options.reuse), Album(kept, KEPT_SEED)
     made_up = made_up_clouds(options.made_up, PAIRS, options.points, seed) if options.made_up else []
     actors: list[Cloud] = []
     kept_actors: list[Cloud] = []
@@ -40,9 +40,22 @@ def sources(options: Options, seed: int, pairs: bool = True) -> tuple[Source, So
         kept_actors = clouds_of_actors(options.actors, options.points, validation=True)
     kept_actors = kept_actors or made_up_clouds(KEPT, PAIRS, options.points, seed - KEPT)
     return (
-        Studio(gather(actors + made_up, options.on), seed, pairs),
+        Repeated(Studio(gather(actors + made_up, options.on), seed, pairs), options.reuse),
         Studio(gather(kept_actors, options.on), KEPT_SEED, pairs),
     )
+
+
+class Repeated:
+    """The same shots several times before the next ones: taking them costs more than looking at them."""
+
+    def __init__(self, source: Source, times: int) -> None:
+        self.source, self.times, self.left = source, times, 0
+
+    def shots(self, count: int) -> Shots:
+        if self.left == 0:
+            self.taken, self.left = self.source.shots(count), self.times
+        self.left -= 1
+        return self.taken
 
 
 def generator(device: torch.device, seed: int) -> torch.Generator:

@@ -24,7 +24,6 @@ from ar4d.experts.embedded.network import (
 )
 from ar4d.experts.embedded.symmetry import proper, upright_plane
 
-CONFIG = NetworkConfig(widths=(40, 80, 160, 320))  # it looks once at each frame, and may take its time
 AZIMUTHS_DEG = tuple(5.0 * k - 90 for k in range(36))  # a plane is the same after half a turn
 OFFSET_UNIT = 0.1  # world units
 PLACED = 16  # channels that the answer is read from, place by place
@@ -42,8 +41,9 @@ class FacingNetwork(Encoder):
     """Input: `encode_picture`. Output: of each azimuth a logit and its plane's offset in OFFSET_UNIT."""
 
     def __init__(self) -> None:
-        super().__init__(4 * PICTURE_CHANNELS, CONFIG)
-        c8 = CONFIG.widths[-1]
+        config = NetworkConfig()
+        super().__init__(4 * PICTURE_CHANNELS, config)
+        c8 = config.widths[-1]
         self.head = nn.Sequential(
             nn.GroupNorm(GROUPS, c8),
             nn.Conv2d(c8, PLACED, 1),

@@ -43,7 +43,7 @@ EXTRA_CHANNELS = 5 + HULL_BINS + 1  # view from behind and whether it is given, 
 class NetworkConfig:
     """Widths of the levels of 64, 32, 16 and 8 pixels, and blocks of attention at the last."""
 
-    widths: tuple[int, int, int, int] = (24, 48, 96, 192)
+    widths: tuple[int, int, int, int] = (40, 80, 160, 320)
     blocks: int = 2
 
 
