@@ -14,6 +14,7 @@ from train.trainer import Options
 PAIRS = 4  # of neighbouring poses that a made-up object has, as packed actors do
 KEPT = 256  # objects, at most, that runs are validated on
 KEPT_SEED = 1
+KEPT_OBJECTS = 10**9  # seed of made-up objects that no run trains on
 
 
 class Source(Protocol):
@@ -38,7 +39,7 @@ def sources(options: Options, seed: int, pairs: bool = True) -> tuple[Source, So
     if options.actors is not None:
         actors = clouds_of_actors(options.actors, options.points, validation=False)
         kept_actors = clouds_of_actors(options.actors, options.points, validation=True)
-    kept_actors = kept_actors or made_up_clouds(KEPT, PAIRS, options.points, seed - KEPT)
+    kept_actors = kept_actors or made_up_clouds(KEPT, PAIRS, options.points, KEPT_OBJECTS)
     return (
         Repeated(Studio(gather(actors + made_up, options.on), seed, pairs), options.reuse),
         Studio(gather(kept_actors, options.on), KEPT_SEED, pairs),

@@ -45,7 +45,7 @@ class Options:
     points: int = 20_000
     """Of an object that is photographed."""
     reuse: int = 1
-    """So many batches are made of the same shots, each time turned, mirrored and recoloured in another way."""
+    """So many batches are made of the same shots, each turned, mirrored and recoloured in another way."""
     minutes: float = 60.0
     """How long to train in all; the learning rate falls to nothing by then."""
     examples: int | None = None
