@@ -15,7 +15,8 @@ from train.clouds import Cloud, clouds_of_actors, gather, made_up_clouds
 from train.framing import frame_object
 from train.pack_actors import Pack
 from train.shapes import Part
-from train.studio import Light, Studio, framed, photographed
+from train.splatting import Light, photographed
+from train.studio import Studio, framed
 from train.zeroad.actors import SkinnedPart
 from train.zeroad.formats import NO_BONE, SkinnedMesh
 from train.zeroad.mesh import AlphaMode

@@ -15,6 +15,7 @@ from torch import Tensor
 from ar4d.experts.embedded.geometry import VIEWS, project, rays
 from ar4d.experts.embedded.network import BEHIND, IN_SIZE, OUT_SIZE, encode
 from ar4d.experts.embedded.symmetry import proper
+from train.dice import Dice
 from train.samples import Shots
 
 SKIN = 0.012  # world units by which renders may disagree about a surface
@@ -67,29 +68,6 @@ def examples(shots: Shots, random: torch.Generator) -> Examples:
     inputs = encode(torch.cat([views[:, :1], others], 1), given, told)
     alpha, front, solid = targets(views, depth)
     return Examples(inputs, alpha, front, solid, *colored_places(views, depth, front, random))
-
-
-class Dice:
-    """Random numbers for `count` rows."""
-
-    def __init__(self, count: int, device: torch.device, random: torch.Generator) -> None:
-        self.count, self.device, self.random = count, device, random
-
-    def uniform(self, *shape: int) -> Tensor:
-        """[count, *shape] in [0, 1)."""
-        return torch.rand(self.count, *shape, generator=self.random, device=self.device)
-
-    def normal(self, *shape: int) -> Tensor:
-        """[count, *shape]."""
-        return torch.randn(self.count, *shape, generator=self.random, device=self.device)
-
-    def numbers(self, end: int, *shape: int) -> Tensor:
-        """[count, *shape] whole, in [0, end)."""
-        return torch.randint(end, (self.count, *shape), generator=self.random, device=self.device)
-
-    def chance(self, share: float) -> Tensor:
-        """[count] true in that share."""
-        return self.uniform() < share
 
 
 @dataclass(frozen=True)

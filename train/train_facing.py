@@ -31,7 +31,8 @@ from ar4d.experts.embedded.facing import (
 from ar4d.experts.embedded.geometry import VIEWS
 from ar4d.experts.embedded.network import encode_picture
 from ar4d.experts.embedded.symmetry import upright_plane
-from train.examples import Dice, Paint, blurred, turned
+from train.dice import Dice
+from train.examples import Paint, blurred, turned
 from train.samples import Shots
 from train.sources import KEPT, generator, sources
 from train.trainer import Losses, Options, Trainer, in_processes

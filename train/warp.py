@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from train.dice import Dice
 from train.zeroad.mesh import Clip
 
 STRETCH = 0.14  # standard deviation of the logarithm, of each axis
@@ -34,26 +35,18 @@ class Warp:
     bend: Tensor  # [B]
 
     @staticmethod
-    def random(points: Tensor, strength: Tensor, random: torch.Generator) -> Warp:
+    def random(points: Tensor, strength: Tensor, dice: Dice) -> Warp:
         """For objects that have the points [B, P, 3], so much [B] stronger than usual."""
-        count, device = len(points), points.device
-
-        def normal(*shape: int) -> Tensor:
-            return torch.randn(count, *shape, generator=random, device=device)
-
-        def uniform(*shape: int) -> Tensor:
-            return torch.rand(count, *shape, generator=random, device=device)
-
         low, high = points.amin(1), points.amax(1)
-        strength = strength * (uniform() >= UNWARPED)
+        strength = strength * (dice.uniform() >= UNWARPED)
         return Warp(
-            centre=(low + high) / 2 * torch.tensor([0.0, 1, 1], device=device),
+            centre=(low + high) / 2 * torch.tensor([0.0, 1, 1], device=points.device),
             half=((high - low).amax(1) / 2).clamp_min(1e-6),
-            stretch=STRETCH * strength[:, None] * normal(3),
-            swells=SWELL * strength[:, None, None] * normal(3, 2),
-            waves=0.5 + uniform(3, 2),
-            phases=math.pi * (2 * uniform(3, 2) - 1),
-            bend=BEND * strength * normal(),
+            stretch=STRETCH * strength[:, None] * dice.normal(3),
+            swells=SWELL * strength[:, None, None] * dice.normal(3, 2),
+            waves=0.5 + dice.uniform(3, 2),
+            phases=math.pi * (2 * dice.uniform(3, 2) - 1),
+            bend=BEND * strength * dice.normal(),
         )
 
     def __call__(self, points: Tensor) -> Tensor:
@@ -77,7 +70,7 @@ def warped(clip: Clip, random: np.random.Generator) -> Clip:
     """The clip with all its parts in all frames seen through one random warp."""
     own = torch.Generator().manual_seed(int(random.integers(2**31)))
     points = torch.from_numpy(np.concatenate(clip.points(0)))
-    warp = Warp.random(points[None], torch.ones(1), own)
+    warp = Warp.random(points[None], torch.ones(1), Dice(1, points.device, own))
 
     def moved(vertices: np.ndarray) -> np.ndarray:
         return warp(torch.from_numpy(vertices).reshape(1, -1, 3))[0].view(vertices.shape).numpy()
