@@ -32,7 +32,7 @@ TRUST = 0.7  # in the network alone: so often it is right about things it has ne
 THUMBNAIL = 32  # pixels
 WEIGHT = 0.5  # of a frame among others
 TURN_DEG = 4.0  # by which an object usually turns from frame to frame
-HINT_DEG = 12.0  # by which what somebody says of the first frame is usually off
+WORD_DEG, BESIDE_WORD_DEG = 22.5, 6.0  # half of what a word for the first frame covers, and how sharply it ends
 LOST = 1e-4  # of another azimuth altogether, as a share of the same
 AROUND = 2  # steps to either side of the best that count as the same answer
 
@@ -142,8 +142,9 @@ def steadied_by_others(logits: Tensor, facing_deg: float | None = None) -> Tenso
     steps = torch.tensor(AZIMUTHS_DEG, dtype=torch.float64)
     shown = (WEIGHT if len(logits) > 1 else 1.0) * logits.double()
     if facing_deg is not None:
-        variance = HINT_DEG**2 + TURN_DEG**2 * torch.arange(len(logits))
-        shown = shown - 0.5 * _away_deg(steps, facing_deg).square() / variance[:, None]
+        beside = (_away_deg(steps, facing_deg).abs() - WORD_DEG).clamp_min(0)
+        variance = BESIDE_WORD_DEG**2 + TURN_DEG**2 * torch.arange(len(logits))
+        shown = shown - 0.5 * beside.square() / variance[:, None]
     shown = shown.softmax(1)
     away = _away_deg(steps[:, None], steps)
     turning = F.normalize(torch.exp(-0.5 * (away / TURN_DEG).square()) + LOST, p=1, dim=1)
