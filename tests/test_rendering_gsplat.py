@@ -27,6 +27,7 @@ from ar4d.rendering.cpu.function import _project_and_bin
 from ar4d.rendering.cpu.layout import DEPTH, MEAN, SHAPE, SPLAT_SIZE
 from ar4d.rendering.cpu.parallel import run
 from ar4d.rendering.cpu.projection_backward import project_backward
+from benchmarks.gpu_check import agreement, random_gaussians
 from tests import reference
 
 
@@ -181,3 +182,9 @@ def test_whether_gsplat_is_compiled_is_read_from_torchs_folder(
     assert not cuda.is_compiled()
     (tmp_path / "gsplat_cuda" / "gsplat_cuda.so").touch()
     assert cuda.is_compiled()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_pictures_and_gradients_on_a_gpu_are_those_of_the_cpu():
+    for what, error in agreement(random_gaussians(2000), torch.device("cuda")).items():
+        assert error < 1e-3, what
