@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 import torch
 
+from ar4d.cameras import RADIUS, intrinsics
 from ar4d.experts.embedded.geometry import rays, sample_view
 from ar4d.experts.embedded.network import IN_SIZE
 from ar4d.experts.embedded.symmetry import reflected
 from train import render_shapes, train_facing
 from train.clouds import Cloud, clouds_of_actors, gather, made_up_clouds
-from train.framing import frame_object
+from train.framing import framed
 from train.pack_actors import Pack
 from train.shapes import Part
 from train.splatting import Light, photographed
-from train.studio import Studio, framed
+from train.studio import Studio
 from train.zeroad.actors import SkinnedPart
 from train.zeroad.formats import NO_BONE, SkinnedMesh
 from train.zeroad.mesh import AlphaMode
@@ -74,13 +75,40 @@ def test_what_is_nearer_hides_what_is_behind(ellipsoid):
     assert (views[0, 2, 1] > 0.5).sum() > 100  # not from behind
 
 
+def framed_plainly(points: np.ndarray, filled: float) -> tuple[float, np.ndarray]:
+    """Scale and centre that let the longest side in the view from +z take `filled` of the picture.
+
+    Made smaller where the object would leave the picture of another camera on the orbit.
+    """
+    focal, radius = float(intrinsics(1)[0, 0]), RADIUS
+    low, high = points.min(0), points.max(0)
+    centre = (low + high) / 2
+    scale = 0.9 * filled * radius / focal / float((high - low)[:2].max())
+    for _ in range(12):
+        placed = scale * (points - centre)
+        image = focal * placed[:, :2] / (radius - placed[:, 2:])
+        low2, high2 = image.min(0), image.max(0)
+        centre[:2] += (low2 + high2) / 2 * radius / (focal * scale)
+        scale *= (filled / float((high2 - low2).max())) ** 0.8
+    centred = points - centre
+    reach = np.hypot(centred[:, 0], centred[:, 2])
+    for _ in range(40):  # the farthest any camera on the orbit sees a point from the middle
+        away = np.maximum(scale * np.hypot(reach, 0), 1e-6)
+        aside = focal * away / np.sqrt(np.maximum(radius**2 - away**2, 1e-3))
+        up = focal * scale * np.abs(centred[:, 1]) / np.maximum(radius - away, 1e-3)
+        if away.max() < 0.9 * radius and max(aside.max(), up.max()) < 0.49:
+            break
+        scale *= 0.97
+    return scale, centre
+
+
 def test_batches_are_framed_as_single_objects_are():
     random = np.random.default_rng(0)
     points = random.normal(size=(3, 400, 3)) * np.array([[[0.5, 1, 0.2]], [[2, 0.3, 1]], [[0.3, 0.6, 0.3]]])
     filled = np.array([0.62, 0.7, 0.88])
     scales, centres = framed(torch.from_numpy(points), torch.from_numpy(filled))
     for k in range(3):
-        scale, centre = frame_object(points[k], filled[k])
+        scale, centre = framed_plainly(points[k], filled[k])
         assert float(scales[k]) == pytest.approx(scale, rel=1e-6)
         np.testing.assert_allclose(centres[k].numpy(), centre, atol=1e-6)
 

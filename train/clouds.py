@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from train.pack_actors import NEIGHBOUR, PackedMesh, PackedPart, read_pack
+from train.pack_actors import PackedMesh, PackedPart, read_pack
+from train.samples import NEIGHBOUR
 from train.shapes import KINDS, SYMMETRIC, Part
 from train.zeroad.mesh import CUTOUT_THRESHOLD, AlphaMode, welded
 
@@ -274,6 +275,4 @@ def _points_of_shape(
     stretched = np.linalg.norm(normal / part.half, axis=1)  # of the area, but for a constant
     chosen = random.choice(tries, count, p=stretched / stretched.sum()) if count else np.zeros(0, int)
     own, normal = own[chosen], normal[chosen]
-    wave = 0.5 + 0.5 * np.sin(own * part.pattern * math.pi).prod(-1, keepdims=True)
-    colors = part.colors[0] + (part.colors[1] - part.colors[0]) * np.clip(4 * wave - 1.5, 0, 1)
-    return own, normal, np.clip(colors, 0, 1)
+    return own, normal, part.colors_at(own)

@@ -20,11 +20,11 @@ import tyro
 from numpy.typing import NDArray
 from PIL import Image
 
+from train.samples import NEIGHBOUR
 from train.zeroad.actors import Archive, SkinnedPart, load_skinned
-from train.zeroad.choice import RESERVED_WORDS, VALIDATION, choose_actors, reserved_meshes
+from train.zeroad.choice import VALIDATION, allowed, choose_actors, reserved_meshes
 from train.zeroad.mesh import AlphaMode, ByteArray
 
-NEIGHBOUR = 1 / 16  # of a cycle between the two poses of a pair
 TEXTURE_SIZE, TEXTURE_QUALITY = 192, 75
 
 
@@ -167,8 +167,7 @@ def main(argv: Sequence[str]) -> None:
             moves = sorted(actor.animations)
             parts = load_skinned(archive, name, moves[int(random.integers(len(moves)))], phases, random)
             meshes = {part.name for part in parts}
-            named = any(word in mesh.lower() for mesh in meshes for word in RESERVED_WORDS)
-            if parts and not named and not meshes & banned:
+            if allowed(meshes, banned):
                 pack.add(name, parts)
     pack.save(options.out)
     print(f"{len(pack.clips)} clips, {len(pack.meshes)} meshes, {len(pack.textures)} textures")

@@ -27,17 +27,17 @@ from numpy.typing import NDArray
 from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, orbit
 from ar4d.experts.embedded.symmetry import upright_plane
 from train.framing import FILLED, frame_object
+from train.light import PLAIN_LIGHT
 from train.samples import DEPTH_UNIT, TEST_AZIMUTHS_DEG
 from train.shards import ShardWriter
 from train.warp import warped
 from train.zeroad.actors import Archive, load_clip
-from train.zeroad.choice import RESERVED_WORDS, VALIDATION, choose_actors, reserved_meshes
+from train.zeroad.choice import VALIDATION, allowed, choose_actors, reserved_meshes
 from train.zeroad.mesh import Clip
 from train.zeroad.render import Renderer
 
 PER_CLIP = 4  # samples of an actor in the same clothes, animation and build
 FRAMES = 16  # into which a cycle of an animation is cut
-PLAIN_LIGHT = 0.5  # share of samples under the default light
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,7 @@ def render_actor(
         animation = moves[int(random.integers(len(moves)))]
         clip = load_clip(archive, name, animation, FRAMES, random)
         meshes = {part.name for part in clip.parts}
-        named = any(word in mesh.lower() for mesh in meshes for word in RESERVED_WORDS)
-        if not clip.parts or named or meshes & studio.banned:
+        if not allowed(meshes, studio.banned):
             continue
         validation = bool(meshes & set(VALIDATION))
         clip = clip if validation else warped(clip, random)

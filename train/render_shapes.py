@@ -22,12 +22,11 @@ from numpy.typing import NDArray
 from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, intrinsics, orbit
 from ar4d.experts.embedded.symmetry import Plane, upright_plane
 from train.framing import FILLED, frame_object
-from train.samples import DEPTH_UNIT, TEST_AZIMUTHS_DEG
+from train.samples import DEPTH_UNIT, NEIGHBOUR, TEST_AZIMUTHS_DEG
 from train.shapes import KINDS, SYMMETRIC, Part, rotation
 from train.shards import ShardWriter
 
 SUPERSAMPLE = 2
-NEIGHBOUR = 1 / 16  # of a movement's cycle between the two poses of a sample
 VALIDATION_SHARE = 0.03
 
 
@@ -157,11 +156,9 @@ def _shaded(
     shading: tuple[NDArray[np.float64], float, float],
 ) -> NDArray[np.float64]:
     light, ambient, diffuse = shading
-    wave = 0.5 + 0.5 * np.sin(own * part.pattern * math.pi).prod(-1, keepdims=True)
-    albedo = part.colors[0] + (part.colors[1] - part.colors[0]) * np.clip(4 * wave - 1.5, 0, 1)
     n = normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
     shade = ambient + diffuse * np.maximum(n @ light, 0) + 0.08 * n[..., 1]
-    return np.clip(albedo * shade[..., None], 0, 1)
+    return np.clip(part.colors_at(own) * shade[..., None], 0, 1)
 
 
 def _surface_points(part: Part) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 TEST_AZIMUTHS_DEG = (-75.0, 15.0, 105.0, 195.0)
+NEIGHBOUR = 1 / 16  # of a movement's cycle between the two poses of a sample
 DEPTH_UNIT = 1 / 16384  # world units, of the stored depths
 
 

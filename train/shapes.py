@@ -27,6 +27,11 @@ class Part:
     pattern: Vector  # [3] waves along the own axes
     box: bool = False
 
+    def colors_at(self, own: Vector) -> Vector:
+        """[..., 3] at own coordinates [..., 3]."""
+        wave = 0.5 + 0.5 * np.sin(own * self.pattern * math.pi).prod(-1, keepdims=True)
+        return self.colors[0] + (self.colors[1] - self.colors[0]) * np.clip(4 * wave - 1.5, 0, 1)
+
 
 class Maker:
     """Makes parts of one random object; a given generator always makes the same one."""

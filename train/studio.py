@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ar4d.cameras import RADIUS, intrinsics
 from train.clouds import Clouds
 from train.dice import Dice
-from train.framing import FILLED
+from train.framing import FILLED, framed
+from train.light import AMBIENT, DIFFUSE, LIGHT, PLAIN_LIGHT, TEAM_COLOUR
 from train.samples import Shots
 from train.splatting import Light, photographed
 from train.warp import Warp
@@ -22,8 +22,6 @@ from train.warp import Warp
 # Of animals, other actors and made-up objects. Animals are fewer than people in armour, and differ more.
 SHARES = (0.35, 0.3, 0.35)
 WARPED = (1.6, 1.2, 1.2)  # times the usual strength
-PLAIN_LIGHT = 0.5  # share of objects under the default light
-LIGHT, AMBIENT, DIFFUSE, TEAM_COLOUR = (0.3, 0.7, 0.65), 0.62, 0.5, (0.75, 0.12, 0.10)
 FRAMED = 16  # every so many points tell how large an object is
 
 
@@ -85,30 +83,6 @@ def lit(dice: Dice) -> Light:
         tint=either(0.8 + 0.3 * dice.uniform(3), (1.0, 1.0, 1.0)),
         team=either(dice.uniform(3), TEAM_COLOUR),
     )
-
-
-def framed(points: Tensor, filled: Tensor) -> tuple[Tensor, Tensor]:
-    """`train.framing.frame_object` of a batch: scales [B] and centres [B, 3] of points [B, P, 3]."""
-    focal = float(intrinsics(1)[0, 0])
-    low, high = points.amin(1), points.amax(1)
-    centre = (low + high) / 2
-    scale = 0.9 * filled * RADIUS / focal / (high - low)[:, :2].amax(1)
-    for _ in range(12):
-        placed = scale[:, None, None] * (points - centre[:, None])
-        image = focal * placed[..., :2] / (RADIUS - placed[..., 2:]).clamp_min(0.2)
-        low, high = image.amin(1), image.amax(1)
-        moved = (low + high) / 2 * RADIUS / (focal * scale[:, None])
-        centre = centre + F.pad(moved, (0, 1))
-        scale = scale * (filled / (high - low).amax(1)) ** 0.8
-    centred = points - centre[:, None]
-    reach, tall = centred[..., ::2].norm(dim=-1), centred[..., 1].abs()
-    for _ in range(40):
-        away = scale[:, None] * reach
-        aside = focal * away / (RADIUS**2 - away**2).clamp_min(1e-3).sqrt()
-        up = focal * scale[:, None] * tall / (RADIUS - away).clamp_min(1e-3)
-        fits = (away.amax(1) < 0.9 * RADIUS) & (torch.maximum(aside, up).amax(1) < 0.49)
-        scale = torch.where(fits, scale, 0.97 * scale)
-    return scale, centre
 
 
 def _about_y(angles: Tensor) -> Tensor:

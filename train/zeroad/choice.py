@@ -57,6 +57,12 @@ def choose_actors(archive: Archive) -> dict[str, float]:
     return weights
 
 
+def allowed(meshes: set[str], banned: frozenset[str]) -> bool:
+    """Whether something that shows these meshes may be trained on."""
+    named = any(word in mesh.lower() for mesh in meshes for word in RESERVED_WORDS)
+    return bool(meshes) and not named and not meshes & banned
+
+
 def reserved_meshes(archive: Archive) -> frozenset[str]:
     """Every mesh that some choice of a reserved actor's variants shows, also those it carries."""
     found: set[str] = set()

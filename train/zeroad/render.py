@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ar4d.cameras import Cameras
+from train.light import AMBIENT, DIFFUSE, LIGHT, TEAM_COLOUR
 from train.zeroad.mesh import CUTOUT_THRESHOLD, AlphaMode, ByteArray, Clip, FloatArray, Part, welded
 
-LIGHT = (0.3, 0.7, 0.65)
-TEAM_COLOUR = (0.75, 0.12, 0.10)
 NEAR, FAR = 0.05, 20.0
 SUPERSAMPLE = 2
 
@@ -152,8 +151,8 @@ class Renderer:
     def light(
         self,
         direction: tuple[float, float, float] = LIGHT,
-        ambient: float = 0.62,
-        diffuse: float = 0.5,
+        ambient: float = AMBIENT,
+        diffuse: float = DIFFUSE,
         tint: tuple[float, float, float] = (1.0, 1.0, 1.0),
         team: tuple[float, float, float] = TEAM_COLOUR,
     ) -> None:
