@@ -2,8 +2,9 @@
 
 Compiles gsplat's kernels, compares them with the CPU kernels (images and gradients), times one
 training iteration part by part, lifts a clip with a shortened and, with `--whole`, the full `paper`
-schedule, and counts the frames per second that the viewer could be sent. `--device cpu` runs the
-same with the CPU kernels on both sides: a check of this script.
+schedule, and counts the frames per second that viewers could be sent. `--asset FILE` compares and shows that
+finished asset and lifts nothing. `--device cpu` runs the same with the CPU kernels on both sides: a check
+of this script.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -21,8 +23,9 @@ import ar4d  # noqa: F401  before torch: it tells torch's threads to sleep while
 # isort: split
 import torch
 
-from ar4d.asset import Asset4D, frame_time
-from ar4d.cameras import orbit
+from app.viewer.live import View, draw, encode
+from ar4d.asset import Asset4D, frame_time, load_asset
+from ar4d.cameras import Cameras, orbit
 from ar4d.clip import ClipSettings, load_clip
 from ar4d.deformation import local_field
 from ar4d.events import Finished, StageFinished
@@ -39,6 +42,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--clip", type=Path, default=Path("assets/examples/dinosaur.mp4"))
+    parser.add_argument("--asset", type=Path, help="refined.safetensors of a run")
     parser.add_argument("--whole", action="store_true", help="also the full paper schedule")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the work, to try the script out")
     arguments = parser.parse_args()
@@ -57,16 +61,29 @@ def main() -> None:
     first = time.perf_counter()
     render(random_gaussians(64).to(device), orbit(0.0, size=64))
     report("first render (compiles where it has to)", f"{time.perf_counter() - first:.1f} s")
-    for what, error in agreement(random_gaussians(int(4000 * arguments.scale)), device).items():
-        report(f"relative difference to the CPU: {what}", f"{error:.1e}")
+    scenes = {
+        "a random scene": (random_gaussians(int(4000 * arguments.scale)), orbit([0.0, 70.0], 20.0, size=128))
+    }
+    if arguments.asset:
+        asset = load_asset(arguments.asset)
+        scenes["the asset"] = asset.at(0.5), orbit([0.0, 70.0], 20.0, size=512)
+    for name, scene in scenes.items():
+        for what, error in agreement(*scene, device).items():
+            report(f"relative difference to the CPU, {name}: {what}", f"{error:.1e}")
     for what, ms in iteration(random_gaussians(num_gaussians).to(device), device).items():
         report(f"one iteration, {num_gaussians} Gaussians: {what}", f"{ms:.2f} ms")
-    shortened = shorten(PAPER, 0.05 * arguments.scale)
-    asset = whole_run(arguments.clip, shortened, device, arguments.out / "short.json", "5 % of paper", report)
+    if not arguments.asset:
+        shortened = shorten(PAPER, 0.05 * arguments.scale)
+        asset = whole_run(
+            arguments.clip, shortened, device, arguments.out / "short.json", "5 % of paper", report
+        )
     if arguments.whole:
         asset = whole_run(arguments.clip, PAPER, device, arguments.out / "paper.json", "paper", report)
+    asset = asset.to(device)
     for size in (512, 1024):
-        report(f"viewer, {size} px", f"{frames_per_second(asset, size):.0f} frames/s")
+        for viewers in (1, 4):
+            rate = frames_per_second(asset, size, viewers)
+            report(f"{viewers} viewers of {size} px, each", f"{rate:.0f} frames/s")
 
 
 def random_gaussians(count: int) -> Gaussians:
@@ -82,12 +99,12 @@ def random_gaussians(count: int) -> Gaussians:
     )
 
 
-def agreement(gaussians: Gaussians, device: torch.device) -> dict[str, float]:
+def agreement(gaussians: Gaussians, cameras: Cameras, device: torch.device) -> dict[str, float]:
     """Largest relative differences between both devices, of images and of gradients."""
     results = []
     for where in (torch.device("cpu"), device):
         leaves = gaussians.to(where).map(lambda x: x.detach().clone().requires_grad_())
-        view = render(leaves, orbit([0.0, 70.0], 20.0, size=128))
+        view = render(leaves, cameras)
         (view.rgb.square().mean() + view.depth.mean() + view.alpha.square().mean()).backward()
         values = {"rgb": view.rgb, "depth": view.depth, "alpha": view.alpha}
         values |= {f"gradient of {name}": x.grad for name, x in leaves.state().items()}
@@ -191,13 +208,20 @@ def whole_run(
     return last.asset
 
 
-@torch.no_grad()
-def frames_per_second(asset: Asset4D, size: int, frames: int = 60) -> float:
-    """Deform, render and fetch: what a viewer needs for each picture of a playing asset."""
-    camera = orbit(30.0, 10.0, size=size)
+def frames_per_second(asset: Asset4D, size: int, viewers: int, frames: int = 60) -> float:
+    """Deform, draw and encode: by each of so many threads, for pictures of a playing asset."""
+
+    def watch(viewer: int) -> None:
+        camera = orbit(30.0 + 90 * viewer, 10.0, size=size)
+        matrix = tuple(camera.viewmats.flatten().tolist())
+        view = View(matrix, 49.1, size, size, "rgb", (1.0, 1.0, 1.0))
+        for k in range(frames):
+            encode(draw(asset.at(frame_time(k, frames)), view, 0.7), quality=85)
+
+    watch(0)
     started = time.perf_counter()
-    for k in range(frames):
-        (render(asset.at(frame_time(k, frames)), camera).rgb[0].clamp(0, 1) * 255).byte().cpu().numpy()
+    with ThreadPoolExecutor(viewers) as pool:
+        list(pool.map(watch, range(viewers)))
     return frames / (time.perf_counter() - started)
 
 
