@@ -15,7 +15,7 @@ from train import render_shapes, train_facing
 from train.clouds import Cloud, clouds_of_actors, gather, made_up_clouds
 from train.framing import framed
 from train.pack_actors import Pack
-from train.shapes import Part
+from train.parts import Part
 from train.splatting import Light, photographed
 from train.studio import Studio
 from train.zeroad.actors import SkinnedPart

@@ -12,7 +12,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, intrinsics, orbit
 from ar4d.experts.embedded.symmetry import Plane, upright_plane
 from train.framing import FILLED, frame_object
+from train.parts import Part, rotation
 from train.samples import DEPTH_UNIT, NEIGHBOUR, TEST_AZIMUTHS_DEG
-from train.shapes import KINDS, SYMMETRIC, Part, rotation
+from train.shapes import KINDS, SYMMETRIC
 from train.shards import ShardWriter
 
 SUPERSAMPLE = 2
@@ -169,12 +170,11 @@ def _surface_points(part: Part) -> NDArray[np.float64]:
 
 
 def _turned(part: Part, turn: NDArray[np.float64]) -> Part:
-    return Part(turn @ part.centre, turn @ part.rotation, part.half, part.colors, part.pattern, part.box)
+    return replace(part, centre=turn @ part.centre, rotation=turn @ part.rotation)
 
 
 def _placed(part: Part, scale: float, centre: NDArray[np.float64]) -> Part:
-    moved = scale * (part.centre - centre)
-    return Part(moved, part.rotation, scale * part.half, part.colors, part.pattern, part.box)
+    return replace(part, centre=scale * (part.centre - centre), half=scale * part.half)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from train.splatting import Light, photographed
 from train.warp import Warp
 
 # Of animals, other actors and made-up objects. Animals are fewer than people in armour, and differ more.
-SHARES = (0.35, 0.3, 0.35)
+SHARES = (0.3, 0.25, 0.45)
 WARPED = (1.6, 1.2, 1.2)  # times the usual strength
 FRAMED = 16  # every so many points tell how large an object is
 

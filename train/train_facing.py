@@ -155,7 +155,10 @@ def train(rank: int, options: FacingOptions) -> None:
     kept = every_picture(others.shots(min(KEPT, 16 * options.batch)))
 
     def batch() -> Pictures:
-        return altered(every_picture(source.shots(max(1, options.batch // VIEWS))), random)
+        while True:
+            pictures = every_picture(source.shots(max(1, options.batch // VIEWS)))
+            if len(pictures.planes):  # not plants alone
+                return altered(pictures, random)
 
     trainer.fit(batch, losses, lambda network: validate(network, kept))
 
