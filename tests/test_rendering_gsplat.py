@@ -186,5 +186,6 @@ def test_whether_gsplat_is_compiled_is_read_from_torchs_folder(
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_pictures_and_gradients_on_a_gpu_are_those_of_the_cpu():
-    for what, error in agreement(random_gaussians(2000), orbit([0.0, 70.0], 20.0, size=128), torch.device("cuda")).items():
+    cameras = orbit([0.0, 70.0], 20.0, size=128)
+    for what, error in agreement(random_gaussians(2000), cameras, torch.device("cuda")).items():
         assert error < 1e-3, what

@@ -25,7 +25,7 @@ from ar4d.gaussians import Gaussians
 
 WEIGHTS = Path(__file__).resolve().parents[3] / "assets" / "weights" / "embedded.safetensors"
 LICENCE = "CC BY-SA 3.0"
-SHA256 = "9f0d47dc69248db9dcca189ccbf1cc9a5e1de9e78184581ed0b2f0c26e911945"
+SHA256 = "b28414dde89fe3fd76fce0e608c1cd2ee4f4bde3abeed1c9ca6dc6a1a366817d"
 PSEUDO_BUDGET = 8000
 NO_PLANE = torch.zeros(1, 4), torch.ones(1)  # seen from above, upright planes lean
 FIRST, ALL = (True, False, False, False), (True, True, True, True)

@@ -18,7 +18,7 @@ THINNEST = 0.02  # world units of matter behind every front
 EDGE = 0.01  # world units over which the volume rises from nothing to something at the front
 OUTSIDE = -4.0  # logit
 TWIN_SHARE = 0.3  # of what is told on the other side of the plane of symmetry
-BIAS = 1.0  # added to the logits of matter: half a chance is too late for the largest overlap
+BIAS = 1.5  # added to the logits of matter: half a chance is too late for the largest overlap
 NEAREST, FARTHEST = RADIUS - DEPTH_RANGE, RADIUS + DEPTH_RANGE
 
 
