@@ -11,11 +11,12 @@ from ar4d.cameras import RADIUS, intrinsics
 from ar4d.experts.embedded.geometry import rays, sample_view
 from ar4d.experts.embedded.network import IN_SIZE
 from ar4d.experts.embedded.symmetry import reflected
-from train import render_shapes, train_facing
+from train import render_shapes
 from train.clouds import Cloud, clouds_of_actors, gather, made_up_clouds
 from train.framing import framed
 from train.pack_actors import Pack
 from train.parts import Part
+from train.pictures import every_picture
 from train.splatting import Light, photographed
 from train.studio import Studio
 from train.zeroad.actors import SkinnedPart
@@ -186,8 +187,11 @@ def test_made_up_objects_are_alike_on_both_sides_of_the_plane_that_shots_tell():
     studio = Studio(gather(clouds, torch.device("cpu")), seed=0)
     shots = studio.shots(16)
     assert not torch.equal(shots.views, shots.before)
-    pictures = train_facing.every_picture(shots)
-    assert len(pictures.planes) == 64
+    cut_out = every_picture(shots)
+    near = Studio(gather(clouds, torch.device("cpu")), seed=0).close_ups(16)  # of the same objects
+    assert near.pictures.shape == cut_out.pictures.shape == (64, 4, IN_SIZE, IN_SIZE)
+    assert (near.pictures - cut_out.pictures).abs().mean() < 0.03
+    torch.testing.assert_close(near.planes, cut_out.planes, atol=0.1, rtol=0)
     origins, directions = rays(IN_SIZE)
     agree = {}
     for name, way in {"right": (1, 1, 1, 1), "exchanged": (1, -1, 1, 1), "aside": (1, 1, -1, -1)}.items():

@@ -12,11 +12,12 @@ from safetensors.torch import load_file
 
 from ar4d.cameras import RADIUS
 from ar4d.experts.embedded.expert import load_networks
-from ar4d.experts.embedded.facing import FacingNetwork
+from ar4d.experts.embedded.facing import FacingNetwork, angle_between_deg
 from ar4d.experts.embedded.network import BEHIND, IN_SIZE, OUT_SIZE, Network
 from train import export_expert, render_shapes, train_expert, train_facing
+from train.album import Album
 from train.examples import examples, targets
-from train.samples import Album, Samples
+from train.samples import Samples
 from train.shapes import Part
 from train.warp import warped
 from train.zeroad.mesh import Clip
@@ -126,17 +127,18 @@ def begun_networks(weights: Path) -> tuple[Network, FacingNetwork]:
 
 
 def test_pictures_come_with_the_planes_that_they_show(data):
-    """Stretching and blemishes leave planes alone: `tests/test_symmetry.py` has the geometry."""
+    """Alterations leave planes alone, but for the mirror: `tests/test_symmetry.py` has the geometry."""
     samples = Samples((data,), validation=False)
-    pictures = train_facing.every_picture(Album(samples, seed=0).shots(len(samples)))
+    pictures = Album(samples, seed=0).close_ups(len(samples))
     assert 0 < len(pictures.planes) < 4 * len(samples)  # a plant has no plane
     assert len(pictures.planes) % 4 == 0
     altered = train_facing.altered(pictures, torch.Generator().manual_seed(0))
     assert altered.pictures.shape == (len(altered.planes), 4, IN_SIZE, IN_SIZE)
     torch.testing.assert_close(altered.planes[:, :2].norm(dim=1), torch.ones(len(altered.planes)))
-    mirrored = altered.planes[:, 1] == -pictures.planes[:, 1]
-    assert 0 < mirrored.sum() < len(mirrored)
-    assert torch.equal(altered.planes[~mirrored], pictures.planes[~mirrored])
+    mirror = torch.tensor([1.0, -1, -1, 1])
+    own, mirrored = (angle_between_deg(altered.planes, pictures.planes * way) for way in (1, mirror))
+    assert torch.minimum(own, mirrored).max() < 8  # a missing part moves the middle
+    assert 0 < (mirrored < own).sum() < len(own)
 
 
 def test_two_processes_train_one_network(data, tmp_path):

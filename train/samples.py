@@ -21,7 +21,7 @@ class Shots:
 
     views: Tensor  # [B, 4, 4, S, S] in [0, 1], premultiplied
     depth: Tensor  # [B, 4, S, S] world units, 0 where nothing is
-    before: Tensor  # [B, 4, 4, S, S] in the other pose, or in the same where pairs are not wanted
+    before: Tensor  # [B, 4, 4, S, S] in the other pose
     planes: Tensor  # [B, 4] of symmetry, 0 where there is none
 
 
@@ -59,26 +59,6 @@ class Samples:
         """[4, S, S, 4] straight alpha of the first pose, seen from between the orthogonal views."""
         _, _, test, k = self.places[index]
         return torch.from_numpy(test[k].astype(np.float32) / 255)
-
-
-class Album:
-    """Draws shots from samples in random order; see `train.studio.Studio` for new ones each time."""
-
-    def __init__(self, samples: Samples, seed: int) -> None:
-        if len(samples) == 0:
-            raise SystemExit("None of the folders given with --data has a sample to train on.")
-        self.samples, self.random = samples, np.random.default_rng(seed)
-        self.order: list[int] = []
-
-    def shots(self, count: int) -> Shots:
-        """The next ones; each sample comes once before any comes twice."""
-        drawn = []
-        for _ in range(count):
-            self.order = self.order or self.random.permutation(len(self.samples)).tolist()
-            index, pose = self.order.pop(), int(self.random.integers(2))
-            views, depth = self.samples.views(index, pose)
-            drawn.append((views, depth, self.samples.views(index, 1 - pose)[0], self.samples.planes[index]))
-        return Shots(*(torch.stack(parts) for parts in zip(*drawn, strict=True)))
 
 
 def _premultiplied(rgba: np.ndarray) -> Tensor:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 import torch
 
+from train.album import Album
 from train.clouds import Cloud, clouds_of_actors, gather, made_up_clouds
-from train.samples import Album, Samples, Shots
+from train.pictures import Pictures
+from train.samples import Samples, Shots
 from train.studio import Studio
 from train.trainer import Options
 
@@ -22,17 +25,18 @@ class Source(Protocol):
 
     def shots(self, count: int) -> Shots: ...
 
+    def close_ups(self, count: int) -> Pictures: ...
 
-def sources(options: Options, seed: int, pairs: bool = True) -> tuple[Source, Source]:
-    """Shots to train on and shots of kept objects; asked for before anything else is on a GPU.
+
+def sources(options: Options, seed: int) -> tuple[Source, Source]:
+    """What to train on, and kept objects; asked for before anything else is on a GPU.
 
     Args:
         seed: of what is trained on.
-        pairs: whether the other pose is wanted too.
     """
     if options.actors is None and not options.made_up:
         training, kept = (Samples(options.data, validation=kept) for kept in (False, True))
-        return Repeated(Album(training, seed), options.reuse), Album(kept, KEPT_SEED)
+        return Album(training, seed), Album(kept, KEPT_SEED)
     made_up = made_up_clouds(options.made_up, PAIRS, options.points, seed) if options.made_up else []
     actors: list[Cloud] = []
     kept_actors: list[Cloud] = []
@@ -41,22 +45,24 @@ def sources(options: Options, seed: int, pairs: bool = True) -> tuple[Source, So
         kept_actors = clouds_of_actors(options.actors, options.points, validation=True)
     kept_actors = kept_actors or made_up_clouds(KEPT, PAIRS, options.points, KEPT_OBJECTS)
     return (
-        Repeated(Studio(gather(actors + made_up, options.on), seed, pairs), options.reuse),
-        Studio(gather(kept_actors, options.on), KEPT_SEED, pairs),
+        Studio(gather(actors + made_up, options.on), seed),
+        Studio(gather(kept_actors, options.on), KEPT_SEED),
     )
 
 
-class Repeated:
-    """The same shots several times before the next ones: taking them costs more than looking at them."""
+Taken = TypeVar("Taken")
 
-    def __init__(self, source: Source, times: int) -> None:
-        self.source, self.times, self.left = source, times, 0
 
-    def shots(self, count: int) -> Shots:
-        if self.left == 0:
-            self.taken, self.left = self.source.shots(count), self.times
-        self.left -= 1
-        return self.taken
+def repeated(take: Callable[[int], Taken], times: int) -> Callable[[int], Taken]:
+    """Takes objects as `take` does, but all of them several times: it costs more than looking at them."""
+    kept: list[Taken] = []
+
+    def next_ones(count: int) -> Taken:
+        if not kept:
+            kept.extend([take(count)] * times)
+        return kept.pop()
+
+    return next_ones
 
 
 def generator(device: torch.device, seed: int) -> torch.Generator:

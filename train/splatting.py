@@ -34,10 +34,31 @@ class Light:
 
 def photographed(points: Tensor, normals: Tensor, albedo: Tensor, light: Light) -> tuple[Tensor, Tensor]:
     """Premultiplied pictures [B, 4, 4, S, S] and depths [B, 4, S, S] of points [B, P, 3] in world units."""
-    seen = [
-        _seen_from(view, points, F.normalize(normals, dim=-1, eps=1e-9), albedo, light)
-        for view in range(VIEWS)
-    ]
+    return _developed([_seen_from(view, points, normals, albedo, light) for view in range(VIEWS)])
+
+
+def photographed_closely(
+    points: Tensor, normals: Tensor, albedo: Tensor, light: Light, filled: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As `photographed`, but in every picture the object fills the share `filled` [B].
+
+    Returns:
+        Pictures [B, 4, 4, S, S], what became their middles [B, 4, 2] (in [-1, 1]), and how much larger all
+        is seen [B, 4].
+    """
+    seen, middles, zooms = [], [], []
+    for view in range(VIEWS):
+        place, *others = _seen_from(view, points, normals, albedo, light)
+        low, high = place.amin(1), place.amax(1)
+        middle, zoom = (low + high) / 2, filled / (high - low).amax(1).clamp_min(1e-3)
+        seen.append((zoom[:, None, None] * (place - middle[:, None]) + 0.5, *others))
+        middles.append(2 * middle - 1)
+        zooms.append(zoom)
+    return _developed(seen)[0], torch.stack(middles, 1), torch.stack(zooms, 1)
+
+
+def _developed(seen: list[tuple[Tensor, ...]]) -> tuple[Tensor, Tensor]:
+    """Pictures and depths of what `_seen_from` tells of each view."""
     place, depth, rgb, weight = (torch.stack(parts).flatten(0, 1) for parts in zip(*seen, strict=True))
     at = _cells(place, IN_SIZE)
     sums = _sums(at, torch.cat([weight, weight * rgb, weight * depth], -1), _unhidden(at, depth))
@@ -55,8 +76,9 @@ def photographed(points: Tensor, normals: Tensor, albedo: Tensor, light: Light) 
 
 def _seen_from(
     view: int, points: Tensor, normals: Tensor, albedo: Tensor, light: Light
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, ...]:
     """Of each point the place in the picture [B, P, 2] in [0, 1], depth, colour and weight [B, P, 1 or 3]."""
+    normals = F.normalize(normals, dim=-1, eps=1e-9)
     place, depth = project(points, view)
     viewmat = cameras(1).viewmats[view].to(points.device)
     eye = -viewmat[:3, :3].T @ viewmat[:3, 3]

@@ -6,17 +6,21 @@ Nothing is read from a disk: an object is seen in another pose, build and light 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ar4d.experts.embedded.closeup import FILLED as FILLED_CLOSELY
+from ar4d.experts.embedded.closeup import CloseUps
 from train.clouds import Clouds
 from train.dice import Dice
 from train.framing import FILLED, framed
 from train.light import AMBIENT, DIFFUSE, LIGHT, PLAIN_LIGHT, TEAM_COLOUR
+from train.pictures import Pictures, planes_of_views
 from train.samples import Shots
-from train.splatting import Light, photographed
+from train.splatting import Light, photographed, photographed_closely
 from train.warp import Warp
 
 # Of animals, other actors and made-up objects. Animals are fewer than people in armour, and differ more.
@@ -25,15 +29,22 @@ WARPED = (1.6, 1.2, 1.2)  # times the usual strength
 FRAMED = 16  # every so many points tell how large an object is
 
 
+@dataclass(frozen=True)
+class Scene:
+    """B objects before the cameras, in one pose or two."""
+
+    points: list[Tensor]  # [B, P, 3] world units
+    normals: list[Tensor]  # [B, P, 3]
+    albedo: Tensor  # [B, P, 3]
+    light: Light
+    planes: Tensor  # [B, 4]
+
+
 class Studio:
     """Draws shots at random."""
 
-    def __init__(self, clouds: Clouds, seed: int, pairs: bool = True) -> None:
-        """
-        Args:
-            pairs: whether the other pose is wanted too.
-        """
-        self.clouds, self.pairs = clouds, pairs
+    def __init__(self, clouds: Clouds, seed: int) -> None:
+        self.clouds = clouds
         self.random = torch.Generator(clouds.rest.device).manual_seed(seed)
         shares = torch.tensor(SHARES, device=clouds.kind.device)
         self.odds = (shares / torch.bincount(clouds.kind, minlength=len(SHARES)).clamp_min(1))[clouds.kind]
@@ -41,12 +52,31 @@ class Studio:
     @torch.no_grad()
     def shots(self, count: int) -> Shots:
         """So many objects, posed, warped, turned, framed and lit."""
+        scene = self._scene(count, pair=True)
+        taken = [
+            photographed(p, n, scene.albedo, scene.light)
+            for p, n in zip(scene.points, scene.normals, strict=True)
+        ]
+        return Shots(*taken[0], taken[-1][0], scene.planes)
+
+    @torch.no_grad()
+    def close_ups(self, count: int) -> Pictures:
+        """All views of the symmetric ones of so many objects, each filling its picture."""
+        scene = self._scene(count, pair=False)
+        filled = torch.full((count,), FILLED_CLOSELY, device=self.odds.device)
+        views, middles, zooms = photographed_closely(
+            scene.points[0], scene.normals[0], scene.albedo, scene.light, filled
+        )
+        near = CloseUps(views.flatten(0, 1), middles.flatten(0, 1), zooms.flatten())
+        return Pictures.of(near, planes_of_views(scene.planes))
+
+    def _scene(self, count: int, pair: bool) -> Scene:
         clouds, device = self.clouds, self.odds.device
         dice = Dice(count, device, self.random)
         objects = torch.multinomial(self.odds, count, replacement=True, generator=self.random)
         first, swap = 2 * dice.numbers(clouds.matrices.shape[1] // 2), dice.numbers(2)
         poses = [clouds.posed(objects, first + swap)]
-        if self.pairs:
+        if pair:
             poses.append(clouds.posed(objects, first + 1 - swap))
         strength = torch.tensor(WARPED, device=device)[clouds.kind[objects]]
         warp = Warp.random(poses[0][0], strength, dice)
@@ -63,8 +93,7 @@ class Studio:
         light = lit(dice)
         albedo = clouds.colors[objects].float() / 255
         albedo = (albedo[..., :3] + albedo[..., 3:] * light.team[:, None]) * light.tint[:, None]
-        taken = [photographed(p, n, albedo, light) for p, n in zip(places, normals, strict=True)]
-        return Shots(*taken[0], taken[-1][0], planes)
+        return Scene(places, normals, albedo, light, planes)
 
 
 def lit(dice: Dice) -> Light:

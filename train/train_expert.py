@@ -33,7 +33,7 @@ from ar4d.rendering import render
 from train.examples import Examples, examples, targets
 from train.report import draw_sheet
 from train.samples import TEST_AZIMUTHS_DEG, Samples
-from train.sources import KEPT, generator, sources
+from train.sources import KEPT, generator, repeated, sources
 from train.trainer import Losses, Options, Trainer, in_processes
 
 GAUSSIANS = 8000  # of the validated objects
@@ -145,8 +145,9 @@ def train(rank: int, options: ExpertOptions) -> None:
     random = generator(trainer.device, seed + trainer.seen)
     kept = examples(others.shots(min(KEPT, 8 * options.batch)), generator(trainer.device, 0))
     samples = Samples(options.data, validation=True)
+    take = repeated(source.shots, options.reuse)
     trainer.fit(
-        lambda: examples(source.shots(options.batch), random),
+        lambda: examples(take(options.batch), random),
         losses,
         lambda network: validate(network, kept, samples, options.out),
     )

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 import tyro
 from torch import Tensor
 
+from ar4d.experts.embedded.closeup import FILLED, close_ups
 from ar4d.experts.embedded.expert import part_of
 from ar4d.experts.embedded.facing import (
     AZIMUTHS_DEG,
@@ -33,13 +34,14 @@ from ar4d.experts.embedded.network import encode_picture
 from ar4d.experts.embedded.symmetry import upright_plane
 from train.dice import Dice
 from train.examples import Paint, blurred, turned
-from train.samples import Shots
-from train.sources import KEPT, generator, sources
+from train.pictures import Pictures
+from train.sources import KEPT, generator, repeated, sources
 from train.trainer import Losses, Options, Trainer, in_processes
 
 SPREAD_DEG = 4.0  # of the azimuths that an example counts for
 RIGHT_DEG = 15.0
 STRETCH = 0.25  # standard deviation of the logarithm
+LESS_FILLED = 0.05  # or more
 BLEMISHED = 0.3  # share of pictures, of either kind
 HOLE = 20  # pixels
 CHUNK = 64  # pictures at a time
@@ -54,25 +56,6 @@ class FacingOptions(Options):
     weight_decay: float = 0.05
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """A batch."""
-
-    pictures: Tensor  # [B, 4, IN_SIZE, IN_SIZE] premultiplied
-    planes: Tensor  # [B, 4] in them
-
-
-def every_picture(shots: Shots) -> Pictures:
-    """All views of the symmetric objects among the shots."""
-    chosen = shots.planes.any(1).nonzero()[:, 0]
-    views, planes = shots.views[chosen], shots.planes[chosen]
-    still = torch.zeros(len(planes), dtype=torch.bool, device=planes.device)
-    rolls = [torch.full_like(still, roll, dtype=torch.long) for roll in range(VIEWS)]
-    return Pictures(
-        views.flatten(0, 1), torch.stack([turned(planes, roll, still) for roll in rolls], 1).flatten(0, 1)
-    )
-
-
 @torch.no_grad()
 def altered(batch: Pictures, random: torch.Generator) -> Pictures:
     """The pictures mirrored, recoloured, stretched and with the blemishes that real cut-outs have."""
@@ -80,8 +63,9 @@ def altered(batch: Pictures, random: torch.Generator) -> Pictures:
     mirror = dice.chance(0.5)
     pictures = Paint.random(dice)(batch.pictures[:, None])[:, 0]
     pictures = torch.where(mirror[:, None, None, None], pictures.flip(-1), pictures)
-    pictures = _blemished(_stretched(pictures, dice), dice)
-    return Pictures(pictures, turned(batch.planes, torch.zeros_like(mirror, dtype=torch.long), mirror))
+    planes = turned(batch.planes, torch.zeros_like(mirror, dtype=torch.long), mirror)
+    filled = FILLED + LESS_FILLED * (2 * dice.uniform() - 1)
+    return Pictures.of(close_ups(_blemished(_stretched(pictures, dice), dice), filled), planes)
 
 
 def _stretched(pictures: Tensor, dice: Dice) -> Tensor:
@@ -149,14 +133,16 @@ def main(argv: Sequence[str]) -> None:
 def train(rank: int, options: FacingOptions) -> None:
     """What each process does."""
     seed = options.seed + 7919 * rank
-    source, others = sources(options, seed, pairs=False)
+    source, others = sources(options, seed)
     trainer = Trainer(options, rank, FacingNetwork, begin_with)
     random = generator(trainer.device, seed + trainer.seen)
-    kept = every_picture(others.shots(min(KEPT, 16 * options.batch)))
+    kept = others.close_ups(min(KEPT, 16 * options.batch))
+
+    take = repeated(source.close_ups, options.reuse)
 
     def batch() -> Pictures:
         while True:
-            pictures = every_picture(source.shots(max(1, options.batch // VIEWS)))
+            pictures = take(max(1, options.batch // VIEWS))
             if len(pictures.planes):  # not plants alone
                 return altered(pictures, random)
 

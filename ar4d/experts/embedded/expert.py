@@ -60,7 +60,7 @@ class Embedded:
 
     def watching(self, clip: Tensor, facing_deg: float | None = None) -> Embedded:
         """As `WatchesClip.watching`: which way an object faces is plainer from many frames than from one."""
-        pictures = torch.stack([_sized(_premultiplied(frame.cpu().float()), IN_SIZE) for frame in clip])
+        pictures = torch.stack([_premultiplied(frame.cpu().float()) for frame in clip])
         return replace(self, planes_of=self.planes_of.watching(pictures, facing_deg))
 
     def lift(self, rgba: Tensor, budget: int, elevation_deg: float = 0.0) -> Gaussians:
@@ -87,7 +87,7 @@ class Embedded:
                 "The picture shows no object: its cut-out is empty; correct the background removal."
             )
         pictures, small = _sized(views, IN_SIZE), _sized(views[:1], OUT_SIZE)[0]
-        planes, chances = self.planes_of(pictures[0]) if elevation_deg == 0 else NO_PLANE
+        planes, chances = self.planes_of(views[0]) if elevation_deg == 0 else NO_PLANE
         given = torch.tensor(looks).repeat(len(planes), 1)
         shown = planes.repeat_interleave(len(looks), 0)
         told = self.network(encode(pictures.expand(len(shown), -1, -1, -1, -1), given, shown))

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ar4d.experts.embedded.closeup import close_ups
 from ar4d.experts.embedded.network import (
     GROUPS,
     OUT_SIZE,
@@ -41,7 +42,7 @@ AROUND = 2  # steps to either side of the best that count as the same answer
 
 
 class FacingNetwork(Encoder):
-    """Input: `encode_picture`. Output: of each azimuth a logit and its plane's offset in OFFSET_UNIT."""
+    """Input: `encode_picture` of close-ups. Output: of each azimuth a logit and an offset in OFFSET_UNIT."""
 
     def __init__(self) -> None:
         config = NetworkConfig()
@@ -71,12 +72,12 @@ class Finder(Protocol):
         """Planes [K, 4], the likeliest first, 0 for none; and the chances [K], which add up to 1.
 
         Args:
-            picture: [4, IN_SIZE, IN_SIZE] premultiplied.
+            picture: [4, S, S] premultiplied.
         """
         ...
 
     def watching(self, pictures: Tensor, facing_deg: float | None = None) -> Finder:
-        """The same, having seen a clip of such pictures [F, 4, IN_SIZE, IN_SIZE]; see `WatchesClip`."""
+        """The same, having seen a clip of such pictures [F, 4, S, S]; see `WatchesClip`."""
         ...
 
 
@@ -114,7 +115,7 @@ class PlaneFinder:
     def __call__(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         """Having watched a clip, it answers for the frame that the picture looks most like."""
         if self.clip is None:
-            logits, offsets = self.network(encode_picture(picture[None]))
+            logits, offsets = self._looked_at(picture)
             return likely_planes(logits[0], offsets[0], TRUST)
         away = (self.clip.thumbnails - _thumbnails(picture[None])).square().sum((1, 2, 3))
         frame = int(away.argmin())
@@ -122,11 +123,17 @@ class PlaneFinder:
 
     @torch.no_grad()
     def watching(self, pictures: Tensor, facing_deg: float | None = None) -> PlaneFinder:
-        told = [self.network(encode_picture(picture[None])) for picture in pictures]
+        told = [self._looked_at(picture) for picture in pictures]
         logits, offsets = (torch.cat(parts) for parts in zip(*told, strict=True))
         steadied = steadied_by_others(logits, facing_deg)
         trust = TRUST if facing_deg is None else 1.0
         return replace(self, clip=SeenClip(_thumbnails(pictures), steadied, offsets, trust))
+
+    def _looked_at(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and offsets [1, 36] of one picture."""
+        near = close_ups(picture[None])
+        logits, offsets = self.network(encode_picture(near.pictures))
+        return near.of_whole(logits, offsets, OFFSET_UNIT)
 
 
 def _thumbnails(pictures: Tensor) -> Tensor:

@@ -1,0 +1,39 @@
+"""Single pictures and the planes of symmetry that are seen in them: what the facing network learns from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ar4d.experts.embedded.closeup import CloseUps, close_ups
+from ar4d.experts.embedded.geometry import VIEWS
+from train.examples import turned
+from train.samples import Shots
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A batch of close-ups of symmetric objects."""
+
+    pictures: Tensor  # [B, 4, IN_SIZE, IN_SIZE] premultiplied
+    planes: Tensor  # [B, 4] in them
+
+    @staticmethod
+    def of(near: CloseUps, planes: Tensor) -> Pictures:
+        """The close-ups of objects that have a plane [B, 4] in the whole pictures."""
+        chosen = planes.any(1)
+        return Pictures(near.pictures[chosen], near.planes(planes)[chosen])
+
+
+def every_picture(shots: Shots) -> Pictures:
+    """All views of the symmetric objects among the shots, cut out."""
+    return Pictures.of(close_ups(shots.views.flatten(0, 1)), planes_of_views(shots.planes))
+
+
+def planes_of_views(planes: Tensor) -> Tensor:
+    """[4 B, 4] as each of the four views has the planes [B, 4] of the first."""
+    still = torch.zeros(len(planes), dtype=torch.bool, device=planes.device)
+    rolls = [torch.full_like(still, roll, dtype=torch.long) for roll in range(VIEWS)]
+    return torch.stack([turned(planes, roll, still) for roll in rolls], 1).flatten(0, 1)
