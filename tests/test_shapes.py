@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from train.clouds import _made_up_cloud
-from train.fauna.animal import Animal
-from train.parts import Coat, Part
-from train.shapes import FAUNA, KINDS, SYMMETRIC
+from train.made_up.clouds import _made_up_cloud
+from train.made_up.fauna.animal import Animal
+from train.made_up.parts import Coat, Part
+from train.made_up.shapes import FAUNA, KINDS, SYMMETRIC
 
 SEEDS = range(12)
 MOST_PARTS = 75

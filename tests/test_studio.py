@@ -12,10 +12,12 @@ from ar4d.experts.embedded.geometry import rays, sample_view
 from ar4d.experts.embedded.network import IN_SIZE
 from ar4d.experts.embedded.symmetry import reflected
 from train import render_shapes
-from train.clouds import Cloud, clouds_of_actors, gather, made_up_clouds
+from train.actor_clouds import clouds_of_actors
+from train.clouds import Cloud, gather
 from train.framing import framed
+from train.made_up.clouds import made_up_clouds
+from train.made_up.parts import Part
 from train.pack_actors import Pack
-from train.parts import Part
 from train.pictures import every_picture
 from train.splatting import Light, photographed
 from train.studio import Studio

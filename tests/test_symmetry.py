@@ -19,8 +19,8 @@ from ar4d.experts.embedded.symmetry import (
 )
 from train import render_shapes
 from train.examples import arranged, turned
+from train.made_up.shapes import Part, rotation
 from train.samples import Samples
-from train.shapes import Part, rotation
 
 SHADING = (np.array([0.0, 1, 0]), 0.7, 0.2)
 

@@ -17,8 +17,8 @@ from ar4d.experts.embedded.network import BEHIND, IN_SIZE, OUT_SIZE, Network
 from train import export_expert, render_shapes, train_expert, train_facing
 from train.album import Album
 from train.examples import examples, targets
+from train.made_up.shapes import Part
 from train.samples import Samples
-from train.shapes import Part
 from train.warp import warped
 from train.zeroad.mesh import Clip
 from train.zeroad.mesh import Part as MeshPart

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, intrinsics, orbit
 from ar4d.experts.embedded.symmetry import Plane, upright_plane
 from train.framing import FILLED, frame_object
-from train.parts import Part, rotation
+from train.made_up.parts import Part, rotation
+from train.made_up.shapes import KINDS, SYMMETRIC
 from train.samples import DEPTH_UNIT, NEIGHBOUR, TEST_AZIMUTHS_DEG
-from train.shapes import KINDS, SYMMETRIC
 from train.shards import ShardWriter
 
 SUPERSAMPLE = 2

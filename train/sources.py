@@ -7,8 +7,10 @@ from typing import Protocol, TypeVar
 
 import torch
 
+from train.actor_clouds import clouds_of_actors
 from train.album import Album
-from train.clouds import Cloud, clouds_of_actors, gather, made_up_clouds
+from train.clouds import Cloud, gather
+from train.made_up.clouds import made_up_clouds
 from train.pictures import Pictures
 from train.samples import Samples, Shots
 from train.studio import Studio

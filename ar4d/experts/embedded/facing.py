@@ -33,10 +33,8 @@ TRUST = 0.7  # in the network alone: so often it is right about things it has ne
 THUMBNAIL = 32  # pixels
 WEIGHT = 0.5  # of a frame among others
 TURN_DEG = 4.0  # by which an object usually turns from frame to frame
-WORD_DEG, BESIDE_WORD_DEG = (
-    22.5,
-    6.0,
-)  # half of what a word for the first frame covers, and how sharply it ends
+WORD_DEG = 22.5  # half of what a word for the first frame covers
+BESIDE_WORD_DEG = 6.0  # and how sharply it ends
 LOST = 1e-4  # of another azimuth altogether, as a share of the same
 AROUND = 2  # steps to either side of the best that count as the same answer
 

@@ -1,8 +1,8 @@
 """Made-up animals of all families."""
 
-from train.fauna import birds, breeds, crawlers, reptiles, swimmers
-from train.fauna.quadruped import quadruped
-from train.parts import Making
+from train.made_up.fauna import birds, breeds, crawlers, reptiles, swimmers
+from train.made_up.fauna.quadruped import quadruped
+from train.made_up.parts import Making
 
 FAUNA: dict[str, Making] = {
     **{family: quadruped(family) for family in breeds.FAMILIES},

@@ -1,7 +1,7 @@
 """Objects that are made up: bodies of ellipsoids and boxes, jointed, patterned, in two poses.
 
 Each maker returns parts for a phase of a movement in [0, 1); y is up and the object looks along +x.
-Lengths are in arbitrary units, the renderer frames the object. Animals are in `train.fauna`.
+Lengths are in arbitrary units, the renderer frames the object. Animals are in `train.made_up.fauna`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from train.fauna import FAUNA
-from train.parts import Maker, Making, Part, Pose, rotation
+from train.made_up.fauna import FAUNA
+from train.made_up.parts import Maker, Making, Part, Pose, rotation
 
 
 def figure(random: np.random.Generator) -> Pose:

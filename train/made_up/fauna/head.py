@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from train.fauna.animal import Animal, curve, frame, mirrored
-from train.fauna.breeds import Build
-from train.parts import Part, Vector, moved
+from train.made_up.fauna.animal import Animal, curve, frame, mirrored
+from train.made_up.fauna.breeds import Build
+from train.made_up.parts import Part, Vector, moved
 
 HORNS = 4  # links
 

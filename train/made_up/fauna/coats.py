@@ -6,7 +6,7 @@ import colorsys
 
 import numpy as np
 
-from train.parts import Coat, Vector
+from train.made_up.parts import Coat, Vector
 
 NATURAL = np.array([
     (0.42, 0.28, 0.17), (0.55, 0.38, 0.22), (0.72, 0.56, 0.37), (0.80, 0.70, 0.50), (0.45, 0.45, 0.44),

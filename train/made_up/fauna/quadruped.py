@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from train.fauna.animal import FORWARD, SMOOTH, Animal, curve, down, heading, mirrored, path
-from train.fauna.breeds import Build, born
-from train.fauna.head import head_of, placed, trunk_of
-from train.parts import Making, Part, Pose, Vector
+from train.made_up.fauna.animal import FORWARD, SMOOTH, Animal, curve, down, heading, mirrored, path
+from train.made_up.fauna.breeds import Build, born
+from train.made_up.fauna.head import head_of, placed, trunk_of
+from train.made_up.parts import Making, Part, Pose, Vector
 
 TORSO, NECK, TAIL = 6, 4, 6  # ellipsoids
 WALK = {1: (0.0, 0.5), -1: (0.5, 0.0)}  # shifts of fore and hind legs, of the left and the right

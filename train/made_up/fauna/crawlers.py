@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from train.fauna.animal import UP, Animal, curve, frame, heading, mirrored, path
-from train.parts import Part, Pose, Vector, moved
+from train.made_up.fauna.animal import UP, Animal, curve, frame, heading, mirrored, path
+from train.made_up.parts import Part, Pose, Vector, moved
 
 
 def _leg(

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from train.fauna.animal import SMOOTH, Animal, curve, frame, heading, mirrored
-from train.parts import Part, Pose, Vector
+from train.made_up.fauna.animal import SMOOTH, Animal, curve, frame, heading, mirrored
+from train.made_up.parts import Part, Pose, Vector
 
 BODY = 7
 

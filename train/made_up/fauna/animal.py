@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from train.fauna.coats import coats
-from train.parts import Coat, Part, Vector
+from train.made_up.fauna.coats import coats
+from train.made_up.parts import Coat, Part, Vector
 
 UP, FORWARD = np.array([0.0, 1, 0]), np.array([1.0, 0, 0])
 OVERLAP, SMOOTH = 1.35, 1.9  # half lengths of a chain's ellipsoids in steps: usual ones, those of bodies

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from train.fauna.animal import SMOOTH, UP, Animal, curve, down, frame, heading, mirrored, path
-from train.parts import Part, Pose, Vector, moved, rotation
+from train.made_up.fauna.animal import SMOOTH, UP, Animal, curve, down, frame, heading, mirrored, path
+from train.made_up.parts import Part, Pose, Vector, moved, rotation
 
 NECK, FEATHERS, FINGERS = 4, 5, 4
 
