@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 import tyro
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from ar4d.experts.embedded.expert import WEIGHTS
 
@@ -28,6 +28,10 @@ class Options:
     """last.pt of a run of train.train_expert."""
     facing: Path
     """last.pt of a run of train.train_facing."""
+    before: Path | None = None
+    """Earlier weights of the facing network, as those in assets/weights, of which `keep` is kept."""
+    keep: float = 0.0
+    """A short run on other pictures forgets some of what it began with; a share of that helps."""
     out: Path = WEIGHTS
     """The safetensors file."""
 
@@ -39,7 +43,13 @@ def main(argv: Sequence[str]) -> None:
     weights = {}
     for prefix, path in (("network.", options.expert), ("facing.", options.facing)):
         state = torch.load(path, map_location="cpu", weights_only=True)["average"]
-        weights |= {prefix + name: tensor.half().contiguous() for name, tensor in state.items()}
+        weights |= {prefix + name: tensor for name, tensor in state.items()}
+    if options.before is not None:
+        earlier = load_file(options.before)
+        for name in weights:
+            if name.startswith("facing."):
+                weights[name] = torch.lerp(weights[name].float(), earlier[name].float(), options.keep)
+    weights = {name: tensor.half().contiguous() for name, tensor in weights.items()}
     save_file(weights, options.out)
     print(hashlib.sha256(options.out.read_bytes()).hexdigest())
 

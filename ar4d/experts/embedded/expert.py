@@ -13,6 +13,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from ar4d.errors import UserError
+from ar4d.experts.embedded.closeup import FINE
 from ar4d.experts.embedded.facing import FacingNetwork, Finder, PlaneFinder
 from ar4d.experts.embedded.geometry import VIEWS
 from ar4d.experts.embedded.network import IN_SIZE, OUT_SIZE, Network, Prediction, encode
@@ -25,7 +26,7 @@ from ar4d.gaussians import Gaussians
 
 WEIGHTS = Path(__file__).resolve().parents[3] / "assets" / "weights" / "embedded.safetensors"
 LICENCE = "CC BY-SA 3.0"
-SHA256 = "b28414dde89fe3fd76fce0e608c1cd2ee4f4bde3abeed1c9ca6dc6a1a366817d"
+SHA256 = "47f75512bf1ef2a1e70eb9bc604ffa20ff63ff24a583318adba81ea4287a9642"
 PSEUDO_BUDGET = 8000
 NO_PLANE = torch.zeros(1, 4), torch.ones(1)  # seen from above, upright planes lean
 FIRST, ALL = (True, False, False, False), (True, True, True, True)
@@ -60,7 +61,8 @@ class Embedded:
 
     def watching(self, clip: Tensor, facing_deg: float | None = None) -> Embedded:
         """As `WatchesClip.watching`: which way an object faces is plainer from many frames than from one."""
-        pictures = torch.stack([_premultiplied(frame.cpu().float()) for frame in clip])
+        size = min(clip.shape[1], FINE * IN_SIZE)
+        pictures = torch.stack([_sized(_premultiplied(frame.cpu().float()), size) for frame in clip])
         return replace(self, planes_of=self.planes_of.watching(pictures, facing_deg))
 
     def lift(self, rgba: Tensor, budget: int, elevation_deg: float = 0.0) -> Gaussians:
