@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from ar4d.cameras import RADIUS
-from ar4d.experts.embedded.expert import load_networks
+from ar4d.experts.embedded.expert import WEIGHTS, load_networks
 from ar4d.experts.embedded.facing import FacingNetwork, angle_between_deg
 from ar4d.experts.embedded.network import BEHIND, IN_SIZE, OUT_SIZE, Network
 from train import export_expert, render_shapes, train_expert, train_facing
@@ -113,6 +113,13 @@ def test_training_stops_goes_on_and_is_exported(data, tmp_path, capsys):
     network, finder = load_networks(out, sha256)
     state = torch.load(run / "last.pt", weights_only=True)["average"]
     assert all(torch.equal(x, state[name].half().float()) for name, x in network.state_dict().items())
+    blend = tmp_path / "blend"
+    export_expert.main([*checkpoints, "--out", str(blend), "--before", str(WEIGHTS), "--keep", "0.5"])
+    half, earlier = load_file(blend), load_file(WEIGHTS)
+    name = "facing.head.5.weight"
+    both = load_file(out)[name].float() + earlier[name].float()
+    torch.testing.assert_close(2 * half[name].float(), both, atol=1e-3, rtol=2e-3)
+    assert torch.equal(half["network.head.weight"], load_file(out)["network.head.weight"])
     begun = begun_networks(out)
     for mine, theirs in zip((network, finder), begun, strict=True):
         assert all(torch.equal(x, theirs.state_dict()[name]) for name, x in mine.state_dict().items())
