@@ -25,7 +25,7 @@ import torch
 
 from app.viewer.live import View, draw, encode
 from ar4d.asset import Asset4D, frame_time, load_asset
-from ar4d.cameras import Cameras, orbit
+from ar4d.cameras import FOV_Y_DEG, Cameras, orbit
 from ar4d.clip import ClipSettings, load_clip
 from ar4d.deformation import local_field
 from ar4d.events import Finished, StageFinished
@@ -214,7 +214,7 @@ def frames_per_second(asset: Asset4D, size: int, viewers: int, frames: int = 60)
     def watch(viewer: int) -> None:
         camera = orbit(30.0 + 90 * viewer, 10.0, size=size)
         matrix = tuple(camera.viewmats.flatten().tolist())
-        view = View(matrix, 49.1, size, size, "rgb", (1.0, 1.0, 1.0))
+        view = View(matrix, FOV_Y_DEG, size, size, "rgb", (1.0, 1.0, 1.0))
         for k in range(frames):
             encode(draw(asset.at(frame_time(k, frames)), view, 0.7), quality=85)
 

@@ -34,6 +34,5 @@ def every_picture(shots: Shots) -> Pictures:
 
 def planes_of_views(planes: Tensor) -> Tensor:
     """[4 B, 4] as each of the four views has the planes [B, 4] of the first."""
-    still = torch.zeros(len(planes), dtype=torch.bool, device=planes.device)
-    rolls = [torch.full_like(still, roll, dtype=torch.long) for roll in range(VIEWS)]
-    return torch.stack([turned(planes, roll, still) for roll in rolls], 1).flatten(0, 1)
+    rolls = torch.arange(VIEWS, device=planes.device).repeat(len(planes))
+    return turned(planes.repeat_interleave(VIEWS, 0), rolls, torch.zeros_like(rolls, dtype=torch.bool))

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ar4d.experts.embedded.closeup import FILLED, CloseUps
 from ar4d.experts.embedded.geometry import VIEWS, cameras, project
 from ar4d.experts.embedded.network import IN_SIZE
 
@@ -37,24 +38,18 @@ def photographed(points: Tensor, normals: Tensor, albedo: Tensor, light: Light) 
     return _developed([_seen_from(view, points, normals, albedo, light) for view in range(VIEWS)])
 
 
-def photographed_closely(
-    points: Tensor, normals: Tensor, albedo: Tensor, light: Light, filled: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """As `photographed`, but in every picture the object fills the share `filled` [B].
-
-    Returns:
-        Pictures [B, 4, 4, S, S], what became their middles [B, 4, 2] (in [-1, 1]), and how much larger all
-        is seen [B, 4].
-    """
+def photographed_closely(points: Tensor, normals: Tensor, albedo: Tensor, light: Light) -> CloseUps:
+    """As `photographed`, but close-ups: [4 B], the views of an object one after the other."""
     seen, middles, zooms = [], [], []
     for view in range(VIEWS):
         place, *others = _seen_from(view, points, normals, albedo, light)
         low, high = place.amin(1), place.amax(1)
-        middle, zoom = (low + high) / 2, filled / (high - low).amax(1).clamp_min(1e-3)
+        middle, zoom = (low + high) / 2, FILLED / (high - low).amax(1).clamp_min(1e-3)
         seen.append((zoom[:, None, None] * (place - middle[:, None]) + 0.5, *others))
         middles.append(2 * middle - 1)
         zooms.append(zoom)
-    return _developed(seen)[0], torch.stack(middles, 1), torch.stack(zooms, 1)
+    views = _developed(seen)[0].flatten(0, 1)
+    return CloseUps(views, torch.stack(middles, 1).flatten(0, 1), torch.stack(zooms, 1).flatten())
 
 
 def _developed(seen: list[tuple[Tensor, ...]]) -> tuple[Tensor, Tensor]:

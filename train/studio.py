@@ -12,8 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ar4d.experts.embedded.closeup import FILLED as FILLED_CLOSELY
-from ar4d.experts.embedded.closeup import CloseUps
+from ar4d.experts.embedded.symmetry import upright_planes
 from train.clouds import Clouds
 from train.dice import Dice
 from train.framing import FILLED, framed
@@ -63,11 +62,7 @@ class Studio:
     def close_ups(self, count: int) -> Pictures:
         """All views of the symmetric ones of so many objects, each filling its picture."""
         scene = self._scene(count, pair=False)
-        filled = torch.full((count,), FILLED_CLOSELY, device=self.odds.device)
-        views, middles, zooms = photographed_closely(
-            scene.points[0], scene.normals[0], scene.albedo, scene.light, filled
-        )
-        near = CloseUps(views.flatten(0, 1), middles.flatten(0, 1), zooms.flatten())
+        near = photographed_closely(scene.points[0], scene.normals[0], scene.albedo, scene.light)
         return Pictures.of(near, planes_of_views(scene.planes))
 
     def _scene(self, count: int, pair: bool) -> Scene:
@@ -88,8 +83,7 @@ class Studio:
         centre = centre + 0.02 * dice.normal(3) / scale[:, None]
         places = [scale[:, None, None] * (p - centre[:, None]) for p in points]
         offset = -scale * (centre[:, 0] * yaw.cos() - centre[:, 2] * yaw.sin())
-        planes = torch.stack([(2 * yaw).cos(), (2 * yaw).sin(), offset * yaw.cos(), -offset * yaw.sin()], 1)
-        planes = planes * clouds.symmetric[objects, None]
+        planes = upright_planes(yaw, offset) * clouds.symmetric[objects, None]
         light = lit(dice)
         albedo = clouds.colors[objects].float() / 255
         albedo = (albedo[..., :3] + albedo[..., 3:] * light.team[:, None]) * light.tint[:, None]

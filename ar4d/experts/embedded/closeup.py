@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ar4d.cameras import RADIUS, intrinsics
 from ar4d.experts.embedded.network import IN_SIZE
+from ar4d.experts.embedded.symmetry import upright_planes
 
 FILLED = 0.8  # of the close-up, by the longest side of what is seen
 HALF_FOCAL = 2 * float(intrinsics(1)[0, 0])  # of a picture that reaches from -1 to 1
@@ -42,10 +43,8 @@ class CloseUps:
         c, s, x, z = planes.unbind(1)
         azimuth = torch.atan2(s, c) / 2
         offset = x * azimuth.cos() - z * azimuth.sin() - azimuth.cos() * self._right
-        seen = azimuth + self.aside
-        foot = self.zoom * offset
-        told = torch.stack([(2 * seen).cos(), (2 * seen).sin(), foot * seen.cos(), -foot * seen.sin()], 1)
-        return told * planes.any(1, keepdim=True)
+        seen = upright_planes(azimuth + self.aside, self.zoom * offset)
+        return seen * planes.any(1, keepdim=True)
 
     def of_whole(self, logits: Tensor, offsets: Tensor, unit: float) -> tuple[Tensor, Tensor]:
         """What was told of the azimuths -90, …, 85 in the close-ups, for the same ones in the whole pictures.

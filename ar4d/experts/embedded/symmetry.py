@@ -29,6 +29,12 @@ def upright_plane(azimuth_deg: float, offset: float) -> Plane:
     return math.cos(2 * a), math.sin(2 * a), offset * math.cos(a), -offset * math.sin(a)
 
 
+def upright_planes(azimuths: Tensor, offsets: Tensor) -> Tensor:
+    """[..., 4] as `upright_plane`, of azimuths in radians."""
+    c, s = azimuths.cos(), azimuths.sin()
+    return torch.stack([(2 * azimuths).cos(), (2 * azimuths).sin(), offsets * c, -offsets * s], -1)
+
+
 def proper(planes: Tensor) -> Tensor:
     """Planes [B, 4] out of a network: direction of unit length, foot along the normal; 0 stays 0."""
     direction = F.normalize(planes[:, :2], dim=1, eps=1e-6)
