@@ -179,6 +179,18 @@ def test_packed_actors_bend_as_their_meshes_do(packed):
     assert np.corrcoef(red, along)[0, 1] < -0.99  # texture coordinates count from the texture's last row
 
 
+def test_actors_with_meshes_for_validation_are_kept(tmp_path):
+    part = skinned(np.random.default_rng(0))
+    for validation, counted in (("tube",), "fauna/tube (validation)"), ((), "fauna/tube"):
+        pack = Pack(validation)
+        pack.add("fauna/tube", [part])
+        pack.save(tmp_path / "actors.npz")
+        assert pack.used() == {counted: 1}
+        for kept in (True, False):
+            clouds = clouds_of_actors(tmp_path / "actors.npz", 100, validation=kept)
+            assert len(clouds) == (kept == bool(validation))
+
+
 def test_made_up_objects_are_alike_on_both_sides_of_the_plane_that_shots_tell():
     """Points seen by any camera have their twins within the outline: so do shots, after all their steps."""
     clouds = [

@@ -11,7 +11,8 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from train.samples import NEIGHBOUR
-from train.zeroad.actors import Archive, SkinnedPart, load_skinned
+from train.zeroad.actors import REST, Archive, SkinnedPart, load_skinned
 from train.zeroad.choice import VALIDATION, allowed, choose_actors, reserved_meshes
 from train.zeroad.mesh import AlphaMode, ByteArray
 
@@ -35,11 +36,13 @@ class Options:
     data: Path
     """The game's public.zip."""
     out: Path
-    """The file to write."""
+    """The file to write; a list of the actors lies beside it, as .json."""
     clips: int = 2000
     """About how many dressed actors in an animation."""
     pairs: int = 4
     """Pairs of neighbouring poses of each."""
+    keep: bool = True
+    """Keep some meshes (`VALIDATION`) for validation, instead of training on them too."""
     seed: int = 0
 
 
@@ -68,6 +71,7 @@ class PackedPart:
 class Pack:
     """What is written: each thing once, under the number that parts know it by."""
 
+    validation: Collection[str] = VALIDATION  # meshes; what shows one of them is kept
     meshes: list[dict[str, NDArray[np.generic]]] = field(default_factory=list)
     textures: list[bytes] = field(default_factory=list)
     moves: list[NDArray[np.float16]] = field(default_factory=list)
@@ -80,7 +84,7 @@ class Pack:
             [self._mesh(part), self._texture(part.texture), int(part.alpha_mode), self._moves(part)]
             for part in parts
         ]
-        kept = any(part.name in VALIDATION for part in parts)
+        kept = any(part.name in self.validation for part in parts)
         self.clips.append({"actor": actor, "validation": kept, "parts": rows})
 
     def _mesh(self, part: SkinnedPart) -> int:
@@ -120,6 +124,11 @@ class Pack:
             self.moves.append(matrices)
         return self.numbers[key]
 
+    def used(self) -> dict[str, int]:
+        """How many clips there are of each actor, by its name."""
+        names = (f"{clip['actor']}{' (validation)' * bool(clip['validation'])}" for clip in self.clips)
+        return dict(sorted(Counter(names).items()))
+
     def save(self, path: Path) -> None:
         arrays = {f"mesh{k}_{name}": x for k, mesh in enumerate(self.meshes) for name, x in mesh.items()}
         arrays |= {f"texture{k}": np.frombuffer(x, np.uint8) for k, x in enumerate(self.textures)}
@@ -155,21 +164,22 @@ def main(argv: Sequence[str]) -> None:
     """Packs as many clips as are wanted, animals and rare shapes before others."""
     options = tyro.cli(Options, prog="python -m train.pack_actors", args=argv)
     archive, random = Archive(options.data), np.random.default_rng(options.seed)
-    weights, banned = choose_actors(archive), reserved_meshes(archive)
+    pack = Pack(VALIDATION if options.keep else ())
+    weights, banned = choose_actors(archive, pack.validation), reserved_meshes(archive)
     total = sum(weights.values())
     firsts = np.arange(options.pairs) / options.pairs
     phases = np.stack([firsts, firsts + NEIGHBOUR], 1).reshape(-1)
-    pack = Pack()
     for name, weight in weights.items():
         for _ in range(max(1, round(options.clips * weight / total))):
             actor = archive.actor(name)
             assert actor is not None
-            moves = sorted(actor.animations)
+            moves = sorted(actor.animations) or [REST]
             parts = load_skinned(archive, name, moves[int(random.integers(len(moves)))], phases, random)
             meshes = {part.name for part in parts}
             if allowed(meshes, banned):
                 pack.add(name, parts)
     pack.save(options.out)
+    options.out.with_suffix(".json").write_text(json.dumps(pack.used(), indent=1) + "\n")
     print(f"{len(pack.clips)} clips, {len(pack.meshes)} meshes, {len(pack.textures)} textures")
 
 

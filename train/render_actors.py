@@ -31,7 +31,7 @@ from train.light import PLAIN_LIGHT
 from train.samples import DEPTH_UNIT, TEST_AZIMUTHS_DEG
 from train.shards import ShardWriter
 from train.warp import warped
-from train.zeroad.actors import Archive, load_clip
+from train.zeroad.actors import REST, Archive, load_clip
 from train.zeroad.choice import VALIDATION, allowed, choose_actors, reserved_meshes
 from train.zeroad.mesh import Clip
 from train.zeroad.render import Renderer
@@ -121,7 +121,7 @@ def render_actor(
     for start in range(0, count, PER_CLIP):
         dressed = archive.actor(name)
         assert dressed is not None
-        moves = sorted(dressed.animations)
+        moves = sorted(dressed.animations) or [REST]
         animation = moves[int(random.integers(len(moves)))]
         clip = load_clip(archive, name, animation, FRAMES, random)
         meshes = {part.name for part in clip.parts}

@@ -32,6 +32,8 @@ ATTRIBUTION = (
     "licensed CC BY-SA 3.0 (https://creativecommons.org/licenses/by-sa/3.0/)"
 )
 
+REST = "idle"
+"""An animation that leaves actors without any in their rest pose."""
 _HIDDEN_PROPS = ("garrisoned", "projectile", "loaded-")
 _MAX_PROP_DEPTH = 4
 _MIRROR = np.array([1.0, 1.0, -1.0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Collection
 
 import numpy as np
 
@@ -20,6 +21,7 @@ RESERVED_WORDS = (
     "camel", "chicken",
     "circle", "shoal",  # flocks are no objects
 )  # fmt: skip
+STILL = ("fauna/muskox", "fauna/dragon", "fauna/whale", "fauna/fish", "fauna/sheep2")  # without animations
 VALIDATION = (
     "skeletal/fox.dae", "skeletal/sanga_cattle_a.dae", "skeletal/sanga_cattle_b.dae", "skeletal/crow.dae",
     "skeletal/mastiff.dae", "skeletal/mastiff_no_spikes.dae", "skeletal/zebra.dae", "skeletal/goat.dae",
@@ -27,15 +29,18 @@ VALIDATION = (
 )  # fmt: skip
 
 
-def choose_actors(archive: Archive) -> dict[str, float]:
-    """Animated actors that may be used, each with its weight: animals and rare shapes count more.
+def choose_actors(archive: Archive, validation: Collection[str] = VALIDATION) -> dict[str, float]:
+    """Actors that may be used, each with its weight: animals and rare shapes count more.
 
     Actors with the same body mesh differ in texture, clothes and weapons; together they weigh as much
     as a few.
+
+    Args:
+        validation: meshes of which a few actors are enough.
     """
     animated = animated_actors(archive)
     bodies: dict[str, list[str]] = {}
-    for name in animated:
+    for name in (*animated, *STILL):
         if not name.startswith(("fauna/", "units/", "special/pegasus")):
             continue
         if any(fnmatch.fnmatch(name, pattern) for pattern in RESERVED):
@@ -51,7 +56,7 @@ def choose_actors(archive: Archive) -> dict[str, float]:
         kept = (
             names if len(names) <= 40 else [names[i] for i in np.linspace(0, len(names) - 1, 40).astype(int)]
         )
-        if mesh in VALIDATION:
+        if mesh in validation:
             kept, share = kept[:3], 1.5
         weights |= {name: share / len(kept) for name in kept}
     return weights
