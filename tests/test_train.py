@@ -16,10 +16,11 @@ from ar4d.experts.embedded.facing import FacingNetwork, angle_between_deg
 from ar4d.experts.embedded.network import BEHIND, IN_SIZE, OUT_SIZE, Network
 from train import export_expert, render_shapes, train_expert, train_facing
 from train.album import Album
+from train.dice import Dice
 from train.examples import examples, targets
 from train.made_up.shapes import Part
 from train.samples import Samples
-from train.warp import warped
+from train.warp import Warp, warped
 from train.zeroad.mesh import Clip
 from train.zeroad.mesh import Part as MeshPart
 
@@ -183,3 +184,16 @@ def test_a_warp_keeps_frames_parts_and_the_two_sides_together():
         assert (np.diff(bend[order]) * np.sign(bend[order][-1] - bend[order][0] + 1e-9) > -1e-4).all()
         changed += not np.allclose(one.vertices, part.vertices, atol=1e-6)
     assert 6 <= changed < 12
+
+
+def test_a_warped_animal_stands_on_all_its_feet():
+    count = 50
+    generator = torch.Generator().manual_seed(0)
+    body = torch.rand(count, 30, 3, generator=generator) * torch.tensor([0.4, 1, 2]) + torch.tensor(
+        [0, 3.0, 0]
+    )
+    feet = torch.tensor([[x, 3.0, z] for x in (-0.3, 0.3) for z in (-1.0, 0, 1)]).expand(count, -1, -1)
+    warp = Warp.random(torch.cat([body, feet], 1), torch.ones(count), Dice(count, body.device, generator))
+    torch.testing.assert_close(warp(feet)[..., 1], feet[..., 1])
+    assert (warp(feet) - feet).abs().amax((1, 2)).gt(0.01).sum() > 25
+    assert (warp(body)[..., 1] >= 3).all()

@@ -1,7 +1,8 @@
 """Other bodies out of the same mesh: fatter, longer, bent.
 
 There are few animals and one sort of people among the training meshes. Warped, they teach how thick
-things are that look a certain way from their side, and not which mesh this is.
+things are that look a certain way from their side, and not which mesh this is. All feet stay on the
+ground: which of them the picture shows lower tells which end is nearer.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from train.zeroad.mesh import Clip
 
 STRETCH = 0.14  # standard deviation of the logarithm, of each axis
 SWELL = 0.12  # and of its change along the body
+SHARES = ((1.0, 1.0), (0.5, 1.0), (1.0, 1.0))  # of it for each axis, upwards and along; or heads would fold
 BEND = 0.06  # half sizes by which the ends of a body are turned aside
 UNWARPED = 0.25  # share of objects that are left alone
 
@@ -26,7 +28,7 @@ UNWARPED = 0.25  # share of objects that are left alone
 class Warp:
     """Random, smooth, mostly symmetric warps of B objects whose plane of symmetry is x = 0."""
 
-    centre: Tensor  # [B, 3]
+    fixed: Tensor  # [B, 3] the middle of the ground that they stand on
     half: Tensor  # [B] half sizes
     stretch: Tensor  # [B, 3]
     swells: Tensor  # [B, 3, 2]
@@ -40,10 +42,10 @@ class Warp:
         low, high = points.amin(1), points.amax(1)
         strength = strength * (dice.uniform() >= UNWARPED)
         return Warp(
-            centre=(low + high) / 2 * torch.tensor([0.0, 1, 1], device=points.device),
+            fixed=torch.stack([torch.zeros_like(low[:, 0]), low[:, 1], (low + high)[:, 2] / 2], 1),
             half=((high - low).amax(1) / 2).clamp_min(1e-6),
             stretch=STRETCH * strength[:, None] * dice.normal(3),
-            swells=SWELL * strength[:, None, None] * dice.normal(3, 2),
+            swells=SWELL * strength[:, None, None] * dice.normal(3, 2) * low.new_tensor(SHARES),
             waves=0.5 + dice.uniform(3, 2),
             phases=math.pi * (2 * dice.uniform(3, 2) - 1),
             bend=BEND * strength * dice.normal(),
@@ -51,8 +53,8 @@ class Warp:
 
     def __call__(self, points: Tensor) -> Tensor:
         """Where points [B, P, 3] of any pose go."""
-        centre, half = self.centre[:, None], self.half[:, None, None]
-        place = (points - centre) / half
+        fixed, half = self.fixed[:, None], self.half[:, None, None]
+        place = (points - fixed) / half
         along = place[..., 1:]  # y and z: what is left and right of the middle swells alike
         powers = self.stretch[:, None] + sum(
             self.swells[:, None, :, k]
@@ -63,7 +65,7 @@ class Warp:
         )
         aside = self.bend[:, None] * along[..., 1] * along[..., 1].abs()
         place = place * powers.exp()
-        return centre + half * torch.cat([place[..., :1] + aside[..., None], place[..., 1:]], -1)
+        return fixed + half * torch.cat([place[..., :1] + aside[..., None], place[..., 1:]], -1)
 
 
 def warped(clip: Clip, random: np.random.Generator) -> Clip:
