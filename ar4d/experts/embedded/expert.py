@@ -26,7 +26,7 @@ from ar4d.gaussians import Gaussians
 
 WEIGHTS = Path(__file__).resolve().parents[3] / "assets" / "weights" / "embedded.safetensors"
 LICENCE = "CC BY-SA 3.0"
-SHA256 = "47f75512bf1ef2a1e70eb9bc604ffa20ff63ff24a583318adba81ea4287a9642"
+SHA256 = "c7c746303edb5c921335e5898386313430523eacc282cf653656fff19ce232d1"
 PSEUDO_BUDGET = 8000
 NO_PLANE = torch.zeros(1, 4), torch.ones(1)  # seen from above, upright planes lean
 FIRST, ALL = (True, False, False, False), (True, True, True, True)
