@@ -29,7 +29,7 @@ AZIMUTHS_DEG = tuple(5.0 * k - 90 for k in range(36))  # a plane is the same aft
 OFFSET_UNIT = 0.1  # world units
 PLACED = 16  # channels that the answer is read from, place by place
 CANDIDATES = 3
-TRUST = 0.7  # in the network alone: so often it is right about things it has never seen
+DECIDED = 2.0  # power of the chances: a mean of planes that differ is nobody's shape
 THUMBNAIL = 32  # pixels
 WEIGHT = 0.5  # of a frame among others
 TURN_DEG = 4.0  # by which an object usually turns from frame to frame
@@ -99,7 +99,6 @@ class SeenClip:
     thumbnails: Tensor  # [F, 4, THUMBNAIL, THUMBNAIL] by which a frame is known again
     logits: Tensor  # [F, 36]
     offsets: Tensor  # [F, 36]
-    trust: float
 
 
 @dataclass(frozen=True)
@@ -114,18 +113,17 @@ class PlaneFinder:
         """Having watched a clip, it answers for the frame that the picture looks most like."""
         if self.clip is None:
             logits, offsets = self._looked_at(picture)
-            return likely_planes(logits[0], offsets[0], TRUST)
+            return likely_planes(logits[0], offsets[0])
         away = (self.clip.thumbnails - _thumbnails(picture[None])).square().sum((1, 2, 3))
         frame = int(away.argmin())
-        return likely_planes(self.clip.logits[frame], self.clip.offsets[frame], self.clip.trust)
+        return likely_planes(self.clip.logits[frame], self.clip.offsets[frame])
 
     @torch.no_grad()
     def watching(self, pictures: Tensor, facing_deg: float | None = None) -> PlaneFinder:
         told = [self._looked_at(picture) for picture in pictures]
         logits, offsets = (torch.cat(parts) for parts in zip(*told, strict=True))
         steadied = steadied_by_others(logits, facing_deg)
-        trust = TRUST if facing_deg is None else 1.0
-        return replace(self, clip=SeenClip(_thumbnails(pictures), steadied, offsets, trust))
+        return replace(self, clip=SeenClip(_thumbnails(pictures), steadied, offsets))
 
     def _looked_at(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and offsets [1, 36] of one picture."""
@@ -170,16 +168,16 @@ def _away_deg(azimuths: Tensor, other: Tensor | float) -> Tensor:
     return (azimuths - other + 90).remainder(180) - 90
 
 
-def likely_planes(logits: Tensor, offsets: Tensor, trust: float = 1.0) -> tuple[Tensor, Tensor]:
+def likely_planes(logits: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     """The CANDIDATES likeliest planes, and that there is none of them.
 
     Args:
         logits: [36] of the azimuths.
         offsets: [36] of their planes, in OFFSET_UNIT.
-        trust: share of the chances that is believed; the rest goes to none.
 
     Returns:
-        Planes [CANDIDATES + 1, 4], the last one 0, and the chance of each; chances add up to 1.
+        Planes [CANDIDATES + 1, 4], the last one 0, and how much each counts: its chance, the last one's
+        that of all other azimuths, to the power DECIDED. They add up to 1.
     """
     count = len(logits)
     left = logits.softmax(0)
@@ -190,10 +188,11 @@ def likely_planes(logits: Tensor, offsets: Tensor, trust: float = 1.0) -> tuple[
         near = [(best + k) % count for k in range(-AROUND, AROUND + 1)]
         told = torch.tensor([upright_plane(AZIMUTHS_DEG[k], OFFSET_UNIT * float(offsets[k])) for k in near])
         planes.append((left[near, None] * told).sum(0))
-        chances.append(trust * around[best])
+        chances.append(around[best])
         left = left.index_fill(0, torch.tensor(near), 0.0)
     chances = torch.stack(chances)
-    return F.pad(proper(torch.stack(planes)), (0, 0, 0, 1)), torch.cat([chances, (1 - chances.sum())[None]])
+    counts = torch.cat([chances, (1 - chances.sum()).clamp_min(0)[None]]) ** DECIDED
+    return F.pad(proper(torch.stack(planes)), (0, 0, 0, 1)), counts / counts.sum()
 
 
 def angle_between_deg(planes: Tensor, others: Tensor) -> Tensor:
