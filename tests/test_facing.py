@@ -52,6 +52,14 @@ def test_two_ends_are_two_candidates():
     assert torch.isfinite(flat).all()
 
 
+def test_what_is_likelier_counts_for_more_than_its_chance():
+    logits = torch.full((36,), -60.0)
+    logits[[18, 30, 6]] = torch.tensor([0.6, 0.3, 0.1]).log()
+    _, counts = likely_planes(logits, torch.zeros(36))
+    expected = torch.tensor([0.36, 0.09, 0.01, 0.0]) / 0.46
+    torch.testing.assert_close(counts, expected, atol=1e-5, rtol=0)
+
+
 def test_a_clip_is_weighed_as_every_path_through_it_would_be():
     """Against the sum over all paths, spelled out, with a few azimuths alive."""
     random = np.random.default_rng(0)
