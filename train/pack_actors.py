@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +22,7 @@ from PIL import Image
 
 from train.samples import NEIGHBOUR
 from train.zeroad.actors import REST, Archive, SkinnedPart, load_skinned
-from train.zeroad.choice import VALIDATION, allowed, choose_actors, reserved_meshes
+from train.zeroad.choice import VALIDATION, allowed, choose_actors, listed, reserved_meshes
 from train.zeroad.mesh import AlphaMode, ByteArray
 
 TEXTURE_SIZE, TEXTURE_QUALITY = 192, 75
@@ -124,11 +123,6 @@ class Pack:
             self.moves.append(matrices)
         return self.numbers[key]
 
-    def used(self) -> dict[str, int]:
-        """How many clips there are of each actor, by its name."""
-        names = (f"{clip['actor']}{' (validation)' * bool(clip['validation'])}" for clip in self.clips)
-        return dict(sorted(Counter(names).items()))
-
     def save(self, path: Path) -> None:
         arrays = {f"mesh{k}_{name}": x for k, mesh in enumerate(self.meshes) for name, x in mesh.items()}
         arrays |= {f"texture{k}": np.frombuffer(x, np.uint8) for k, x in enumerate(self.textures)}
@@ -179,7 +173,9 @@ def main(argv: Sequence[str]) -> None:
             if allowed(meshes, banned):
                 pack.add(name, parts)
     pack.save(options.out)
-    options.out.with_suffix(".json").write_text(json.dumps(pack.used(), indent=1) + "\n")
+    options.out.with_suffix(".json").write_text(
+        listed((str(clip["actor"]), bool(clip["validation"])) for clip in pack.clips)
+    )
     print(f"{len(pack.clips)} clips, {len(pack.meshes)} meshes, {len(pack.textures)} textures")
 
 

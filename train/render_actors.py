@@ -15,7 +15,6 @@ import json
 import math
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +31,7 @@ from train.samples import DEPTH_UNIT, TEST_AZIMUTHS_DEG
 from train.shards import ShardWriter
 from train.warp import warped
 from train.zeroad.actors import REST, Archive, load_clip
-from train.zeroad.choice import VALIDATION, allowed, choose_actors, reserved_meshes
+from train.zeroad.choice import VALIDATION, allowed, choose_actors, listed, reserved_meshes
 from train.zeroad.mesh import Clip
 from train.zeroad.render import Renderer
 
@@ -109,8 +108,7 @@ def main(argv: Sequence[str]) -> None:
             )
     writer.flush()
     (options.out / "samples.json").write_text(json.dumps([vars(shot) for shot in shots]))
-    used = Counter(shot.actor + (" (validation)" if shot.validation else "") for shot in shots)
-    (options.out / "actors.json").write_text(json.dumps(dict(sorted(used.items())), indent=1) + "\n")
+    (options.out / "actors.json").write_text(listed((shot.actor, shot.validation) for shot in shots))
 
 
 def render_actor(

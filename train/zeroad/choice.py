@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Collection
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
@@ -60,6 +62,12 @@ def choose_actors(archive: Archive, validation: Collection[str] = VALIDATION) ->
             kept, share = kept[:3], 1.5
         weights |= {name: share / len(kept) for name in kept}
     return weights
+
+
+def listed(actors: Iterable[tuple[str, bool]]) -> str:
+    """As JSON, how often each actor was used, out of names and whether it is kept for validation."""
+    used = Counter(name + " (validation)" * kept for name, kept in actors)
+    return json.dumps(dict(sorted(used.items())), indent=1) + "\n"
 
 
 def allowed(meshes: set[str], banned: frozenset[str]) -> bool:

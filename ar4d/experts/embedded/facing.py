@@ -67,7 +67,7 @@ class Finder(Protocol):
     """Tells the planes of symmetry of what a picture shows."""
 
     def __call__(self, picture: Tensor) -> tuple[Tensor, Tensor]:
-        """Planes [K, 4], the likeliest first, 0 for none; and the chances [K], which add up to 1.
+        """Planes [K, 4], the likeliest first, 0 for none; and how much each counts [K]; that adds up to 1.
 
         Args:
             picture: [4, S, S] premultiplied.
