@@ -5,6 +5,8 @@ The points that nothing nearer hides are seen; a pixel's colour and depth are th
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -59,7 +61,7 @@ def _developed(seen: list[tuple[Tensor, ...]]) -> tuple[Tensor, Tensor]:
     sums = _sums(at, torch.cat([weight, weight * rgb, weight * depth], -1), _unhidden(at, depth))
     hit = (sums[:, :1] > 0).float()
     for reach in (3, 5):  # what no point fell on
-        sums = torch.where(sums[:, :1] > 0, sums, F.avg_pool2d(sums, reach, 1, reach // 2))
+        sums = torch.where(sums[:, :1] > 0, sums, _around(sums, reach, torch.add, 0.0) / reach**2)
     means = sums[:, 1:] / sums[:, :1].clamp_min(1e-6)
     # Far from the edge there are no gaps.
     alpha = torch.maximum(_outline(place), _shrunk(_grown(hit, 5), 7))
@@ -115,8 +117,19 @@ def _outline(place: Tensor) -> Tensor:
 
 
 def _grown(marks: Tensor, reach: int) -> Tensor:
-    return F.max_pool2d(marks, reach, 1, reach // 2)
+    return _around(marks, reach, torch.maximum, -torch.inf)
 
 
 def _shrunk(marks: Tensor, reach: int) -> Tensor:
     return -_grown(-marks, reach)
+
+
+def _around(
+    images: Tensor, reach: int, combine: Callable[[Tensor, Tensor], Tensor], outside: float
+) -> Tensor:
+    """[..., S, S] each pixel combined with the `reach`² around it, row by row: pooling is slow on CPUs."""
+    side = reach // 2
+    for axis, sides in ((-1, (side, side)), (-2, (0, 0, side, side))):
+        wide = F.pad(images, sides, value=outside)
+        images = functools.reduce(combine, (wide.narrow(axis, k, images.shape[axis]) for k in range(reach)))
+    return images
