@@ -149,6 +149,7 @@ def _facts(progress: Progress, state: State) -> str:
     facts.append(f"{progress.frames_done} of {progress.num_frames} frames")
     experts = sorted({name for name, _ in progress.experts.values()})
     facts += [f"expert: {', '.join(experts)}"] if experts else []
+    facts += [progress.facing] if progress.facing else []
     return "".join(f"<span>{escape(fact)}</span>" for fact in facts)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 from ar4d.events import Stage
+from ar4d.presets import facing_words
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 SPEED_SECONDS = 5.0  # over which the speed is averaged
@@ -57,6 +58,7 @@ class Progress:
     loss: dict[int, float] = field(default_factory=dict)  # the frame's last
     curve: list[tuple[float, float]] = field(default_factory=list)  # (loss, psnr) within stage 3
     experts: dict[str, tuple[str, str]] = field(default_factory=dict)  # role: name, reason
+    facing: str = ""  # which way the object was taken to look
     warnings: list[str] = field(default_factory=list)
     log: list[tuple[float, str]] = field(default_factory=list)
     _before: int = 0  # steps of this stage's earlier frames
@@ -106,6 +108,9 @@ class Progress:
                 role, name, reason = message["role"], message["name"], message["reason"]
                 self.experts[role] = name, reason
                 self.say(f"{role.replace('_', ' ')}: {name} ({reason})", at)
+            case "FacingSeen":
+                self.facing = f"faces {facing_words(message['azimuth_deg'])}"
+                self.say(f"The object {self.facing} ({message['chance']:.0%} sure); Facing corrects it", at)
             case "Warned":
                 if message["message"] not in self.warnings:
                     self.warnings.append(message["message"])

@@ -45,6 +45,14 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class FacingSeen:
+    """Which way an expert takes the object to look in the first frame, if nobody said it."""
+
+    azimuth_deg: float  # in [-90, 90): towards it or away from it, half a turn further
+    chance: float
+
+
+@dataclass(frozen=True)
 class StageStarted:
     stage: Stage
     num_steps: int  # optimisation steps of the whole stage that are still to come
@@ -109,6 +117,7 @@ Event = (
     ExpertChosen
     | Progress
     | ClipJudged
+    | FacingSeen
     | StageStarted
     | Step
     | FrameFinished

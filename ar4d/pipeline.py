@@ -61,6 +61,8 @@ def _lift(clip: Clip, settings: Settings, finished: Sequence[Gaussians]) -> Gene
     if not frames:
         expert = yield from Ladder.raised(_roles(settings)[0], settings.initialize.expert, device)
         expert.watch(rgba, FACING_DEG.get(settings.facing))
+        if settings.facing == "auto" and settings.elevation_deg == 0:  # else no plane is used
+            yield from expert.seen_facing()
         frames = [(yield from initialize(rgba[0], targets[0], expert, settings))]
         del expert  # its networks leave the memory
     if len(frames) < clip.num_frames:

@@ -18,6 +18,13 @@ FACING_DEG: dict[Facing, float] = {name: 45.0 * k for k, name in enumerate(get_a
 """Azimuth towards which an object looks in the picture: front is at the camera, right the picture's right."""
 
 
+def facing_words(azimuth_deg: float) -> str:
+    """The nearest two opposite words for an azimuth that an object looks towards, or away from."""
+    names = list(FACING_DEG)
+    nearest = round(azimuth_deg / 45) % 4
+    return f"{names[nearest]} or {names[nearest + 4]}"
+
+
 @dataclass(frozen=True)
 class LearningRates:
     """Adam's rates for the Gaussians' own parameters, at the start of a stage."""

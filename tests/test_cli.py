@@ -68,9 +68,10 @@ def test_info_tells_what_the_run_is(run, capsys):
         assert part in text
 
 
-def test_replay_gives_the_same_asset(run, tmp_path):
+def test_replay_gives_the_same_asset(run, tmp_path, capsys):
     again = tmp_path / "again"
     assert main(["lift", "--from", str(run / "run.json"), "--out", str(again)]) == 0
+    assert "the object faces" in capsys.readouterr().err
     assert (again / "refined.safetensors").read_bytes() == (run / "refined.safetensors").read_bytes()
 
 

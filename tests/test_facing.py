@@ -116,6 +116,11 @@ def test_a_finder_that_watched_a_clip_is_not_misled_by_one_frame():
     watched = alone.watching(pictures)
     for picture in pictures:
         assert angle_between_deg(watched(picture)[0][0], facing) < 4
+    assert alone.facing is None
+    seen = watched.facing
+    assert seen is not None
+    assert seen[0] == 40
+    assert 0.9 < seen[1] <= 1
 
 
 def test_a_known_plane_stays_what_it_is():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ar4d.errors import UserError
-from ar4d.events import ExpertChosen, Finished, Progress, Warned
+from ar4d.events import ExpertChosen, FacingSeen, Finished, Progress, Warned
 from ar4d.experts import registry
 from ar4d.experts.ladder import Ladder
 from ar4d.experts.registry import ENTRIES, Entry
@@ -135,12 +135,24 @@ class Watcher(Hungry):
         Watcher.seen.append((len(clip), facing_deg))
         return self
 
+    @property
+    def seen_facing(self):
+        return -45.0, 0.75
+
 
 def test_experts_that_watch_are_shown_the_clip_and_told_where_it_faces(monkeypatch):
     monkeypatch.setattr(Watcher, "seen", [])
     with_entries(monkeypatch, entry("watcher", lambda device: Watcher(calls=99)))
-    run(replace(quick(), facing="back-right"))
+    events = run(replace(quick(), facing="back-right"))
     assert Watcher.seen == [(3, 135.0), (3, 135.0)]  # once in stage 1, once in stage 2
+    assert not any(isinstance(event, FacingSeen) for event in events)
+
+
+@pytest.mark.parametrize(("elevation_deg", "told"), [(0.0, [FacingSeen(-45.0, 0.75)]), (20.0, [])])
+def test_what_an_expert_took_the_facing_for_is_told_once(monkeypatch, elevation_deg, told):
+    with_entries(monkeypatch, entry("watcher", lambda device: Watcher(calls=99)))
+    events = run(replace(quick(), elevation_deg=elevation_deg))
+    assert [event for event in events if isinstance(event, FacingSeen)] == told
 
 
 def test_the_next_expert_is_shown_the_clip_as_well(monkeypatch):

@@ -2,7 +2,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from ar4d.presets import CPU, PAPER, PRESETS, table
+from ar4d.presets import CPU, FACING_DEG, PAPER, PRESETS, facing_words, table
 
 
 def test_paper_preset_has_the_papers_numbers():
@@ -31,3 +31,10 @@ def test_presets_are_frozen_and_print_as_a_table():
     assert lines[0].split() == list(PRESETS)
     assert any(line.startswith("generate.field.kind") and "node-table" in line for line in lines)
     assert not any(line.startswith("seed") for line in lines)  # the same in all
+
+
+def test_an_azimuth_in_words_is_the_nearest_and_its_opposite():
+    assert facing_words(-90) == facing_words(85) == "right or left"
+    assert facing_words(-50) == "back-right or front-left"
+    for name, degrees in FACING_DEG.items():
+        assert name in facing_words((degrees + 20 + 90) % 180 - 90).split(" or ")

@@ -24,6 +24,7 @@ from ar4d.events import (
     ClipJudged,
     Event,
     ExpertChosen,
+    FacingSeen,
     Finished,
     FrameFinished,
     StageFinished,
@@ -32,6 +33,7 @@ from ar4d.events import (
     Warned,
 )
 from ar4d.pipeline import resolve_device
+from ar4d.presets import facing_words
 from ar4d.runs import Run
 
 T = TypeVar("T")
@@ -94,6 +96,9 @@ class _View:
                 say(f"[yellow]warning:[/] {event.message}")
             case ExpertChosen():
                 say(f"expert for {event.role.replace('_', ' ')}: [bold]{event.name}[/] ({event.reason})")
+            case FacingSeen():
+                words, sure = facing_words(event.azimuth_deg), f"{event.chance:.0%} sure"
+                say(f"the object faces {words} ({sure}); if not, --facing says it", highlight=False)
             case ClipJudged():
                 say(f"[{'green' if event.accepted else 'red'}]seed {event.seed}:[/] {event.message}")
             case events.Progress():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ar4d.errors import UserError
-from ar4d.events import Event, ExpertChosen, Progress, Role, Warned
+from ar4d.events import Event, ExpertChosen, FacingSeen, Progress, Role, Warned
 from ar4d.experts.hardware import free_gpu_memory, is_out_of_memory
 from ar4d.experts.preparing import prepare
 from ar4d.experts.registry import below, require
@@ -60,6 +60,11 @@ class Ladder:
         self._expert = self.call(
             lambda expert: expert.watching(clip, facing_deg) if hasattr(expert, "watching") else expert
         )
+
+    def seen_facing(self) -> list[Event]:
+        """Which way the object looks, if the expert is one that tells it."""
+        seen = getattr(self._expert, "seen_facing", None)
+        return [] if seen is None else [FacingSeen(*seen)]
 
     def news(self) -> list[Event]:
         """The events since the last call."""

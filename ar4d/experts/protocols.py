@@ -62,6 +62,12 @@ class WatchesClip(Protocol):
         """
         ...
 
+    @property
+    def seen_facing(self) -> tuple[float, float] | None:
+        """Azimuth in [-90, 90) towards which the object seems to look in the clip's first frame, or away
+        from which, and its chance; None before any clip was seen."""
+        ...
+
 
 class SceneToGaussians(ImageToGaussians, Protocol):
     """A picture of a scene becomes Gaussians that show it from nearby cameras.

@@ -65,6 +65,11 @@ class Embedded:
         pictures = torch.stack([_sized(_premultiplied(frame.cpu().float()), size) for frame in clip])
         return replace(self, planes_of=self.planes_of.watching(pictures, facing_deg))
 
+    @property
+    def seen_facing(self) -> tuple[float, float] | None:
+        """As `WatchesClip.seen_facing`."""
+        return self.planes_of.facing
+
     def lift(self, rgba: Tensor, budget: int, elevation_deg: float = 0.0) -> Gaussians:
         views = _missing_views(_premultiplied(rgba.cpu().float()))
         return self._gaussians(views, (FIRST,), budget, elevation_deg).to(rgba.device)

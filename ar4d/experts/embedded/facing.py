@@ -78,6 +78,11 @@ class Finder(Protocol):
         """The same, having seen a clip of such pictures [F, 4, S, S]; see `WatchesClip`."""
         ...
 
+    @property
+    def facing(self) -> tuple[float, float] | None:
+        """As `WatchesClip.seen_facing`."""
+        ...
+
 
 @dataclass(frozen=True)
 class KnownPlane:
@@ -90,6 +95,10 @@ class KnownPlane:
 
     def watching(self, pictures: Tensor, facing_deg: float | None = None) -> KnownPlane:
         return self
+
+    @property
+    def facing(self) -> None:
+        """Nothing that was seen."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +133,13 @@ class PlaneFinder:
         logits, offsets = (torch.cat(parts) for parts in zip(*told, strict=True))
         steadied = steadied_by_others(logits, facing_deg)
         return replace(self, clip=SeenClip(_thumbnails(pictures), steadied, offsets))
+
+    @property
+    def facing(self) -> tuple[float, float] | None:
+        if self.clip is None:
+            return None
+        chances = _with_neighbours(self.clip.logits[0].softmax(0))
+        return AZIMUTHS_DEG[int(chances.argmax())], float(chances.max())
 
     def _looked_at(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and offsets [1, 36] of one picture."""
@@ -183,7 +199,7 @@ def likely_planes(logits: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     left = logits.softmax(0)
     planes, chances = [], []
     for _ in range(CANDIDATES):
-        around = torch.stack([left.roll(k) for k in range(-AROUND, AROUND + 1)]).sum(0)
+        around = _with_neighbours(left)
         best = int(around.argmax())
         near = [(best + k) % count for k in range(-AROUND, AROUND + 1)]
         told = torch.tensor([upright_plane(AZIMUTHS_DEG[k], OFFSET_UNIT * float(offsets[k])) for k in near])
@@ -193,6 +209,11 @@ def likely_planes(logits: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     chances = torch.stack(chances)
     counts = torch.cat([chances, (1 - chances.sum()).clamp_min(0)[None]]) ** DECIDED
     return F.pad(proper(torch.stack(planes)), (0, 0, 0, 1)), counts / counts.sum()
+
+
+def _with_neighbours(chances: Tensor) -> Tensor:
+    """[36] of each azimuth and those that count as the same answer."""
+    return torch.stack([chances.roll(k) for k in range(-AROUND, AROUND + 1)]).sum(0)
 
 
 def angle_between_deg(planes: Tensor, others: Tensor) -> Tensor:
