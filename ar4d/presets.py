@@ -147,7 +147,8 @@ class Settings:
     """Of the camera that took the clip; positive is above."""
     facing: Facing = "auto"
     """Where the object looks in the first frame, roughly; right is the picture's right. The embedded expert
-    guesses it, and where it guesses wrong, the hidden side is wrong; other experts do not ask."""
+    guesses it, and where it guesses wrong, the hidden side is wrong. It asks at elevation 0 only, and other
+    experts do not ask."""
     kind: Kind = "object"
     """object: one subject, cut out, seen from all sides. scene: the whole picture, seen from nearby."""
     scene_azimuth: float = 20.0
