@@ -10,7 +10,7 @@ from ar4d.gaussians import Gaussians, quaternions, rotation_matrices
 
 
 def surfels(
-    means: Tensor, tangents: Tensor, colors: Tensor, opacity: float, bounds: tuple[float, float]
+    means: Tensor, tangents: Tensor, colors: Tensor, opacities: Tensor | float, bounds: tuple[float, float]
 ) -> Gaussians:
     """Gaussians whose covariance is Σ a aᵀ over two tangents each, with scales kept in bounds.
 
@@ -18,7 +18,7 @@ def surfels(
         means: [n, 3].
         tangents: [n, 2, 3] standard deviations along the surface, world units.
         colors: [n, 3].
-        opacity: of all of them.
+        opacities: [n], or one for all.
         bounds: least and largest standard deviation, world units.
     """
     variances, directions = torch.linalg.eigh(tangents.transpose(1, 2) @ tangents)
@@ -28,7 +28,7 @@ def surfels(
         means=means.float().contiguous(),
         quats=quaternions(directions).float(),
         scales=variances.clamp_min(0).sqrt().clamp(*bounds).float(),
-        opacities=torch.full((len(means),), opacity),
+        opacities=opacities * torch.ones(len(means)),
         colors=colors.float().clamp(0, 1).contiguous(),
     )
 

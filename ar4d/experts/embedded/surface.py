@@ -2,7 +2,8 @@
 
 Every pixel on the object is a point on its ray, and the views are held against each other: a point
 that another view's outline contradicts is moved along its ray to where it agrees, or dropped. The
-reference view is never cut: its outline and colours are the picture's own.
+reference view is never cut: its outline and colours are the picture's own. Of what no view shows for
+certain, points are as opaque as it is likely: neither a hole nor a lump that may not be there.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from ar4d.experts.surfels import surfels
 from ar4d.gaussians import Gaussians
 
 OPACITY = 0.95
-INSIDE = 0.7  # alpha from which a pixel shows the object
-AGREED = 0.75  # alpha that another view must have where a point lies
+INSIDE = 0.6  # alpha from which a pixel shows the object
+AGREED = 0.65  # alpha that another view must have where a point lies
+SURE = 0.98  # alpha that all views must have for a point to be opaque
+FAINTEST = 0.1  # share of the opacity that the others have at least
 SEARCH = 0.3  # world units by which a point may be moved along its ray
 SEARCH_STEPS = 24  # to either side
 TORN = 2.0  # grid cells between two neighbours that are no longer one surface
@@ -63,9 +66,10 @@ def gaussians_from_views(maps: ViewMaps, plane: Tensor, chance: float) -> Gaussi
     tangents = _tangents(sheets, cell)
     colors = maps.rgb.permute(0, 2, 3, 1)
     colors = torch.cat([colors[:1], _borrowed(colors[1:], sheets, tangents, maps, cell, (plane, chance))])
+    opacities = _opacities(maps, sheets.points)
     on = sheets.on
     bounds = (FLATNESS * cell, LARGEST * cell)
-    return surfels(sheets.points[on], SPREAD * tangents[on], colors[on], OPACITY, bounds)
+    return surfels(sheets.points[on], SPREAD * tangents[on], colors[on], opacities[on], bounds)
 
 
 def grid_size(alpha: Tensor, budget: int) -> int:
@@ -117,6 +121,14 @@ def _agreed(maps: ViewMaps) -> Sheets:
             kept[pixels] = some
             on[view] = kept
     return Sheets(points, on)
+
+
+def _opacities(maps: ViewMaps, points: Tensor) -> Tensor:
+    """[4, H, W] of the views' points [4, H, W, 3]: what the picture shows is there."""
+    sure = torch.stack([sample_view(maps.alpha[u][None], points, u)[0] for u in range(VIEWS)]).amin(0)
+    opacities = OPACITY * (FAINTEST + (1 - FAINTEST) * ((sure - INSIDE) / (SURE - INSIDE)).clamp(0, 1))
+    opacities[0] = OPACITY
+    return opacities
 
 
 def _tangents(sheets: Sheets, cell: float) -> Tensor:

@@ -1,0 +1,52 @@
+"""Maps of four orthogonal views become Gaussians."""
+
+import pytest
+import torch
+
+from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, RADIUS, orbit
+from ar4d.experts.embedded.surface import (
+    FAINTEST,
+    INSIDE,
+    OPACITY,
+    SURE,
+    ViewMaps,
+    gaussians_from_views,
+)
+from ar4d.rendering import render
+
+SIZE = 64
+NO_PLANE = torch.zeros(4)
+
+
+def ball(alpha: float) -> ViewMaps:
+    """A ball as four cameras see it, of which all but the first are as sure as `alpha`."""
+    line = (torch.arange(SIZE) + 0.5) / SIZE * 2 - 1
+    away = (line[:, None].square() + line.square()).sqrt() / 0.5
+    inside = away < 1
+    depth = RADIUS - 0.3 * (1 - away.clamp_max(1).square()).sqrt()
+    sure = torch.tensor([1.0, alpha, alpha, alpha])[:, None, None]
+    return ViewMaps(sure * inside, depth.expand(4, -1, -1), torch.full((4, 3, SIZE, SIZE), 0.2))
+
+
+def test_what_is_certain_is_opaque():
+    gaussians = gaussians_from_views(ball(1.0), NO_PLANE, 0.0)
+    inner = gaussians.means.norm(dim=-1) < 0.25
+    assert (gaussians.opacities > 0.9 * OPACITY)[inner].all()
+    assert render(gaussians, orbit(ORTHOGONAL_AZIMUTHS_DEG, size=SIZE)).alpha[:, 32, 32].min() > 0.9
+
+
+@pytest.mark.parametrize("alpha", [0.7, 0.8, 0.9])
+def test_points_are_as_opaque_as_they_are_likely(alpha):
+    maps = ball(alpha)
+    gaussians = gaussians_from_views(maps, NO_PLANE, 0.0)
+    shown = gaussians.opacities > OPACITY - 1e-6
+    assert int(shown.sum()) == int((maps.alpha[0] > INSIDE).sum())  # those that the picture shows
+    expected = OPACITY * (FAINTEST + (1 - FAINTEST) * (alpha - INSIDE) / (SURE - INSIDE))
+    assert gaussians.opacities[~shown].max() == pytest.approx(expected, abs=1e-4)
+    assert gaussians.opacities[~shown].min() >= FAINTEST * OPACITY - 1e-6
+
+
+def test_what_is_unlikely_is_left_out():
+    maps = ball(INSIDE - 0.05)
+    gaussians = gaussians_from_views(maps, NO_PLANE, 0.0)
+    assert len(gaussians) == int((maps.alpha[0] > INSIDE).sum())
