@@ -124,7 +124,7 @@ def _agreed(maps: ViewMaps) -> Sheets:
 
 
 def _opacities(maps: ViewMaps, points: Tensor) -> Tensor:
-    """[4, H, W] of the views' points [4, H, W, 3], by the view that is least sure; the picture's are opaque."""
+    """[4, H, W] of points [4, H, W, 3], by the view that is least sure; the picture's are opaque."""
     sure = torch.stack([sample_view(maps.alpha[u][None], points, u)[0] for u in range(VIEWS)]).amin(0)
     opacities = OPACITY * (FAINTEST + (1 - FAINTEST) * ((sure - INSIDE) / (SURE - INSIDE)).clamp(0, 1))
     opacities[0] = OPACITY
