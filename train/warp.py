@@ -19,7 +19,7 @@ from train.zeroad.mesh import Clip
 
 STRETCH = 0.14  # standard deviation of the logarithm, of each axis
 SWELL = 0.12  # and of its change along the body
-SHARES = ((1.0, 1.0), (0.5, 1.0), (1.0, 1.0))  # of it for each axis, upwards and along; or heads would fold
+STEEPEST = 0.3  # share by which a swell along its own axis may shorten anything there: or heads would fold
 BEND = 0.06  # half sizes by which the ends of a body are turned aside
 UNWARPED = 0.25  # share of objects that are left alone
 
@@ -41,12 +41,19 @@ class Warp:
         """For objects that have the points [B, P, 3], so much [B] stronger than usual."""
         low, high = points.amin(1), points.amax(1)
         strength = strength * (dice.uniform() >= UNWARPED)
+        half = ((high - low).amax(1) / 2).clamp_min(1e-6)
+        stretch = STRETCH * strength[:, None] * dice.normal(3)
+        waves = 0.5 + dice.uniform(3, 2)
+        swells = SWELL * strength[:, None, None] * dice.normal(3, 2)
+        reach = (high - low)[:, 1:] / half[:, None] * low.new_tensor([1.0, 0.5])
+        most = STEEPEST / (math.pi * reach.clamp_min(1e-6)[:, None] * waves)
+        own = torch.tensor([[False, False], [True, False], [False, True]], device=low.device)
         return Warp(
             fixed=torch.stack([torch.zeros_like(low[:, 0]), low[:, 1], (low + high)[:, 2] / 2], 1),
-            half=((high - low).amax(1) / 2).clamp_min(1e-6),
-            stretch=STRETCH * strength[:, None] * dice.normal(3),
-            swells=SWELL * strength[:, None, None] * dice.normal(3, 2) * low.new_tensor(SHARES),
-            waves=0.5 + dice.uniform(3, 2),
+            half=half,
+            stretch=stretch,
+            swells=torch.where(own, swells.clamp(-most, most), swells),
+            waves=waves,
             phases=math.pi * (2 * dice.uniform(3, 2) - 1),
             bend=BEND * strength * dice.normal(),
         )

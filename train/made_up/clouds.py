@@ -20,8 +20,8 @@ LOOKS_ALONG_Z = np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]])  # of what looks 
 
 
 def made_up_clouds(number: int, pairs: int, count: int, seed: int) -> list[Cloud]:
-    """So many new objects of all kinds in turn: two thirds are animals, as many of each family."""
-    kinds = [*FAUNA, *OTHERS, "figure", "figure", "vehicle", "plant"]
+    """So many new objects, of all kinds in turn; half are animals, a quarter people."""
+    kinds = [*FAUNA, *OTHERS, *6 * ["person"], *2 * ["rider"], "vehicle", "plant"]
     jobs = ((kinds[k % len(kinds)], pairs, count, seed + k) for k in range(number))
     return list(in_processes(_made_up_cloud, jobs))
 

@@ -1,7 +1,7 @@
 """Objects that are made up: bodies of ellipsoids and boxes, jointed, patterned, in two poses.
 
 Each maker returns parts for a phase of a movement in [0, 1); y is up and the object looks along +x.
-Lengths are in arbitrary units, the renderer frames the object. Animals are in `train.made_up.fauna`.
+Lengths are in arbitrary units, the renderer frames the object. Animals and people have their own folders.
 """
 
 from __future__ import annotations
@@ -13,38 +13,7 @@ import numpy as np
 
 from train.made_up.fauna import FAUNA
 from train.made_up.parts import Maker, Making, Part, Pose, rotation
-
-
-def figure(random: np.random.Generator) -> Pose:
-    """Somebody who walks and carries a thing or two."""
-    m, u = Maker(random), random.uniform
-    wide, deep, tall = u(0.16, 0.3), u(0.1, 0.2), u(0.3, 0.45)
-    leg, arm, swing = u(0.6, 0.85), u(0.5, 0.65), u(0.1, 0.8)
-    skirt, stick, shield = random.random() < 0.5, random.random() < 0.6, random.random() < 0.4
-    reach = u(0.6, 1.8)
-
-    def pose(phase: float) -> list[Part]:
-        angle = swing * math.sin(2 * math.pi * phase)
-        parts = [m.part((0, 0, 0), (deep, tall, wide), 0), m.part((0, tall + 0.2, 0), (0.12, 0.15, 0.11), 1)]
-        parts.append(m.part((-0.02, tall + 0.26, 0), (0.13, 0.13, 0.12), 3))
-        for side in (1, -1):
-            hip, shoulder = (
-                np.array([0, -tall * 0.8, side * wide * 0.5]),
-                np.array([0, tall * 0.8, side * wide]),
-            )
-            parts += m.limb(hip, leg, 0.09, [side * angle, -abs(angle) * 0.5], 2)
-            hand = m.limb(shoulder, arm, 0.06, [-side * angle + 0.1, 0.5], 1)
-            parts += hand
-            x, y, z = hand[-1].centre
-            if stick and side == 1:
-                parts.append(m.part((x, y, z + 0.05), (0.02, reach, 0.02), 3, (0, 0, angle * 0.3)))
-            if shield and side == -1:
-                parts.append(m.part((x + 0.08, y, z - 0.05), (0.03, 0.3, 0.25), 2))
-        if skirt:
-            parts.append(m.part((0, -tall, 0), (deep * 1.3, tall * 0.8, wide * 1.15), 0))
-        return parts
-
-    return pose
+from train.made_up.people import PEOPLE
 
 
 def vehicle(random: np.random.Generator) -> Pose:
@@ -104,7 +73,7 @@ def lathe(random: np.random.Generator) -> Pose:
     return pose
 
 
-OTHERS: dict[str, Making] = {"figure": figure, "vehicle": vehicle, "lathe": lathe, "plant": plant}
-KINDS: dict[str, Making] = {**OTHERS, **FAUNA}
-SYMMETRIC = (*FAUNA, "figure", "vehicle", "lathe")
+OTHERS: dict[str, Making] = {"vehicle": vehicle, "lathe": lathe, "plant": plant}
+KINDS: dict[str, Making] = {**FAUNA, **PEOPLE, **OTHERS}
+SYMMETRIC = (*FAUNA, *PEOPLE, "vehicle", "lathe")
 """Kinds whose left and right are alike, left being +z."""

@@ -6,13 +6,14 @@ import math
 
 import numpy as np
 
-from train.made_up.fauna.animal import SMOOTH, UP, Animal, curve, down, frame, heading, mirrored, path
+from train.made_up.anatomy import SMOOTH, UP, Body, curve, down, frame, heading, mirrored, path
+from train.made_up.fauna.coats import coats
 from train.made_up.parts import Part, Pose, Vector, moved, rotation
 
 NECK, FEATHERS, FINGERS = 4, 5, 4
 
 
-def _head(a: Animal, size: float) -> list[Part]:
+def _head(a: Body, size: float) -> list[Part]:
     """With a beak, and sometimes a comb, a crest or the round face of an owl."""
     long, thick, hooked = size * a.u(0.4, 2.6), size * a.u(0.15, 0.5), a.u(-0.1, 0.6)
     flat, eye = a.u(0.5, 1.3), size * a.u(0.12, 0.3)
@@ -47,7 +48,7 @@ def _head(a: Animal, size: float) -> list[Part]:
     return parts
 
 
-def _fan(a: Animal, length: float, wide: float, open_: float, lift: float) -> list[Part]:
+def _fan(a: Body, length: float, wide: float, open_: float, lift: float) -> list[Part]:
     """Feathers of a tail, that point backwards from the origin."""
     parts = []
     for k in np.linspace(-1, 1, FEATHERS):
@@ -59,7 +60,7 @@ def _fan(a: Animal, length: float, wide: float, open_: float, lift: float) -> li
 
 def bird(random: np.random.Generator) -> Pose:
     """On its legs, wings folded: hens, ducks, owls, ostriches, herons, penguins."""
-    a = Animal(random, vivid=0.35)
+    a = Body(random, coats(random, vivid=0.35))
     u = a.u
     pitch = u(-0.1, 0.5) if a.chance(0.7) else u(0.7, 1.3)
     round_, deep = u(0.2, 0.36), u(0.85, 1.15)
@@ -125,7 +126,7 @@ def bird(random: np.random.Generator) -> Pose:
 def flyer(random: np.random.Generator) -> Pose:
     """With its wings spread, banked, beating or gliding: birds, some of them bats or winged reptiles."""
     bat = random.random() < 0.25
-    a = Animal(random, vivid=0.05 if bat else 0.3)
+    a = Body(random, coats(random, vivid=0.05 if bat else 0.3))
     u = a.u
     span, chord, fat = u(0.6, 1.6), u(0.14, 0.4), u(0.08, 0.18)
     beat, rest, sweep, flat = (
@@ -175,7 +176,7 @@ def flyer(random: np.random.Generator) -> Pose:
 
 
 def _wing(
-    a: Animal, side: int, root: Vector, fat: float, size: tuple[float, float],
+    a: Body, side: int, root: Vector, fat: float, size: tuple[float, float],
     angles: tuple[float, float, float], fingers: tuple[float, float], bat: bool,
 ) -> list[Part]:  # fmt: skip
     """Three sails on an arm, and feathers that are spread at its end, or the points of a bat's."""

@@ -36,7 +36,7 @@ def coats(random: np.random.Generator, vivid: float = 0.0) -> dict[str, Coat]:
     light = back + (np.array([0.95, 0.93, 0.88]) - back) * u(0.3, 1.0)
     belly = light if random.random() < 0.55 else (hue() if random.random() < 0.3 else back)
     marks = back * u(0.1, 0.5) if random.random() < 0.6 else (light if random.random() < 0.6 else hue())
-    waves, phases, level = _pattern(random)
+    waves, phases, level = pattern(random)
     edge = u(-0.8, 0.1)
 
     def either(*choices: Vector) -> Vector:
@@ -72,7 +72,7 @@ def coats(random: np.random.Generator, vivid: float = 0.0) -> dict[str, Coat]:
     return made
 
 
-def _pattern(random: np.random.Generator) -> tuple[Vector, Vector, float]:
+def pattern(random: np.random.Generator) -> tuple[Vector, Vector, float]:
     """Waves, phases and level of stripes, spots, patches or nothing, for an animal about a unit long."""
     kind, u = random.random(), random.uniform
     if kind < 0.45:

@@ -6,13 +6,12 @@ import math
 
 import numpy as np
 
-from train.made_up.fauna.animal import UP, Animal, curve, frame, heading, mirrored, path
+from train.made_up.anatomy import UP, Body, curve, frame, heading, mirrored, path
+from train.made_up.fauna.coats import coats
 from train.made_up.parts import Part, Pose, Vector, moved
 
 
-def _leg(
-    a: Animal, hip: Vector, side: int, yaw: float, length: float, knee: float, thick: float
-) -> list[Part]:
+def _leg(a: Body, hip: Vector, side: int, yaw: float, length: float, knee: float, thick: float) -> list[Part]:
     """Up to a knee, then down to the ground; `yaw` is 0 to the front."""
     ways = (heading(knee, yaw), heading(-0.5 - 0.5 * knee, yaw), heading(-1.2, yaw))
     steps = [n * length * mirrored(w, side) for n, w in zip((0.4, 0.4, 0.3), ways, strict=True)]
@@ -21,7 +20,7 @@ def _leg(
 
 def insect(random: np.random.Generator) -> Pose:
     """Six legs, feelers, a jointed body; wings that are folded, spread or none."""
-    a = Animal(random, vivid=0.5)
+    a = Body(random, coats(random, vivid=0.5))
     u = a.u
     head, thorax, abdomen = u(0.08, 0.16), u(0.1, 0.2), u(0.12, 0.28)
     long, waist, droop = u(0.25, 0.8), u(0.0, 0.08), u(-0.2, 0.4)
@@ -81,7 +80,7 @@ def insect(random: np.random.Generator) -> Pose:
 
 def spider(random: np.random.Generator) -> Pose:
     """Eight legs; spiders and scorpions."""
-    a = Animal(random, vivid=0.25)
+    a = Body(random, coats(random, vivid=0.25))
     u = a.u
     front, back, leg = u(0.12, 0.22), u(0.15, 0.38), u(0.5, 1.2)
     knee, thick, swing = u(0.3, 1.1), u(0.02, 0.05), u(0.1, 0.3)
@@ -113,7 +112,7 @@ def spider(random: np.random.Generator) -> Pose:
 
 def crab(random: np.random.Generator) -> Pose:
     """Wide and flat; crabs, and lobsters with a tail."""
-    a = Animal(random, vivid=0.5)
+    a = Body(random, coats(random, vivid=0.5))
     u = a.u
     long, high, wide = u(0.22, 0.4), u(0.1, 0.2), u(0.3, 0.55)
     leg, knee, thick, swing = u(0.4, 0.8), u(0.2, 0.8), u(0.03, 0.06), u(0.05, 0.25)
@@ -153,7 +152,7 @@ def crab(random: np.random.Generator) -> Pose:
     return pose
 
 
-def _pincer(a: Animal, root: Vector, side: int, arm: float, claw: float) -> list[Part]:
+def _pincer(a: Body, root: Vector, side: int, arm: float, claw: float) -> list[Part]:
     """Out, then to the front, with two fingers."""
     joints = path(
         root, [0.5 * arm * mirrored(heading(0.1, 0.9), side), 0.5 * arm * mirrored(heading(0.2, -0.2), side)]

@@ -6,14 +6,14 @@ import math
 
 import numpy as np
 
-from train.made_up.fauna.animal import Animal, curve, frame, mirrored
+from train.made_up.anatomy import Body, curve, frame, mirrored
 from train.made_up.fauna.breeds import Build
 from train.made_up.parts import Part, Vector, moved
 
 HORNS = 4  # links
 
 
-def head_of(a: Animal, b: Build) -> list[Part]:
+def head_of(a: Body, b: Build) -> list[Part]:
     """A skull with all that is on it, but for a trunk."""
     r = b["head"]
     out, drop = r * (0.7 + b["snout"]), r * (0.2 + 0.3 * b["brow"])
@@ -56,7 +56,7 @@ def head_of(a: Animal, b: Build) -> list[Part]:
 
 
 def _horn(
-    a: Animal, start: Vector, side: int, size: float, shape: tuple[float, float, float], antlered: bool
+    a: Body, start: Vector, side: int, size: float, shape: tuple[float, float, float], antlered: bool
 ) -> list[Part]:
     """One that bends in a slanted plane, or has tines."""
     wide, tilt, curled = shape
@@ -74,7 +74,7 @@ def _horn(
     return parts
 
 
-def trunk_of(a: Animal, b: Build, bends: list[float]) -> list[Part]:
+def trunk_of(a: Body, b: Build, bends: list[float]) -> list[Part]:
     """Hangs from a head, with an angle more in each link."""
     r = b["head"]
     angles = np.cumsum([-1.1, *bends])

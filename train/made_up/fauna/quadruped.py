@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from train.made_up.fauna.animal import FORWARD, SMOOTH, Animal, curve, down, heading, mirrored, path
+from train.made_up.anatomy import FORWARD, SMOOTH, Body, curve, down, heading, mirrored, path
 from train.made_up.fauna.breeds import Build, born
+from train.made_up.fauna.coats import coats
 from train.made_up.fauna.head import head_of, placed, trunk_of
 from train.made_up.parts import Making, Part, Pose, Vector
 
@@ -33,13 +34,13 @@ def quadruped(family: str) -> Making:
     """The maker of a family."""
 
     def make(random: np.random.Generator) -> Pose:
-        a = Animal(random)
+        a = Body(random, coats(random))
         return beast(a, born(random, family))
 
     return make
 
 
-def beast(a: Animal, b: Build) -> Pose:
+def beast(a: Body, b: Build) -> Pose:
     """One of a build."""
     s = _stance(a, b)
     head, neck, tail, shaggy = head_of(a, b), _neck(a, b, s), _tail(a, b), _mane(a, b)
@@ -91,7 +92,7 @@ def beast(a: Animal, b: Build) -> Pose:
     return pose
 
 
-def _stance(a: Animal, b: Build) -> Stance:
+def _stance(a: Body, b: Build) -> Stance:
     z, chance = b["zigzag"], a.u(0, 1)
     fore, hind = (-0.5 * z, 0.3 * z, 0.0), (0.7 * z, -0.8 * z, 0.15 * z)
     folded, swing, rise, nod = (1.25, -1.1, 1.5), a.u(0.1, 0.7), a.u(-0.2, 0.2), -a.u(0.05, 0.6)
@@ -114,7 +115,7 @@ def _stance(a: Animal, b: Build) -> Stance:
 
 
 def _leg(
-    a: Animal, b: Build, hip: Vector, side: int, fore: bool, s: Stance, swing: float, lift: float
+    a: Body, b: Build, hip: Vector, side: int, fore: bool, s: Stance, swing: float, lift: float
 ) -> list[Part]:
     angles = np.array(s.fore if fore else s.hind) + s.swing * swing * np.array([1, 0.9, 0.7])
     angles[1:] -= s.swing * max(lift, 0) * np.array([0.9, 1.1])
@@ -136,7 +137,7 @@ def _leg(
     return [*parts, a.blob(place, (1.1 * foot, 0.6 * foot, 0.85 * foot), "feet")]
 
 
-def _neck(a: Animal, b: Build, s: Stance) -> Callable[[Vector, float, float], tuple[Vector, Vector]]:
+def _neck(a: Body, b: Build, s: Stance) -> Callable[[Vector, float, float], tuple[Vector, Vector]]:
     """From its start and the yaws of its middle and its head: its spine, and where the head looks."""
     rise = b["rise"] + s.rise + 0.4 * s.pitch
     bow = a.u(-0.1, 0.35)  # upright at its end
@@ -149,7 +150,7 @@ def _neck(a: Animal, b: Build, s: Stance) -> Callable[[Vector, float, float], tu
     return neck
 
 
-def _tail(a: Animal, b: Build) -> Callable[[Vector, float, float], list[Part]]:
+def _tail(a: Body, b: Build) -> Callable[[Vector, float, float], list[Part]]:
     """From its root, how far it is swung, and the pitch of the body."""
     tip = "tip" if a.chance(0.4) else "tail"
     radii = np.maximum(b["chest"] * b["tailthick"] * np.linspace(1, 0.45, TAIL + 1), 0.022)
@@ -166,7 +167,7 @@ def _tail(a: Animal, b: Build) -> Callable[[Vector, float, float], list[Part]]:
     return tail
 
 
-def _mane(a: Animal, b: Build) -> Callable[[Vector, Vector, Vector], list[Part]]:
+def _mane(a: Body, b: Build) -> Callable[[Vector, Vector, Vector], list[Part]]:
     """From the spines of body and neck, and how high the body is: manes, ruffs, humps."""
     maned, ruffed, humped = b["mane"] > 0.5, b["ruff"] > 0.3, b["humps"] > 0.5
     places = ((0.5, 1.0),) if a.chance(0.5) else ((0.25, 0.8), (0.72, 0.8))

@@ -6,14 +6,15 @@ import math
 
 import numpy as np
 
-from train.made_up.fauna.animal import SMOOTH, UP, Animal, curve, down, frame, heading, mirrored, path
+from train.made_up.anatomy import SMOOTH, UP, Body, curve, down, frame, heading, mirrored, path
+from train.made_up.fauna.coats import coats
 from train.made_up.parts import Part, Pose, Vector, moved
 
 TORSO, NECK, TAIL = 5, 3, 8
 
 
 def _sprawled(
-    a: Animal, hip: Vector, side: int, length: float, thick: float, turn: float, fall: float
+    a: Body, hip: Vector, side: int, length: float, thick: float, turn: float, fall: float
 ) -> list[Part]:
     """A leg that goes out to the side, then down, and a flat hand; turned forwards by an angle."""
     upper = mirrored(heading(-fall, math.pi / 2 - turn), side)
@@ -27,7 +28,7 @@ def _sprawled(
     ]
 
 
-def _jaws(a: Animal, size: float, long: float, flat: float, gape: float) -> list[Part]:
+def _jaws(a: Body, size: float, long: float, flat: float, gape: float) -> list[Part]:
     """A flat skull, two jaws, eyes on top."""
     wide = size * a.u(0.35, 0.75)
     parts = [a.blob((0, 0, 0), (1.1 * size, 0.85 * flat * size, size), "head")]
@@ -44,7 +45,7 @@ def _jaws(a: Animal, size: float, long: float, flat: float, gape: float) -> list
 
 def reptile(random: np.random.Generator) -> Pose:
     """Low, on legs that go to the side: crocodiles, lizards, salamanders."""
-    a = Animal(random, vivid=0.3)
+    a = Body(random, coats(random, vivid=0.3))
     u = a.u
     high, wide = u(0.1, 0.2), u(1.0, 1.7)
     leg, thick, fall = u(0.3, 0.65), u(0.04, 0.085), u(0.0, 0.5)
@@ -92,7 +93,7 @@ def reptile(random: np.random.Generator) -> Pose:
 
 def tortoise(random: np.random.Generator) -> Pose:
     """A shell on four legs or flippers."""
-    a = Animal(random, vivid=0.2)
+    a = Body(random, coats(random, vivid=0.2))
     u = a.u
     dome, wide, swimming = u(0.2, 0.5), u(0.35, 0.5), a.chance(0.3)
     leg, thick, flipper = u(0.2, 0.4), u(0.07, 0.13), u(0.4, 0.8)
@@ -146,7 +147,7 @@ def tortoise(random: np.random.Generator) -> Pose:
 
 def frog(random: np.random.Generator) -> Pose:
     """Squats, big hind legs folded at its sides, or leaps."""
-    a = Animal(random, vivid=0.5)
+    a = Body(random, coats(random, vivid=0.5))
     u = a.u
     high, wide, pitch = u(0.18, 0.32), u(0.24, 0.4), u(0.1, 0.8)
     eye, thick, leap = u(0.06, 0.12), u(0.05, 0.09), 1.0 if a.chance(0.25) else 0.0
@@ -198,7 +199,7 @@ def frog(random: np.random.Generator) -> Pose:
 
 def dinosaur(random: np.random.Generator) -> Pose:
     """Runs on two strong legs, a heavy tail behind."""
-    a = Animal(random, vivid=0.25)
+    a = Body(random, coats(random, vivid=0.25))
     u = a.u
     high, pitch, upright = u(0.16, 0.3), u(-0.1, 0.5), u(0.6, 0.95)
     leg, thick, swing = u(0.7, 1.2), u(0.09, 0.17), u(0.1, 0.7)

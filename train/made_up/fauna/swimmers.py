@@ -6,14 +6,15 @@ import math
 
 import numpy as np
 
-from train.made_up.fauna.animal import SMOOTH, Animal, curve, frame, heading, mirrored
+from train.made_up.anatomy import SMOOTH, Body, curve, frame, heading, mirrored
+from train.made_up.fauna.coats import coats
 from train.made_up.parts import Part, Pose, Vector
 
 BODY = 7
 
 
 def _fin(
-    a: Animal, root: Vector, way: Vector, length: float, wide: float, level: bool = False, region: str = "fin"
+    a: Body, root: Vector, way: Vector, length: float, wide: float, level: bool = False, region: str = "fin"
 ) -> Part:
     """A thin sheet from its root in a direction, upright or level."""
     half = (0.6 * length, 0.016, wide) if level else (0.6 * length, wide, 0.016)
@@ -22,7 +23,7 @@ def _fin(
 
 def fish(random: np.random.Generator) -> Pose:
     """Its tail upright, swung from side to side."""
-    a = Animal(random, vivid=0.5)
+    a = Body(random, coats(random, vivid=0.5))
     u = a.u
     kind = u(0, 1)
     high, flat = u(0.1, 0.2), u(0.5, 1.0)  # most, and sharks
@@ -79,7 +80,7 @@ def fish(random: np.random.Generator) -> Pose:
 
 def whale(random: np.random.Generator) -> Pose:
     """Its fluke level, beaten up and down; or a seal's body, raised in front."""
-    a = Animal(random)
+    a = Body(random, coats(random))
     u = a.u
     seal = a.chance(0.35)
     high, wide, blunt = u(0.11, 0.2), u(0.85, 1.1), u(0.35, 1.0)

@@ -1,4 +1,4 @@
-"""What animals are put together from: chains, links, blobs; and what they do with them."""
+"""What living bodies are put together from: chains, links, blobs; and what they do with them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from train.made_up.fauna.coats import coats
 from train.made_up.parts import Coat, Part, Vector
 
 UP, FORWARD = np.array([0.0, 1, 0]), np.array([1.0, 0, 0])
@@ -16,12 +15,16 @@ OVERLAP, SMOOTH = 1.35, 1.9  # half lengths of a chain's ellipsoids in steps: us
 PLAIN, NO_PATTERN = np.zeros((2, 3)), np.zeros(3)
 
 
-class Animal:
-    """Makes parts of one random animal. What is not alike on both sides goes through `sway` and `askew`."""
+class Body:
+    """Makes parts of one random body. What is not alike on both sides goes through `sway` and `askew`."""
 
-    def __init__(self, random: np.random.Generator, vivid: float = 0.0) -> None:
+    def __init__(self, random: np.random.Generator, coats: dict[str, Coat]) -> None:
+        """
+        Args:
+            coats: of the regions that parts name.
+        """
         self.random, self.u = random, random.uniform
-        self.coats = coats(random, vivid)
+        self.coats = coats
 
     def chance(self, share: float) -> bool:
         return bool(self.random.random() < share)
@@ -37,17 +40,18 @@ class Animal:
     def blob(
         self,
         centre: ArrayLike,
-        half: Sequence[float],
+        half: ArrayLike,
         region: str,
         turn: Vector | None = None,
         at: float = 0.0,
+        box: bool = False,
     ) -> Part:
-        """An ellipsoid; `at` tells how far along the coat it lies."""
+        """An ellipsoid, or a box; `at` tells how far along the coat it lies."""
         coat: Coat = self.coats[region]
         size = np.maximum(np.array(half, float), 0.004)
         rotation = np.eye(3) if turn is None else turn
         cloth = np.stack([[at, 0.0, 0.0], size])
-        return Part(np.asarray(centre, float), rotation, size, PLAIN, NO_PATTERN, coat=coat, cloth=cloth)
+        return Part(np.asarray(centre, float), rotation, size, PLAIN, NO_PATTERN, box, coat, cloth)
 
     def chain(
         self,
