@@ -29,5 +29,8 @@ class Album:
         return Shots(*(torch.stack(parts) for parts in zip(*drawn, strict=True)))
 
     def close_ups(self, count: int) -> Pictures:
-        """All views of the symmetric ones among the next samples, cut out."""
-        return every_picture(self.shots(count))
+        """All views of the symmetric ones among the next samples, cut out; of one at least."""
+        while True:
+            pictures = every_picture(self.shots(count))
+            if len(pictures.planes):  # not plants alone
+                return pictures

@@ -6,7 +6,7 @@ a pose before a colour is changed. All of it happens on the device that the shot
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ from torch import Tensor
 from ar4d.experts.embedded.geometry import VIEWS, project, rays
 from ar4d.experts.embedded.network import BEHIND, IN_SIZE, OUT_SIZE, encode
 from ar4d.experts.embedded.symmetry import proper
+from train.constants import constant
 from train.dice import Dice
 from train.samples import Shots
 
@@ -40,6 +41,11 @@ class Examples:
     places: Tensor  # [B, P, 3] in the picture ([-1, 1]) and how far behind the front
     colors: Tensor  # [B, P, 3] what other views see there
     counts: Tensor  # [B, P] whether a place is one
+
+    def split(self, size: int) -> list[Examples]:
+        """Batches of that size."""
+        parts = zip(*(getattr(self, field.name).split(size) for field in fields(self)), strict=True)
+        return [Examples(*tensors) for tensors in parts]
 
 
 @torch.no_grad()
@@ -101,7 +107,7 @@ class Paint:
 def arranged(views: Tensor, rolls: Tensor, mirror: Tensor) -> Tensor:
     """Views [B, 4, ..., S] in the order that starts at `rolls` [B]; mirrored left and right change places."""
     own = torch.arange(VIEWS, device=views.device)
-    parts = torch.where(mirror[:, None], torch.tensor(MIRRORED, device=views.device), own)
+    parts = torch.where(mirror[:, None], constant(MIRRORED, views.device), own)
     order = (rolls[:, None] + parts) % VIEWS
     rows = torch.arange(len(views), device=views.device)[:, None]
     result = views[rows, order]
@@ -169,8 +175,8 @@ def targets(views: Tensor, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     nearest = -F.max_pool2d(-torch.where(depth[:, :1] > 0, depth[:, :1], torch.inf), factor)[:, 0]
     front = torch.where(torch.isfinite(nearest), nearest, 0)
     on = (front > 0) & (alpha > 0.3)
-    origins, directions = (x.to(views.device) for x in rays(OUT_SIZE))
-    behind = torch.tensor(BEHIND, device=views.device)
+    origins, directions = rays(OUT_SIZE, views.device)
+    behind = constant(BEHIND, views.device)
     distances = front[:, None] + behind[:, None, None]
     points = origins[0] + directions[0] * distances[..., None]  # [B, bins, H, W, 3]
     inside = on[:, None].expand(-1, len(BEHIND), -1, -1)
@@ -186,7 +192,7 @@ def colored_places(
     views: Tensor, depth: Tensor, front: Tensor, random: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What the other views see, told by where it lies behind the reference view's pixels."""
-    origins, directions = (x.to(views.device) for x in rays(IN_SIZE))
+    origins, directions = rays(IN_SIZE, views.device)
     there = ((depth[:, 1:] > 0) & (views[:, 1:, 3] > 0.99)).flatten(2)  # [B, 3, S²]
     odds = torch.where(there.any(2, keepdim=True), there, True).float()
     chosen = torch.multinomial(odds.flatten(0, 1), PLACES, replacement=True, generator=random)

@@ -22,14 +22,21 @@ class Pictures:
 
     @staticmethod
     def of(near: CloseUps, planes: Tensor) -> Pictures:
-        """The close-ups of objects that have a plane [B, 4] in the whole pictures."""
-        chosen = planes.any(1)
-        return Pictures(near.pictures[chosen], near.planes(planes)[chosen])
+        """The close-ups of objects that have the planes [B, 4] in the whole pictures."""
+        return Pictures(near.pictures, near.planes(planes))
+
+    def split(self, size: int) -> list[Pictures]:
+        """Batches of that size."""
+        return [
+            Pictures(*parts) for parts in zip(self.pictures.split(size), self.planes.split(size), strict=True)
+        ]
 
 
 def every_picture(shots: Shots) -> Pictures:
     """All views of the symmetric objects among the shots, cut out."""
-    return Pictures.of(close_ups(shots.views.flatten(0, 1)), planes_of_views(shots.planes))
+    planes = planes_of_views(shots.planes)
+    every, chosen = Pictures.of(close_ups(shots.views.flatten(0, 1)), planes), planes.any(1)
+    return Pictures(every.pictures[chosen], every.planes[chosen])
 
 
 def planes_of_views(planes: Tensor) -> Tensor:

@@ -67,6 +67,18 @@ def repeated(take: Callable[[int], Taken], times: int) -> Callable[[int], Taken]
     return next_ones
 
 
+def in_parts(make: Callable[[], list[Taken]]) -> Callable[[], Taken]:
+    """One after the other of what is made as several."""
+    left: list[Taken] = []
+
+    def next_one() -> Taken:
+        if not left:
+            left.extend(make())
+        return left.pop()
+
+    return next_one
+
+
 def generator(device: torch.device, seed: int) -> torch.Generator:
     """On a device."""
     return torch.Generator(device).manual_seed(seed)

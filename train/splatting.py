@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ar4d.experts.embedded.closeup import FILLED, CloseUps
-from ar4d.experts.embedded.geometry import VIEWS, cameras, project
+from ar4d.experts.embedded.geometry import VIEWS, project, viewmat_of
 from ar4d.experts.embedded.network import IN_SIZE
 
 BEHIND_NEAREST = 0.03  # world units by which a pixel's points may lie behind the nearest around them
@@ -77,7 +77,7 @@ def _seen_from(
     """Of each point the place in the picture [B, P, 2] in [0, 1], depth, colour and weight [B, P, 1 or 3]."""
     normals = F.normalize(normals, dim=-1, eps=1e-9)
     place, depth = project(points, view)
-    viewmat = cameras(1).viewmats[view].to(points.device)
+    viewmat = viewmat_of(view, points.device)
     eye = -viewmat[:3, :3].T @ viewmat[:3, 3]
     side = ((eye - points) * normals).sum(-1, keepdim=True).sign()
     facing = (side * (normals * light.direction[:, None]).sum(-1, keepdim=True)).clamp_min(0)

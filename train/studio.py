@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ar4d.experts.embedded.symmetry import upright_planes
 from train.clouds import Clouds
+from train.constants import constant
 from train.dice import Dice
 from train.framing import FILLED, framed
 from train.light import AMBIENT, DIFFUSE, LIGHT, PLAIN_LIGHT, TEAM_COLOUR
@@ -51,7 +52,7 @@ class Studio:
     @torch.no_grad()
     def shots(self, count: int) -> Shots:
         """So many objects, posed, warped, turned, framed and lit."""
-        scene = self._scene(count, pair=True)
+        scene = self._scene(count, self.odds, pair=True)
         taken = [
             photographed(p, n, scene.albedo, scene.light)
             for p, n in zip(scene.points, scene.normals, strict=True)
@@ -60,20 +61,20 @@ class Studio:
 
     @torch.no_grad()
     def close_ups(self, count: int) -> Pictures:
-        """All views of the symmetric ones of so many objects, each filling its picture."""
-        scene = self._scene(count, pair=False)
+        """All views of so many symmetric objects, each filling its picture."""
+        scene = self._scene(count, self.odds * self.clouds.symmetric, pair=False)
         near = photographed_closely(scene.points[0], scene.normals[0], scene.albedo, scene.light)
         return Pictures.of(near, planes_of_views(scene.planes))
 
-    def _scene(self, count: int, pair: bool) -> Scene:
-        clouds, device = self.clouds, self.odds.device
+    def _scene(self, count: int, odds: Tensor, pair: bool) -> Scene:
+        clouds, device = self.clouds, odds.device
         dice = Dice(count, device, self.random)
-        objects = torch.multinomial(self.odds, count, replacement=True, generator=self.random)
+        objects = torch.multinomial(odds, count, replacement=True, generator=self.random)
         first, swap = 2 * dice.numbers(clouds.matrices.shape[1] // 2), dice.numbers(2)
         poses = [clouds.posed(objects, first + swap)]
         if pair:
             poses.append(clouds.posed(objects, first + 1 - swap))
-        strength = torch.tensor(WARPED, device=device)[clouds.kind[objects]]
+        strength = constant(WARPED, device)[clouds.kind[objects]]
         warp = Warp.random(poses[0][0], strength, dice)
         yaw = 2 * math.pi * dice.uniform()
         turn = _about_y(yaw)
@@ -97,7 +98,7 @@ def lit(dice: Dice) -> Light:
     direction = torch.stack([around.sin(), 0.2 + 1.3 * dice.uniform(), around.cos()], 1)
 
     def either(random: Tensor, plain: tuple[float, ...]) -> Tensor:
-        return torch.where(other, random, torch.tensor(plain, device=random.device))
+        return torch.where(other, random, constant(plain, random.device))
 
     return Light(
         direction=F.normalize(either(direction, LIGHT), dim=1),

@@ -30,10 +30,11 @@ from ar4d.experts.embedded.expert import FIRST, part_of
 from ar4d.experts.embedded.facing import KnownPlane
 from ar4d.experts.embedded.network import BEHIND, TINTED, Network, Prediction, encode
 from ar4d.rendering import render
+from train.constants import constant
 from train.examples import Examples, examples, targets
 from train.report import draw_sheet
 from train.samples import TEST_AZIMUTHS_DEG, Samples
-from train.sources import KEPT, generator, repeated, sources
+from train.sources import KEPT, generator, in_parts, repeated, sources
 from train.trainer import Losses, Options, Trainer, in_processes
 
 GAUSSIANS = 8000  # of the validated objects
@@ -68,12 +69,12 @@ def wrongs(prediction: Prediction, batch: Examples) -> Losses:
     front = ((prediction.front - batch.front).abs() * there).sum() / count
     slopes = (_slopes(prediction.front, there) - _slopes(batch.front, there)).abs().sum() / count
     # Bins are weighted by their width: what is thick is as wrong as it is visible from the side.
-    edges = torch.tensor((0.0, *BEHIND), device=there.device).diff().sqrt()
+    edges = constant((0.0, *BEHIND), there.device).diff().sqrt()
     weight = (edges / edges.mean())[:, None, None]
     entropy = F.binary_cross_entropy_with_logits(prediction.solid, batch.solid, reduction="none")
     solid = (weight * entropy).mean(1)
-    far = torch.bucketize(batch.places[..., 2].contiguous(), torch.tensor(TINTED[1:-1], device=there.device))
-    known = torch.tensor(TINTED, device=there.device)
+    far = torch.bucketize(batch.places[..., 2].contiguous(), constant(TINTED[1:-1], there.device))
+    known = constant(TINTED, there.device)
     share = ((batch.places[..., 2] - known[far]) / (known[far + 1] - known[far])).clamp(0, 1)
     layer = (2 * (far + share) + 1) / len(TINTED) - 1  # grid_sample: layers are cells
     grid = torch.cat([batch.places[..., :2], layer[..., None]], -1)[:, None, None]
@@ -147,7 +148,7 @@ def train(rank: int, options: ExpertOptions) -> None:
     samples = Samples(options.data, validation=True)
     take = repeated(source.shots, options.reuse)
     trainer.fit(
-        lambda: examples(take(options.batch), random),
+        in_parts(lambda: examples(take(options.together * options.batch), random).split(options.batch)),
         losses,
         lambda network: validate(network, kept, samples, options.out),
     )

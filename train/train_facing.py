@@ -32,10 +32,11 @@ from ar4d.experts.embedded.facing import (
 from ar4d.experts.embedded.geometry import VIEWS
 from ar4d.experts.embedded.network import encode_picture
 from ar4d.experts.embedded.symmetry import upright_plane
+from train.constants import constant
 from train.dice import Dice
 from train.examples import Paint, blurred, turned
 from train.pictures import Pictures
-from train.sources import KEPT, generator, repeated, sources
+from train.sources import KEPT, generator, in_parts, repeated, sources
 from train.trainer import Losses, Options, Trainer, in_processes
 
 SPREAD_DEG = 4.0  # of the azimuths that an example counts for
@@ -98,7 +99,7 @@ def losses(network: FacingNetwork, batch: Pictures) -> Losses:
     planes = batch.planes
     with torch.autocast(planes.device.type, torch.bfloat16):
         logits, offsets = network(encode_picture(batch.pictures))
-    every = torch.tensor([upright_plane(azimuth, 1.0) for azimuth in AZIMUTHS_DEG], device=planes.device)
+    every = constant(tuple(upright_plane(azimuth, 1.0) for azimuth in AZIMUTHS_DEG), planes.device)
     away = angle_between_deg(planes[:, None], every)
     wanted = F.normalize(torch.exp(-0.5 * (away / SPREAD_DEG).square()), p=1, dim=1)
     offset = planes[:, 2:] @ every[:, 2:].T / OFFSET_UNIT  # of the foot, along each normal
@@ -139,14 +140,12 @@ def train(rank: int, options: FacingOptions) -> None:
     kept = others.close_ups(min(KEPT, 16 * options.batch))
 
     take = repeated(source.close_ups, options.reuse)
-
-    def batch() -> Pictures:
-        while True:
-            pictures = take(max(1, options.batch // VIEWS))
-            if len(pictures.planes):  # not plants alone
-                return altered(pictures, random)
-
-    trainer.fit(batch, losses, lambda network: validate(network, kept))
+    objects = max(1, options.together * options.batch // VIEWS)
+    trainer.fit(
+        in_parts(lambda: altered(take(objects), random).split(options.batch)),
+        losses,
+        lambda network: validate(network, kept),
+    )
 
 
 def begin_with(network: FacingNetwork, weights: dict[str, Tensor]) -> None:

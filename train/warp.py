@@ -14,12 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from train.constants import constant
 from train.dice import Dice
 from train.zeroad.mesh import Clip
 
 STRETCH = 0.14  # standard deviation of the logarithm, of each axis
 SWELL = 0.12  # and of its change along the body
 STEEPEST = 0.3  # share by which a swell along its own axis may shorten anything there: or heads would fold
+OWN = ((False, False), (True, False), (False, True))  # which of the swells those are
 BEND = 0.06  # half sizes by which the ends of a body are turned aside
 UNWARPED = 0.25  # share of objects that are left alone
 
@@ -45,9 +47,9 @@ class Warp:
         stretch = STRETCH * strength[:, None] * dice.normal(3)
         waves = 0.5 + dice.uniform(3, 2)
         swells = SWELL * strength[:, None, None] * dice.normal(3, 2)
-        reach = (high - low)[:, 1:] / half[:, None] * low.new_tensor([1.0, 0.5])
+        reach = (high - low)[:, 1:] / half[:, None] * constant((1.0, 0.5), low.device)
         most = STEEPEST / (math.pi * reach.clamp_min(1e-6)[:, None] * waves)
-        own = torch.tensor([[False, False], [True, False], [False, True]], device=low.device)
+        own = constant(OWN, low.device)
         return Warp(
             fixed=torch.stack([torch.zeros_like(low[:, 0]), low[:, 1], (low + high)[:, 2] / 2], 1),
             half=half,

@@ -74,6 +74,6 @@ def lathe(random: np.random.Generator) -> Pose:
 
 
 OTHERS: dict[str, Making] = {"vehicle": vehicle, "lathe": lathe, "plant": plant}
-KINDS: dict[str, Making] = {**FAUNA, **PEOPLE, **OTHERS}
+KINDS: dict[str, Making] = {**OTHERS, **FAUNA, **PEOPLE}
 SYMMETRIC = (*FAUNA, *PEOPLE, "vehicle", "lathe")
 """Kinds whose left and right are alike, left being +z."""

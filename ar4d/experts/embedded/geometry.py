@@ -19,9 +19,15 @@ def cameras(size: int) -> Cameras:
     return orbit(ORTHOGONAL_AZIMUTHS_DEG, size=size)
 
 
+CPU = torch.device("cpu")
+
+
 @cache
-def rays(size: int) -> tuple[Tensor, Tensor]:
+def rays(size: int, device: torch.device = CPU) -> tuple[Tensor, Tensor]:
     """Origins [4, 1, 1, 3] and directions [4, S, S, 3], of unit length along the optical axes."""
+    if device != CPU:
+        origins, directions = rays(size)
+        return origins.to(device), directions.to(device)
     views = cameras(size)
     middles = torch.arange(size) + 0.5 - size / 2
     y, x = torch.meshgrid(middles, middles, indexing="ij")
@@ -32,18 +38,23 @@ def rays(size: int) -> tuple[Tensor, Tensor]:
     return origins[:, None, None], torch.einsum("vji,hwj->vhwi", rotations, local)
 
 
+@cache
+def viewmat_of(view: int, device: torch.device) -> Tensor:
+    """[4, 4] of one of the four cameras; to send it anew each time would make a GPU wait."""
+    return cameras(1).viewmats[view].to(device)
+
+
 def frustum_points(depths: Tensor, size: int) -> Tensor:
     """World points [D, S, S, 3] at depths [D] along the rays of the reference view's pixels."""
-    origins, directions = (x.to(depths.device) for x in rays(size))
+    origins, directions = rays(size, depths.device)
     return origins[0] + directions[0] * depths[:, None, None, None]
 
 
 def project(points: Tensor, view: int) -> tuple[Tensor, Tensor]:
     """Places [..., 2] in [-1, 1] and depths [...] of world points [..., 3] in one of the four views."""
-    camera = cameras(1)
-    viewmat = camera.viewmats[view].to(points.device)
+    viewmat = viewmat_of(view, points.device)
     local = torch.addmm(viewmat[:3, 3], points.reshape(-1, 3), viewmat[:3, :3].T).view(points.shape)
-    focal = 2 * float(camera.Ks[0, 0, 0])
+    focal = 2 * float(cameras(1).Ks[0, 0, 0])
     return focal * local[..., :2] / local[..., 2:].clamp_min(1e-3), local[..., 2]
 
 
