@@ -16,10 +16,12 @@ from ar4d.experts.embedded.facing import FacingNetwork, angle_between_deg
 from ar4d.experts.embedded.network import BEHIND, IN_SIZE, OUT_SIZE, Network
 from train import export_expert, render_shapes, train_expert, train_facing
 from train.album import Album
+from train.constants import constant
 from train.dice import Dice
 from train.examples import examples, targets
 from train.made_up.shapes import Part
 from train.samples import Samples
+from train.sources import in_parts
 from train.warp import Warp, warped
 from train.zeroad.mesh import Clip
 from train.zeroad.mesh import Part as MeshPart
@@ -196,3 +198,39 @@ def test_a_warped_animal_stands_on_all_its_feet():
     torch.testing.assert_close(warp(feet)[..., 1], feet[..., 1])
     assert (warp(feet) - feet).abs().amax((1, 2)).gt(0.01).sum() > 25
     assert (warp(body)[..., 1] >= 3).all()
+
+
+def test_a_warp_folds_nothing():
+    """Of what stands up straight, what was above stays above, by more than half of its distance."""
+    count, tall = 200, torch.linspace(0, 2, 41)
+    body = torch.stack([torch.zeros(41), tall, torch.zeros(41)], 1).expand(count, -1, -1)
+    generator = torch.Generator().manual_seed(0)
+    warp = Warp.random(body, torch.full((count,), 1.6), Dice(count, body.device, generator))
+    steps = warp(body)[..., 1].diff(dim=1) / (warp(body)[:, -1:, 1] / 40)  # beside their mean
+    assert steps.min() > 0.4
+    assert steps.max() < 2.5
+    assert (steps.amax(1) > 1.2).sum() > 20
+
+
+def test_batches_that_are_made_at_once_are_handed_out_one_by_one(data):
+    album = Album(Samples((data,), validation=False), seed=0)
+    made = examples(album.shots(6), torch.Generator().manual_seed(0))
+    calls: list[int] = []
+
+    def make():
+        calls.append(1)
+        return made.split(2)
+
+    take = in_parts(make)
+    taken = [take() for _ in range(4)]
+    assert len(calls) == 2
+    for name in ("inputs", "front", "places", "counts"):
+        whole = torch.cat([getattr(part, name) for part in reversed(taken[:3])])
+        assert torch.equal(whole, getattr(made, name))
+    assert torch.equal(taken[3].inputs, taken[0].inputs)
+
+
+def test_a_constant_is_sent_once():
+    cpu = torch.device("cpu")
+    assert constant((1.0, 2.0), cpu) is constant((1.0, 2.0), cpu)
+    assert constant(((0, 1), (1, 0)), cpu).tolist() == [[0, 1], [1, 0]]

@@ -29,8 +29,8 @@ def _hair(a: Body, r: float) -> list[Part]:
     """That leaves the face free; and beards."""
     parts = []
     if a.chance(0.85):
-        full, back, length = a.u(0.98, 1.25), a.u(0.1, 0.35), 2.2 * a.u(0, 1) ** 2
-        parts.append(a.blob((-back * r, 0.28 * r, 0), (full * r, full * r, 0.92 * full * r), "hair"))
+        full, length = a.u(0.98, 1.25), 2.2 * a.u(0, 1) ** 2
+        parts.append(a.blob(((0.76 - full) * r, 0.28 * r, 0), (full * r, full * r, 0.92 * full * r), "hair"))
         if length > 0.4:
             size = (0.4 * r, (0.5 + 0.6 * length) * r, a.u(0.4, 0.95) * r)
             parts.append(a.blob((-0.65 * r, -0.5 * length * r, 0), size, "hair"))
@@ -45,7 +45,7 @@ def _hair(a: Body, r: float) -> list[Part]:
 
 def _hat(a: Body, r: float) -> list[Part]:
     """A cap, a helmet, a hood, something with a brim or a point; or nothing."""
-    cap = a.blob((-0.08 * r, 0.45 * r, 0), (1.2 * r, a.u(0.85, 1.1) * r, 1.08 * r), "hat")
+    cap = a.blob((-0.15 * r, 0.62 * r, 0), (1.1 * r, a.u(0.7, 0.95) * r, 1.06 * r), "hat")
     kind = a.random.integers(9)
     if kind < 3:
         return []
@@ -59,8 +59,8 @@ def _hat(a: Body, r: float) -> list[Part]:
         return [cap, a.blob((-0.1 * r, (0.6 + 0.7 * tall) * r, 0), (0.6 * r, tall * r, 0.6 * r), "hat")]
     if kind == 6:  # a hood
         behind = a.blob((-0.35 * r, -0.3 * r, 0), (1.0 * r, 1.4 * r, 1.15 * r), "cloak")
-        return [behind, a.blob((-0.25 * r, 0.35 * r, 0), (1.2 * r, 1.1 * r, 1.12 * r), "cloak")]
-    parts = [a.blob((-0.08 * r, 0.4 * r, 0), (1.2 * r, 1.0 * r, 1.1 * r), "metal")]
+        return [behind, a.blob((-0.38 * r, 0.35 * r, 0), (1.2 * r, 1.1 * r, 1.12 * r), "cloak")]
+    parts = [a.blob((-0.15 * r, 0.56 * r, 0), (1.13 * r, 0.93 * r, 1.1 * r), "metal")]
     if a.chance(0.5):  # what covers cheeks and nape
         for side in (1, -1):
             parts.append(a.blob((0.35 * r, -0.5 * r, side * 0.8 * r), (0.4 * r, 0.6 * r, 0.12 * r), "metal"))
