@@ -230,6 +230,12 @@ def test_batches_that_are_made_at_once_are_handed_out_one_by_one(data):
     assert torch.equal(taken[3].inputs, taken[0].inputs)
 
 
+def test_a_cpu_is_not_asked_to_compile(data, tmp_path):
+    command = ["--data", str(data), "--out", str(tmp_path / "run"), "--device", "cpu", "--compiled"]
+    with pytest.raises(SystemExit, match="needs a GPU"):
+        train_facing.main(command)
+
+
 def test_a_constant_is_sent_once():
     cpu = torch.device("cpu")
     assert constant((1.0, 2.0), cpu) is constant((1.0, 2.0), cpu)

@@ -91,6 +91,8 @@ class Trainer(Generic[Net]):
         """
         self.options, self.rank = options, rank
         self.device = options.on
+        if options.compiled and self.device.type != "cuda":
+            raise SystemExit("--compiled needs a GPU: PyTorch's compiler fails on these networks on a CPU.")
         torch.manual_seed(options.seed)
         self.network = make().to(self.device)
         if options.start is not None:
