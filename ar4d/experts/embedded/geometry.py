@@ -11,6 +11,7 @@ from torch import Tensor
 from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, Cameras, orbit
 
 VIEWS = len(ORTHOGONAL_AZIMUTHS_DEG)
+CPU = torch.device("cpu")
 
 
 @cache
@@ -19,15 +20,9 @@ def cameras(size: int) -> Cameras:
     return orbit(ORTHOGONAL_AZIMUTHS_DEG, size=size)
 
 
-CPU = torch.device("cpu")
-
-
 @cache
 def rays(size: int, device: torch.device = CPU) -> tuple[Tensor, Tensor]:
     """Origins [4, 1, 1, 3] and directions [4, S, S, 3], of unit length along the optical axes."""
-    if device != CPU:
-        origins, directions = rays(size)
-        return origins.to(device), directions.to(device)
     views = cameras(size)
     middles = torch.arange(size) + 0.5 - size / 2
     y, x = torch.meshgrid(middles, middles, indexing="ij")
@@ -35,7 +30,8 @@ def rays(size: int, device: torch.device = CPU) -> tuple[Tensor, Tensor]:
     local = torch.stack([x / focal, y / focal, torch.ones_like(x)], -1)
     rotations, shifts = views.viewmats[:, :3, :3], views.viewmats[:, :3, 3]
     origins = -torch.einsum("vji,vj->vi", rotations, shifts)
-    return origins[:, None, None], torch.einsum("vji,hwj->vhwi", rotations, local)
+    directions = torch.einsum("vji,hwj->vhwi", rotations, local)
+    return origins[:, None, None].to(device), directions.to(device)
 
 
 @cache
