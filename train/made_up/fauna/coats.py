@@ -18,6 +18,7 @@ REGIONS = (
     "body", "wing", "legs", "feet", "head", "face", "ears", "tail", "tip", "mane", "horn", "beak",
     "eye", "fin", "crest",
 )  # fmt: skip
+NO_PATTERN = (np.zeros((0, 3)), np.zeros(0), 0.0)
 WILD = 0.15  # share of palettes without any sense
 
 
@@ -76,7 +77,7 @@ def pattern(random: np.random.Generator) -> tuple[Vector, Vector, float]:
     """Waves, phases and level of stripes, spots, patches or nothing, for an animal about a unit long."""
     kind, u = random.random(), random.uniform
     if kind < 0.45:
-        return np.zeros((0, 3)), np.zeros(0), 0.0
+        return NO_PATTERN
     if kind < 0.6:  # stripes around the body
         waves = np.array([[u(14, 45), u(-8, 8), 0.0]]) * np.array([[1.0], [u(0.8, 1.2)]])
         return waves, u(0, 6.28, 2), u(-0.3, 0.7)

@@ -6,7 +6,7 @@ import colorsys
 
 import numpy as np
 
-from train.made_up.fauna.coats import NATURAL, pattern
+from train.made_up.fauna.coats import NATURAL, NO_PATTERN, pattern
 from train.made_up.parts import Coat, Vector
 
 SKINS = np.array([
@@ -42,12 +42,12 @@ def wardrobe(random: np.random.Generator) -> dict[str, Coat]:
         "leather": leather, "shoes": dark if random.random() < 0.3 else leather * u(0.5, 1),
         "wood": np.array([0.45, 0.3, 0.17]) * u(0.5, 1.4),
     }  # fmt: skip
-    made = {name: _coat(color, color, color) for name, color in plain.items()}
+    made = {name: Coat(color, color, color, -1.0, *NO_PATTERN) for name, color in plain.items()}
     for name in CLOTH:
         color = cloths[random.integers(3)]
         hem = cloths[random.integers(4)] if random.random() < 0.4 else color
         marks = cloths[random.integers(4)] if random.random() < 0.6 else color * u(0.3, 0.7)
-        waves, phases, level = pattern(random) if random.random() < PATTERNED else pattern_of_none()
+        waves, phases, level = pattern(random) if random.random() < PATTERNED else NO_PATTERN
         made[name] = Coat(color, hem, marks, u(-0.9, 0.0), waves, phases, level)
     if random.random() < 0.4:  # mail, scales, laces
         size = u(25, 70)
@@ -55,13 +55,3 @@ def wardrobe(random: np.random.Generator) -> dict[str, Coat]:
         own = made["armour"].back
         made["armour"] = Coat(own, own, own * u(0.3, 0.7), -1.0, waves, u(0, 6.28, 2), u(0.2, 0.9))
     return made
-
-
-def pattern_of_none() -> tuple[Vector, Vector, float]:
-    """Waves, phases and level of plain cloth."""
-    return np.zeros((0, 3)), np.zeros(0), 0.0
-
-
-def _coat(back: Vector, belly: Vector, marks: Vector) -> Coat:
-    waves, phases, level = pattern_of_none()
-    return Coat(back, belly, marks, -1.0, waves, phases, level)
