@@ -39,13 +39,21 @@ def test_faces_look_along_x():
         assert all(reach_to(part, eye.centre) > 1 for part in hiding for eye in eyes)
 
 
-def test_people_are_higher_than_wide_and_heads_are_on_top():
+def of_region(kind: str, seed: int, region: str) -> tuple[list[Part], list[Part]]:
+    """All parts of somebody, and those that wear a region's coat."""
+    color = wardrobe(np.random.default_rng(seed))[region].back
+    parts = PEOPLE[kind](np.random.default_rng(seed))(0.0)
+    return parts, [part for part in parts if part.coat and np.array_equal(part.coat.back, color)]
+
+
+def test_heads_are_on_top_of_bodies_that_stand_on_their_feet():
     for seed in SEEDS:
-        parts = PEOPLE["person"](np.random.default_rng(seed))(0.0)
-        places = np.array([part.centre for part in parts])
-        assert 1.0 < np.ptp(places[:, 1]) < 4.5
-        skins = [part for part in parts if part.half[1] > 1.1 * part.half[0]]
-        assert len(skins) > 0
+        parts, mouths = of_region("person", seed, "mouth")
+        assert len(mouths) == 1
+        mouth, lowest = mouths[0].centre[1], min(part.centre[1] for part in parts)
+        assert mouth > 0.25  # above the hips, which are at 0, even of those who bend
+        assert lowest < -0.4
+        assert mouth - lowest > 0.9
 
 
 @pytest.mark.parametrize("bends", [1, -1])
@@ -81,9 +89,12 @@ def test_builds_differ_and_scale():
 
 
 def test_riders_sit_on_their_beasts():
-    """Somebody's middle is above the beast's back, and both of somebody's feet are beside it."""
     for seed in SEEDS:
-        parts = PEOPLE["rider"](np.random.default_rng(seed))(0.0)
-        assert len(parts) > 60  # both of them
-        highest = max(part.centre[1] for part in parts)
-        assert highest > 0.5
+        _, mouths = of_region("rider", seed, "mouth")
+        parts, cloths = of_region("rider", seed, "saddle")
+        saddle = next(part for part in cloths if part.half[0] == 0.2)
+        number = next(k for k, part in enumerate(parts) if part is saddle)
+        assert 20 < number < len(parts) - 20  # a beast before it, somebody after it
+        assert saddle.centre[2] == 0
+        assert len(mouths) == 1
+        assert mouths[0].centre[1] > saddle.centre[1] + 0.3
