@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from train.made_up.anatomy import Body
+from train.made_up.fauna.quadruped import TORSO
 from train.made_up.parts import Part
 from train.made_up.people import PEOPLE
 from train.made_up.people.build import Build
@@ -98,3 +99,5 @@ def test_riders_sit_on_their_beasts():
         assert saddle.centre[2] == 0
         assert len(mouths) == 1
         assert mouths[0].centre[1] > saddle.centre[1] + 0.3
+        spine = parts[:TORSO]
+        assert mouths[0].centre[1] > np.mean([part.centre[1] for part in spine]) + 0.15
