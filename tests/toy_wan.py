@@ -11,10 +11,22 @@ import torch
 
 from ar4d.experts.wan.config import WAN_2_1_SMALL, WAN_2_2, WanConfig
 
+GIB = 0.01  # at most: the published size would ask for a large disk
+
 TOY = replace(
-    WAN_2_2, name="Toy Wan", width=64, height=32, num_frames=5, steps=2, text_tokens=16, guidance=4.0
+    WAN_2_2,
+    name="Toy Wan",
+    release=replace(WAN_2_2.release, gib=GIB),
+    width=64,
+    height=32,
+    num_frames=5,
+    steps=2,
+    text_tokens=16,
+    guidance=4.0,
 )
-TOY_WITHOUT_PICTURES = replace(TOY, name="Toy Wan 2.1", release=WAN_2_1_SMALL.release, animates=False)
+TOY_WITHOUT_PICTURES = replace(
+    TOY, name="Toy Wan 2.1", release=replace(WAN_2_1_SMALL.release, gib=GIB), animates=False
+)
 
 
 def save_wan(folder: Path, config: WanConfig = TOY) -> Path:
