@@ -32,7 +32,7 @@ from PIL import Image
 
 from ar4d.asset import Asset4D
 from ar4d.cameras import Cameras
-from ar4d.clip import ClipSettings, load_clip
+from ar4d.clip import Clip, ClipSettings, load_clip
 from ar4d.clip.pictures import STILL_FPS
 from ar4d.errors import UserError
 from ar4d.evaluation import Show, find_lpips, mean, score, shown
@@ -114,7 +114,8 @@ class Options:
 def main(argv: Sequence[str]) -> None:
     """Measures every pair that is not finished yet and writes the tables."""
     options = tyro.cli(Options, prog="python -m benchmarks.bench4d", args=argv)
-    objects = _objects(options)
+    objects = objects_of(options.views, options.objects)
+    _require_known("variant", options.variants, (*BASELINES, *VARIANTS))
     results = _read_results(options)
     results["commands"].append("python -m benchmarks.bench4d " + shlex.join(argv))
     finished = results["finished"]
@@ -167,14 +168,18 @@ def facing_of(folder: Path) -> Facing:
 
 def lift_object(clip: Path, settings: Settings, frames: int) -> Asset4D:
     """The asset that the method makes of the first `frames` frames of a clip."""
-    end = (frames - 0.5) / STILL_FPS  # pictures have no rate of their own
-    cut = ClipSettings(framing="keep", num_frames=frames, end=end)
-    events = lift(load_clip(clip, cut, settings.size), settings)
+    events = lift(clip_of(clip, frames, settings.size), settings)
     while True:
         try:
             next(events)
         except StopIteration as stop:
             return stop.value
+
+
+def clip_of(folder: Path, frames: int, size: int) -> Clip:
+    """The first `frames` pictures of a folder, at another size."""
+    end = (frames - 0.5) / STILL_FPS  # pictures have no rate of their own
+    return load_clip(folder, ClipSettings(framing="keep", num_frames=frames, end=end), size)
 
 
 def baseline(variant: str, folder: Path, truth: GroundTruth) -> Show:
@@ -225,18 +230,23 @@ def _save_renders(show: Show, truth: GroundTruth, folder: Path) -> None:
             Image.fromarray(pixels).save(folder / view.name / f"{k:04}.png")
 
 
-def _objects(options: Options) -> list[str]:
-    known = sorted(path.parent.name for path in options.views.glob("*/meta.json"))
+def objects_of(views: Path, named: Sequence[str]) -> list[str]:
+    """Names of the objects in a folder, or those of them that were named.
+
+    Raises:
+        UserError: there is none, or a named one is not there.
+    """
+    known = sorted(path.parent.name for path in views.glob("*/meta.json"))
     if not known:
-        raise UserError(f"{options.views} holds no object: a folder with meta.json, input/ and views/.")
-    for what, named, there in (
-        ("object", options.objects, known),
-        ("variant", options.variants, (*BASELINES, *VARIANTS)),
-    ):
-        unknown = [name for name in named if name not in there]
-        if unknown:
-            raise UserError(f'There is no {what} "{unknown[0]}"; choose from: {", ".join(there)}.')
-    return list(options.objects) or known
+        raise UserError(f"{views} holds no object: a folder with meta.json, input/ and views/.")
+    _require_known("object", named, known)
+    return list(named) or known
+
+
+def _require_known(what: str, named: Sequence[str], known: Sequence[str]) -> None:
+    unknown = [name for name in named if name not in known]
+    if unknown:
+        raise UserError(f'There is no {what} "{unknown[0]}"; choose from: {", ".join(known)}.')
 
 
 def _read_results(options: Options) -> dict:
