@@ -49,7 +49,7 @@ class FacingSeen:
     """Which way an expert takes the object to look in the first frame, if nobody said it."""
 
     azimuth_deg: float  # in [-90, 90): towards it or away from it, half a turn further
-    chance: float
+    chance: float  # that it is right to 22.5 degrees
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ class Studio:
         strength = constant(WARPED, device)[clouds.kind[objects]]
         warp = Warp.random(poses[0][0], strength, dice)
         yaw = 2 * math.pi * dice.uniform()
-        turn = _about_y(yaw)
+        turn = about_y(yaw)
         points, normals = [warp(p) @ turn.mT for p, _ in poses], [n @ turn.mT for _, n in poses]
         filled = FILLED[0] + (FILLED[1] - FILLED[0]) * dice.uniform()
         scale, centre = framed(torch.cat([p[:, ::FRAMED] for p in points], 1), filled)
@@ -109,7 +109,7 @@ def lit(dice: Dice) -> Light:
     )
 
 
-def _about_y(angles: Tensor) -> Tensor:
+def about_y(angles: Tensor) -> Tensor:
     """Rotations [B, 3, 3]."""
     c, s, o, i = angles.cos(), angles.sin(), torch.zeros_like(angles), torch.ones_like(angles)
     return torch.stack([c, o, s, o, i, o, -s, o, c], 1).view(-1, 3, 3)

@@ -65,7 +65,7 @@ class WatchesClip(Protocol):
     @property
     def seen_facing(self) -> tuple[float, float] | None:
         """Azimuth in [-90, 90) towards which the object seems to look in the clip's first frame, or away
-        from which, and its chance; None before any clip was seen."""
+        from which, and the chance that this is right to 22.5 degrees; None before any clip was seen."""
         ...
 
 

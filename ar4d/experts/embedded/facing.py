@@ -32,11 +32,13 @@ CANDIDATES = 3
 DECIDED = 2.0  # power of the chances: a mean of planes that differ is nobody's shape
 THUMBNAIL = 32  # pixels
 WEIGHT = 0.5  # of a frame among others
+ALIKE = 6  # frames, at most, that add up to more certainty than there is
 TURN_DEG = 4.0  # by which an object usually turns from frame to frame
 WORD_DEG = 22.5  # half of what a word for the first frame covers
 BESIDE_WORD_DEG = 6.0  # and how sharply it ends
 LOST = 1e-4  # of another azimuth altogether, as a share of the same
 AROUND = 2  # steps to either side of the best that count as the same answer
+IN_A_WORD = 4  # steps to either side that are the same in words
 
 
 class FacingNetwork(Encoder):
@@ -138,8 +140,7 @@ class PlaneFinder:
     def facing(self) -> tuple[float, float] | None:
         if self.clip is None:
             return None
-        chances = _with_neighbours(self.clip.logits[0].softmax(0))
-        return AZIMUTHS_DEG[int(chances.argmax())], float(chances.max())
+        return facing_and_chance(self.clip.logits[0], len(self.clip.logits))
 
     def _looked_at(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and offsets [1, 36] of one picture."""
@@ -211,9 +212,23 @@ def likely_planes(logits: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     return F.pad(proper(torch.stack(planes)), (0, 0, 0, 1)), counts / counts.sum()
 
 
-def _with_neighbours(chances: Tensor) -> Tensor:
+def facing_and_chance(logits: Tensor, num_frames: int) -> tuple[float, float]:
+    """The likeliest azimuth in degrees, and the chance that it is right to 22.5 degrees.
+
+    Frames err alike. That does not keep their sum from being the best choice, but all of them
+    together are as sure as one of them is.
+
+    Args:
+        logits: [36] of `steadied_by_others` for one of so many frames.
+    """
+    best = int(_with_neighbours(logits.softmax(0)).argmax())
+    counted = max(1.0, WEIGHT * min(num_frames, ALIKE))
+    return AZIMUTHS_DEG[best], float(_with_neighbours((logits / counted).softmax(0), IN_A_WORD)[best])
+
+
+def _with_neighbours(chances: Tensor, steps: int = AROUND) -> Tensor:
     """[36] of each azimuth and those that count as the same answer."""
-    return torch.stack([chances.roll(k) for k in range(-AROUND, AROUND + 1)]).sum(0)
+    return torch.stack([chances.roll(k) for k in range(-steps, steps + 1)]).sum(0)
 
 
 def angle_between_deg(planes: Tensor, others: Tensor) -> Tensor:

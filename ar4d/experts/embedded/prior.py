@@ -1,4 +1,7 @@
-"""What is right about a balloon: a share of the inflated outline steadies the network's guess.
+"""What the network's guess lacks: relief, and what is right about a balloon.
+
+It tells the mean of what may be there, which is flatter than any of it: so its depths are spread about
+their middle.
 
 One view leaves open which end of the object is nearer. Where the network leans the wrong way, the
 balloon, which never leans, is the better guess; where it is right, a share of it does little harm.
@@ -18,12 +21,13 @@ from ar4d.experts.silhouette import MAX_HALF_THICKNESS, half_thickness
 
 CURVATURE = 2.5  # see `Silhouette.curvature`
 FRONT_SHARE, SOLID_SHARE = 0.15, 0.15
+RELIEF = 1.2  # times the depths told
 SOFTNESS = 0.025  # world units behind the balloon's back in which a logit falls by one
 MOST = 4.0  # logit
 
 
 def steadied(prediction: Prediction, alpha: Tensor) -> Prediction:
-    """The prediction, moved towards the inflated outline.
+    """The prediction with more relief, moved towards the inflated outline.
 
     Args:
         prediction: of one object, once or several times.
@@ -36,6 +40,12 @@ def steadied(prediction: Prediction, alpha: Tensor) -> Prediction:
     solid = ((2 * half - distance) / SOFTNESS).clamp(-MOST, MOST)
     return replace(
         prediction,
-        front=torch.lerp(prediction.front, (RADIUS - half)[None], FRONT_SHARE),
+        front=torch.lerp(_deepened(prediction.front, alpha), (RADIUS - half)[None], FRONT_SHARE),
         solid=torch.lerp(prediction.solid, solid[None], SOLID_SHARE),
     )
+
+
+def _deepened(front: Tensor, alpha: Tensor) -> Tensor:
+    """Fronts [B, H, W] that are RELIEF times as far from their mean on the object."""
+    middle = ((front * alpha).sum((1, 2)) / alpha.sum())[:, None, None]
+    return middle + RELIEF * (front - middle)

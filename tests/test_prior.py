@@ -1,0 +1,50 @@
+"""What is added to the embedded network's guess: relief, and a share of the balloon."""
+
+import numpy as np
+import torch
+
+from ar4d.cameras import RADIUS, intrinsics
+from ar4d.experts.embedded.network import BEHIND, Prediction
+from ar4d.experts.embedded.prior import steadied
+from ar4d.experts.silhouette import half_thickness
+
+SIZE = 32
+
+
+def disc() -> torch.Tensor:
+    """[SIZE, SIZE] alpha with a soft rim."""
+    ys, xs = torch.meshgrid(torch.arange(SIZE) - 15.0, torch.arange(SIZE) - 17.0, indexing="ij")
+    return (10.5 - torch.hypot(xs, ys)).clamp(0, 1)
+
+
+def guesses(count: int = 2) -> Prediction:
+    generator = torch.Generator().manual_seed(0)
+    return Prediction(
+        front=RADIUS + 0.2 * torch.randn(count, SIZE, SIZE, generator=generator),
+        solid=2 * torch.randn(count, len(BEHIND), SIZE, SIZE, generator=generator),
+        tints=torch.rand(count, 5, 3, SIZE, SIZE, generator=generator),
+    )
+
+
+def test_is_what_it_says_in_double_precision():
+    alpha, guess = disc(), guesses()
+    given = alpha.double().numpy()
+    cell = RADIUS / float(intrinsics(SIZE)[0, 0])
+    half = np.minimum(half_thickness(given > 0.5, 2.5) * cell, 0.35)
+    fronts, solids = [], []
+    for front, solid in zip(guess.front.double().numpy(), guess.solid.double().numpy(), strict=True):
+        middle = np.average(front, weights=given)
+        fronts.append(0.85 * (middle + 1.2 * (front - middle)) + 0.15 * (RADIUS - half))
+        balloon = [np.clip((2 * half - distance) / 0.025, -4, 4) for distance in BEHIND]
+        solids.append(0.85 * solid + 0.15 * np.stack(balloon))
+    result = steadied(guess, alpha)
+    np.testing.assert_allclose(result.front.numpy(), np.stack(fronts), atol=1e-5)
+    np.testing.assert_allclose(result.solid.numpy(), np.stack(solids), atol=1e-4)
+    assert result.tints is guess.tints
+
+
+def test_relief_neither_moves_the_object_nor_depends_on_its_place():
+    alpha, guess = disc(), guesses(1)
+    nearer = Prediction(guess.front - 0.1, guess.solid, guess.tints)
+    moved = steadied(guess, alpha).front - steadied(nearer, alpha).front
+    torch.testing.assert_close(moved, torch.full_like(moved, 0.85 * 0.1), atol=1e-5, rtol=0)
