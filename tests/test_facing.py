@@ -9,10 +9,14 @@ from torch import nn
 
 from ar4d.experts.embedded.facing import (
     AZIMUTHS_DEG,
+    BESIDE_WORD_DEG,
     LOST,
     OFFSET_UNIT,
+    RATES_DEG,
     TURN_DEG,
+    USUAL_RATE_DEG,
     WEIGHT,
+    WORD_DEG,
     KnownPlane,
     PlaneFinder,
     angle_between_deg,
@@ -61,26 +65,31 @@ def test_what_is_likelier_counts_for_more_than_its_chance():
     torch.testing.assert_close(counts, expected, atol=1e-5, rtol=0)
 
 
-def test_a_clip_is_weighed_as_every_path_through_it_would_be():
-    """Against the sum over all paths, spelled out, with a few azimuths alive."""
+@pytest.mark.parametrize("told_deg", [None, 30.0])
+def test_a_clip_is_weighed_as_every_path_through_it_would_be(told_deg):
+    """Against the sum over all rates and paths, spelled out, with a few azimuths alive."""
     random = np.random.default_rng(0)
     logits = torch.full((4, 36), -60.0)
     alive = [0, 3, 4, 20, 35]
     logits[:, alive] = torch.from_numpy(random.normal(0, 2, (4, 5))).float()
-    shown = np.exp(WEIGHT * logits.double().numpy())
-    shown /= shown.sum(1, keepdims=True)
     steps = np.array(AZIMUTHS_DEG)
-    away = (steps[:, None] - steps + 90) % 180 - 90
-    turning = np.exp(-0.5 * (away / TURN_DEG) ** 2) + LOST
-    turning /= turning.sum(1, keepdims=True)
     expected = np.zeros((4, 36))
-    for path in itertools.product(alive, repeat=4):
-        chance = np.prod([shown[k, a] for k, a in enumerate(path)])
-        chance *= np.prod([turning[a, b] for a, b in itertools.pairwise(path)])
-        for k, a in enumerate(path):
-            expected[k, a] += chance
+    for rate in RATES_DEG:
+        shown = WEIGHT * logits.double().numpy()
+        if told_deg is not None:
+            beside = (steps - told_deg - rate * np.arange(4)[:, None] + 90) % 180 - 90
+            shown = shown - np.maximum(abs(beside) - WORD_DEG, 0) ** 2 / (2 * BESIDE_WORD_DEG**2)
+        away = (steps[:, None] + rate - steps + 90) % 180 - 90
+        turning = np.exp(-0.5 * (away / TURN_DEG) ** 2) + LOST
+        turning /= turning.sum(1, keepdims=True)
+        for path in itertools.product(alive, repeat=4):
+            chance = np.exp(-0.5 * (rate / USUAL_RATE_DEG) ** 2)
+            chance *= np.exp(sum(shown[k, a] for k, a in enumerate(path)))
+            chance *= np.prod([turning[a, b] for a, b in itertools.pairwise(path)])
+            for k, a in enumerate(path):
+                expected[k, a] += chance
     expected /= expected.sum(1, keepdims=True)
-    np.testing.assert_allclose(steadied_by_others(logits).exp().numpy(), expected, atol=1e-4)
+    np.testing.assert_allclose(steadied_by_others(logits, told_deg).exp().numpy(), expected, atol=1e-4)
 
 
 def test_one_frame_is_taken_at_its_word():
@@ -106,6 +115,18 @@ def test_an_object_may_turn():
     best = steadied_by_others(logits).argmax(1)
     for k in range(20):
         assert abs(AZIMUTHS_DEG[int(best[k])] - (-60 + 6 * k)) <= 5
+
+
+@pytest.mark.parametrize("rate_deg", [0, 5])
+def test_a_word_for_the_first_frame_turns_with_the_object(rate_deg):
+    """Every frame shows two ends that look alike, 80 degrees apart; a word says which one it is."""
+    frames = [(20 + rate_deg * k, 100 + rate_deg * k) for k in range(16)]
+    logits = torch.stack([torch.maximum(peak(right, 4.0), peak(wrong, 4.5)) for right, wrong in frames])
+    told = steadied_by_others(logits, 40.0).argmax(1)
+    for k, (right, _) in enumerate(frames):
+        assert abs((AZIMUTHS_DEG[int(told[k])] - right + 90) % 180 - 90) <= 5
+    wrong = steadied_by_others(logits).argmax(1)
+    assert abs((AZIMUTHS_DEG[int(wrong[0])] - 100 + 90) % 180 - 90) <= 5
 
 
 class Brightness(nn.Module):

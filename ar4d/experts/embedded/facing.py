@@ -33,9 +33,11 @@ DECIDED = 2.0  # power of the chances: a mean of planes that differ is nobody's 
 THUMBNAIL = 32  # pixels
 WEIGHT = 0.5  # of a frame among others
 ALIKE = 6  # frames, at most, that add up to more certainty than there is
-TURN_DEG = 4.0  # by which an object usually turns from frame to frame
+RATES_DEG = (-9.0, -7.0, -5.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 5.0, 7.0, 9.0)  # a frame
+USUAL_RATE_DEG = 2.0  # at which an object turns, either way
+TURN_DEG = 3.0  # by which it turns more or less than that from frame to frame
 WORD_DEG = 22.5  # half of what a word for the first frame covers
-BESIDE_WORD_DEG = 6.0  # and how sharply it ends
+BESIDE_WORD_DEG = 3.0  # and how sharply it ends
 LOST = 1e-4  # of another azimuth altogether, as a share of the same
 AROUND = 2  # steps to either side of the best that count as the same answer
 IN_A_WORD = 4  # steps to either side that are the same in words
@@ -156,28 +158,35 @@ def _thumbnails(pictures: Tensor) -> Tensor:
 def steadied_by_others(logits: Tensor, facing_deg: float | None = None) -> Tensor:
     """Log chances [F, 36] of each frame's azimuths, given all frames' logits [F, 36].
 
-    Forward and backward through a chain in which the object turns a little from frame to frame.
-    Errors of frames that look alike are alike, so that each counts for less than one alone would.
+    Forward and backward through a chain in which the object turns at a steady rate, or nearly so; the
+    rates count as much as the frames speak for them. Errors of frames that look alike are alike, so
+    that each frame counts for less than one alone would.
 
     Args:
-        facing_deg: azimuth that somebody told of the first frame; it holds less and less of later ones.
+        facing_deg: azimuth that somebody told of the first frame; of later ones it holds as far as the
+            object turns steadily.
     """
     steps = torch.tensor(AZIMUTHS_DEG, dtype=torch.float64)
-    shown = (WEIGHT if len(logits) > 1 else 1.0) * logits.double()
+    rates = torch.tensor(RATES_DEG, dtype=torch.float64)[:, None]
+    shown = (WEIGHT if len(logits) > 1 else 1.0) * logits.double()[:, None]  # [F, 1, 36]
     if facing_deg is not None:
-        beside = (_away_deg(steps, facing_deg).abs() - WORD_DEG).clamp_min(0)
-        variance = BESIDE_WORD_DEG**2 + TURN_DEG**2 * torch.arange(len(logits))
-        shown = shown - 0.5 * beside.square() / variance[:, None]
-    shown = shown.softmax(1)
-    away = _away_deg(steps[:, None], steps)
-    turning = F.normalize(torch.exp(-0.5 * (away / TURN_DEG).square()) + LOST, p=1, dim=1)
-    before, after = [shown[0]], [torch.ones_like(shown[0])]
+        frames = torch.arange(len(logits))[:, None, None]
+        beside = (_away_deg(steps, facing_deg + rates * frames).abs() - WORD_DEG).clamp_min(0)
+        shown = shown - 0.5 * (beside / BESIDE_WORD_DEG).square()
+    shown = (shown - shown.amax((1, 2), keepdim=True)).exp()
+    away = _away_deg(steps[:, None] + rates[:, None], steps)  # [R, 36, 36], from row to column
+    turning = F.normalize(torch.exp(-0.5 * (away / TURN_DEG).square()) + LOST, p=1, dim=2)
+    evidence = -0.5 * (rates[:, 0] / USUAL_RATE_DEG).square()
+    before, after = [shown[0].expand(len(rates), -1)], [torch.ones(len(rates), len(steps)).double()]
     for now in shown[1:]:
-        before.append(F.normalize(now * (before[-1] @ turning), p=1, dim=0))
+        reached = now * torch.einsum("ra,rab->rb", before[-1], turning)
+        evidence = evidence + reached.sum(1).log()
+        before.append(F.normalize(reached, p=1, dim=1))
     for later in shown[1:].flip(0):
-        after.append(F.normalize((later * after[-1]) @ turning, p=1, dim=0))
-    chances = torch.stack(before) * torch.stack(after[::-1])
-    return F.normalize(chances, p=1, dim=1).clamp_min(1e-9).log().to(logits.dtype)
+        after.append(F.normalize(torch.einsum("rab,rb->ra", turning, later * after[-1]), p=1, dim=1))
+    chances = F.normalize(torch.stack(before) * torch.stack(after[::-1]), p=1, dim=2)  # [F, R, 36]
+    mean = torch.einsum("r,fra->fa", evidence.softmax(0), chances)
+    return mean.clamp_min(1e-9).log().to(logits.dtype)
 
 
 def _away_deg(azimuths: Tensor, other: Tensor | float) -> Tensor:
