@@ -13,7 +13,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -24,16 +24,15 @@ import torch
 import tyro
 from torch import Tensor
 
-from ar4d.cameras import Cameras
+from ar4d.asset import FrameSequence
+from ar4d.clip.pictures import STILL_FPS
 from ar4d.errors import UserError
-from ar4d.evaluation import Scores, Show, cells, find_lpips, mean, score
+from ar4d.evaluation import Scores, cells, find_lpips, mean, score, shown
 from ar4d.evaluation.ground_truth import read_ground_truth
 from ar4d.experts.embedded import Embedded
 from ar4d.experts.embedded.facing import Finder, KnownPlane
 from ar4d.experts.embedded.symmetry import upright_plane
-from ar4d.gaussians import Gaussians
 from ar4d.presets import FACING_DEG
-from ar4d.rendering import Rendering, render
 from benchmarks.bench4d import clip_of, facing_of, objects_of
 
 Planes = Literal["none", "found", "told", "likeliest", "true-offset", "true-azimuth", "true"]
@@ -108,8 +107,8 @@ def measure(options: Options, name: str, planes: Planes) -> Scores:
     expert = replace(expert, planes_of=finder(planes, folder, expert.planes_of))
     told = FACING_DEG[facing_of(folder)] if planes == "told" else None
     expert = expert.watching(frames, told)
-    lifted = [expert.lift(frame, options.gaussians) for frame in frames]
-    test = score(shown_in_turn(lifted), truth, find_lpips(options.lpips)).test
+    lifted = FrameSequence(tuple(expert.lift(frame, options.gaussians) for frame in frames), STILL_FPS)
+    test = score(shown(lifted), truth, find_lpips(options.lpips)).test
     if test is None:
         raise UserError(f"{folder} has none of the test views; add cameras at azimuths -75, 15, 105 and 195.")
     return test
@@ -156,16 +155,6 @@ def azimuth_and_offset(plane: Sequence[float]) -> tuple[float, float]:
     c, s, x, z = plane
     a = math.atan2(s, c) / 2
     return math.degrees(a), x * math.cos(a) - z * math.sin(a)
-
-
-def shown_in_turn(frames: Sequence[Gaussians]) -> Show:
-    """Frames' Gaussians as `score` wants them."""
-
-    def show(times: Sequence[float], camera: Cameras) -> Rendering:
-        views = [render(frames[round(t * (len(frames) - 1))], camera) for t in times]
-        return Rendering(*(torch.cat([getattr(x, f.name) for x in views]) for f in fields(Rendering)))
-
-    return show
 
 
 def row(name: str, scores: Scores) -> str:

@@ -26,7 +26,7 @@ from train.made_up.clouds import made_up_clouds
 from train.pictures import Pictures, planes_of_views
 from train.sources import KEPT_OBJECTS
 from train.splatting import photographed_closely
-from train.studio import FRAMED, about_y, lit
+from train.studio import FRAMED, about_y, dyed, lit
 from train.warp import Warp
 
 FILLED = 0.7  # share of the picture that an object takes
@@ -78,8 +78,7 @@ def filmed(
         dice = Dice(len(objects), objects.device, random)
         start, side = 2 * math.pi * dice.uniform(), torch.where(dice.chance(0.5), 1.0, -1.0)
         light = lit(dice)
-        colors = clouds.colors[objects].float() / 255
-        albedo = (colors[..., :3] + colors[..., 3:] * light.team[:, None]) * light.tint[:, None]
+        albedo = dyed(clouds.colors[objects], light)
         rest, _ = clouds.posed(objects, torch.zeros_like(objects))
         warp = Warp.random(rest, torch.ones(len(objects)), dice)
         scale, centre = framed((warp(rest) @ about_y(start).mT)[:, ::FRAMED], torch.full_like(start, FILLED))

@@ -86,8 +86,7 @@ class Studio:
         offset = -scale * (centre[:, 0] * yaw.cos() - centre[:, 2] * yaw.sin())
         planes = upright_planes(yaw, offset) * clouds.symmetric[objects, None]
         light = lit(dice)
-        albedo = clouds.colors[objects].float() / 255
-        albedo = (albedo[..., :3] + albedo[..., 3:] * light.team[:, None]) * light.tint[:, None]
+        albedo = dyed(clouds.colors[objects], light)
         return Scene(places, normals, albedo, light, planes)
 
 
@@ -107,6 +106,12 @@ def lit(dice: Dice) -> Light:
         tint=either(0.8 + 0.3 * dice.uniform(3), (1.0, 1.0, 1.0)),
         team=either(dice.uniform(3), TEAM_COLOUR),
     )
+
+
+def dyed(colors: Tensor, light: Light) -> Tensor:
+    """Albedo [B, P, 3] of points with the bytes [B, P, 4] of `Cloud.colors`."""
+    shares = colors.float() / 255
+    return (shares[..., :3] + shares[..., 3:] * light.team[:, None]) * light.tint[:, None]
 
 
 def about_y(angles: Tensor) -> Tensor:
