@@ -20,10 +20,10 @@ from typing import Any
 
 import gradio as gr
 
-from app import storage
-from app.settings_form import change, checked_changes
-from app.studio import Studio
-from app.visiting import spoken
+from app.page.session import spoken
+from app.page.settings_form import change, checked_changes
+from app.runs import storage
+from app.service import Studio
 from ar4d.clip import ClipSettings
 from ar4d.errors import UserError
 from ar4d.presets import PRESETS

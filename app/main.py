@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from app.limits import Limits
+from app.runs.limits import Limits
 from ar4d.errors import UserError
 
 EXAMPLE_RUN = Path(__file__).parents[1] / "assets" / "example_run"
@@ -64,10 +64,10 @@ class Server:
         """
         os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
         os.environ["GRADIO_TEMP_DIR"] = str(runs.resolve() / ".cache")  # read when Gradio builds its server
-        from app.page import Page
+        from app.page.layout import Page
+        from app.page.theme import head, stylesheet, theme
         from app.server import Viewers, launch
-        from app.studio import Studio
-        from app.theme import head, stylesheet, theme
+        from app.service import Studio
 
         self.viewers = Viewers()
         self.studio = Studio(runs, self.viewers, limits)
@@ -119,7 +119,7 @@ def routes(studio: Any) -> list[Any]:
     from starlette.routing import Mount, Route
     from starlette.staticfiles import StaticFiles
 
-    from app.steps.source import EXAMPLES
+    from app.page.steps.source import EXAMPLES
     from app.viewer.page import sentence_page
 
     def shared(request: Request) -> Response:
@@ -148,6 +148,6 @@ def _free_port(host: str) -> int:
 
 def _warm_up() -> None:
     """Compiles what draws the pictures of the page."""
-    from ar4d.rendering.cpu import warm_up
+    from ar4d.warmup import warm_up
 
     warm_up()

@@ -16,7 +16,7 @@ from ar4d.deformation import DeformationField, global_field
 from ar4d.errors import UserError
 from ar4d.gaussians import Gaussians, interpolate
 from ar4d.parameters import Parameters
-from ar4d.presets import FieldSettings
+from ar4d.settings import FieldSettings
 
 
 class Asset4D(Protocol):

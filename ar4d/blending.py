@@ -45,7 +45,7 @@ def blend(
     packed = torch.cat([rotations.flatten(1), offsets, quats, extras], dim=1)  # [M, 16 + E]
     if means.is_cuda:
         return blend_torch(packed, indices, weights, means, gaussian_quats)
-    from ar4d.rendering.cpu.blend import Blend
+    from ar4d.kernels.blend import Blend
 
     return Blend.apply(packed, indices, weights, means, gaussian_quats)
 

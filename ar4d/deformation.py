@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ar4d.blending import blend
 from ar4d.gaussians import rotation_matrices
-from ar4d.presets import FieldSettings
+from ar4d.settings import FieldSettings
 
 MANY = 8192  # rows
 OFFSETS = 4  # δ of the logit-opacity, then of the three log-scales

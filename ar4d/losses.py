@@ -39,7 +39,7 @@ def _similarity(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Mean SSIM and mean absolute difference."""
     if a.is_cuda:
         return similarity_torch(a, b.detach())
-    from ar4d.rendering.cpu.ssim import similarity
+    from ar4d.kernels.ssim import similarity
 
     return similarity(a, b)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ar4d.deformation import DeformationField
 from ar4d.gaussians import Gaussians
-from ar4d.presets import LearningRates
+from ar4d.settings import LearningRates
 
 _EDGE = 1e-4  # how close a logit's value may come to 0 or 1
 

@@ -30,12 +30,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from ar4d.asset import Asset4D, load_asset
 from ar4d.clip import Clip, ClipSettings, cutout_preview
+from ar4d.engines.ar4d.pipeline import lift, resolve_device
 from ar4d.errors import UserError
 from ar4d.events import Event, ExpertChosen, Finished, FrameFinished, StageFinished, Warned
 from ar4d.files import atomic, readable_errors, write_text
 from ar4d.gaussians import Gaussians
-from ar4d.pipeline import lift, resolve_device
-from ar4d.presets import Settings
+from ar4d.settings import Settings
 
 Status = Literal["new", "running", "stopped", "failed", "finished"]
 RECORDED = ("torch", "numpy", "numba", "gsplat")  # versions that decide the result's bits

@@ -31,15 +31,15 @@ from statistics import median
 import httpx
 import psutil
 
-from app.jobs import Job
 from app.main import EXAMPLE_RUN, Server
-from app.steps.source import EXAMPLES
+from app.page.steps.source import EXAMPLES
+from app.runs.queue import Job
 from app.viewer import RunViewer
 from ar4d.clip import ClipSettings
 from ar4d.presets import CPU
 from benchmarks.viewer import FPS, FRAMES, _visitors, feed
-from tests.browser import chromium, opened
-from tests.lifting import TOKEN
+from tests.support.browser import chromium, opened
+from tests.support.lifting import TOKEN
 
 CLIP = EXAMPLES / "robot.mp4"
 PRESET = replace(

@@ -34,14 +34,15 @@ from ar4d.asset import Asset4D
 from ar4d.cameras import Cameras
 from ar4d.clip import Clip, ClipSettings, load_clip
 from ar4d.clip.pictures import STILL_FPS
+from ar4d.engines.ar4d.pipeline import lift
 from ar4d.errors import UserError
 from ar4d.evaluation import Show, find_lpips, mean, score, shown
 from ar4d.evaluation.ground_truth import GroundTruth, read_ground_truth, read_rgba
 from ar4d.files import write_text
-from ar4d.pipeline import lift
-from ar4d.presets import FACING_DEG, PRESETS, Facing, Settings
+from ar4d.presets import PRESETS
 from ar4d.rendering import Rendering
-from ar4d.rendering.cpu.warmup import warm_up
+from ar4d.settings import FACING_DEG, Facing, Settings
+from ar4d.warmup import warm_up
 from benchmarks.tables import markdown
 from benchmarks.true_views import TRUE_VIEWS, true_views
 

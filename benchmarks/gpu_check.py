@@ -28,13 +28,14 @@ from ar4d.asset import Asset4D, frame_time, load_asset
 from ar4d.cameras import FOV_Y_DEG, Cameras, orbit
 from ar4d.clip import ClipSettings, load_clip
 from ar4d.deformation import local_field
+from ar4d.engines.ar4d.pipeline import lift
 from ar4d.events import Finished, StageFinished
 from ar4d.gaussians import Gaussians
 from ar4d.losses import photometric
 from ar4d.parameters import Parameters
-from ar4d.pipeline import lift
-from ar4d.presets import PAPER, Settings
+from ar4d.presets import PAPER
 from ar4d.rendering import render
+from ar4d.settings import Settings
 
 
 def main() -> None:

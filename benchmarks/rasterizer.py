@@ -26,7 +26,8 @@ from ar4d.blending import blend, blend_torch
 from ar4d.cameras import orbit
 from ar4d.gaussians import Gaussians, rotation_matrices
 from ar4d.losses import similarity_torch, ssim
-from ar4d.rendering.cpu import rasterize, warm_up
+from ar4d.rendering.cpu import rasterize
+from ar4d.warmup import warm_up
 from benchmarks import torch_tiles
 
 Pass = Callable[[], tuple[float, float]]  # seconds of the forward and of the backward pass

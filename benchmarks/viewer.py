@@ -38,10 +38,11 @@ from ar4d.clip import ClipSettings
 from ar4d.deformation import NodeField, global_field
 from ar4d.events import Finished, FrameFinished
 from ar4d.parameters import Parameters
-from ar4d.presets import CPU, FieldSettings
+from ar4d.presets import CPU
 from ar4d.rendering import render
 from ar4d.runs import Recipe, Run
-from tests.browser import chromium, fish, fish_clip, opened, serving, wait_for_splats
+from ar4d.settings import FieldSettings
+from tests.support.browser import chromium, fish, fish_clip, opened, serving, wait_for_splats
 
 FRAMES, COUNT, FPS = 24, 8000, 8.0
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from ar4d.clip import Clip, Crop
-from ar4d.presets import CPU, Settings
-from tests.hub_mirror import mirror as mirror  # a fixture
+from ar4d.presets import CPU
+from ar4d.settings import Settings
+from tests.support.hub_mirror import mirror as mirror  # a fixture
 
 SIZE = 64
 

@@ -5,7 +5,7 @@ from ar4d.asset import DeformedGaussians, FrameSequence, frame_time, load_asset
 from ar4d.deformation import global_field
 from ar4d.errors import UserError
 from ar4d.parameters import Parameters
-from ar4d.presets import FieldKind, FieldSettings
+from ar4d.settings import FieldKind, FieldSettings
 from tests.test_gaussians import random_gaussians
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ar4d.blending import blend, blend_torch
 from ar4d.gaussians import rotation_matrices
-from tests import reference
+from tests.support import reference
 
 LEARNED = (0, 1, 2, 3, 7, 8)  # the arguments of `blend` that have gradients
 
@@ -55,7 +55,7 @@ def test_blend_and_its_gradients_match_the_formula(num_gaussians: int, K: int, E
 
 def test_torch_version_for_cuda_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
     args = [x.double() if x.is_floating_point() else x for x in arguments()]
-    monkeypatch.setattr("ar4d.rendering.cpu.blend.Blend.apply", blend_torch)
+    monkeypatch.setattr("ar4d.kernels.blend.Blend.apply", blend_torch)
     for a, b in zip(
         results_and_gradients(blend, args), results_and_gradients(reference.blend, args), strict=True
     ):

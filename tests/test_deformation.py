@@ -17,7 +17,7 @@ from ar4d.deformation import (
 )
 from ar4d.gaussians import rotation_matrices
 from ar4d.parameters import Parameters
-from ar4d.presets import FieldKind, FieldSettings
+from ar4d.settings import FieldKind, FieldSettings
 from tests.test_gaussians import random_gaussians
 
 KINDS: list[FieldKind] = ["mlp", "node-mlp", "node-table"]

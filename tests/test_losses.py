@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ar4d.losses import photometric, psnr, similarity_torch, ssim
-from tests import reference
+from tests.support import reference
 
 
 def images(*shape: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,7 +2,8 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from ar4d.presets import CPU, FACING_DEG, PAPER, PRESETS, facing_words, table
+from ar4d.presets import CPU, PAPER, PRESETS, table
+from ar4d.settings import FACING_DEG, facing_words
 
 
 def test_paper_preset_has_the_papers_numbers():

@@ -14,8 +14,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from ar4d.errors import UserError
 
 if TYPE_CHECKING:
-    from ar4d.experts.checkpoints import Release
     from ar4d.experts.registry import Entry
+    from ar4d.weights.checkpoints import Release
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ def experts(argv: list[str]) -> None:
 
 def experts_table() -> str:
     """One row an expert, then one sentence for each that cannot run here."""
+    from ar4d.engines.ar4d.pipeline import resolve_device
     from ar4d.experts.registry import ENTRIES
-    from ar4d.pipeline import resolve_device
 
     device = resolve_device("auto")
     rows = [["expert", "here", "needs", "download", "licence", "what it does"]]
@@ -84,7 +84,7 @@ class _FetchArguments:
 
 def fetch(argv: list[str]) -> None:
     """download what experts need, for use without a network"""
-    from ar4d.pipeline import resolve_device
+    from ar4d.engines.ar4d.pipeline import resolve_device
 
     options = tyro.cli(_FetchArguments, prog="python -m ar4d fetch", args=argv)
     entries = _wanted(options)
@@ -112,8 +112,8 @@ def _wanted(options: _FetchArguments) -> list[Entry]:
     Raises:
         UserError: no such expert, or a licence that was not accepted.
     """
-    from ar4d.experts import licences
     from ar4d.experts.registry import ENTRIES, named
+    from ar4d.weights import licences
 
     if not options.experts:
         return [entry for entry in ENTRIES if entry.acceptance is None or licences.is_accepted(entry.name)]
@@ -131,7 +131,7 @@ def _wanted(options: _FetchArguments) -> list[Entry]:
 
 def _fetch(release: Release, options: _FetchArguments) -> Path:
     """Downloads one release behind a bar; the folder in which it lies."""
-    from ar4d.experts import checkpoints
+    from ar4d.weights import checkpoints
 
     columns = [TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()]
     to = None if options.to is None else options.to / release.repo

@@ -9,10 +9,10 @@ from typing import Annotated
 import tyro
 
 from ar4d.cli.progress import watch
+from ar4d.engines.ar4d.pipeline import resolve_device
 from ar4d.errors import UserError
 from ar4d.imagine import ImagineSettings, imagine, save
-from ar4d.pipeline import resolve_device
-from ar4d.presets import Device
+from ar4d.settings import Device
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ import tyro
 from ar4d.cli.imagine import film
 from ar4d.cli.progress import show
 from ar4d.clip import ClipSettings, load_clip
+from ar4d.engines.ar4d.pipeline import check
 from ar4d.errors import UserError
 from ar4d.imagine import ImagineSettings, experts_of
-from ar4d.pipeline import check
-from ar4d.presets import PRESETS, Settings
+from ar4d.presets import PRESETS
 from ar4d.runs import Recipe, Run, read_record
+from ar4d.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.text import Text
 
 from ar4d import events
+from ar4d.engines.ar4d.pipeline import resolve_device
 from ar4d.events import (
     ClipJudged,
     Event,
@@ -32,9 +33,8 @@ from ar4d.events import (
     Step,
     Warned,
 )
-from ar4d.pipeline import resolve_device
-from ar4d.presets import facing_words
 from ar4d.runs import Run
+from ar4d.settings import facing_words
 
 T = TypeVar("T")
 TITLES = {"initialize": "1 initialize", "generate": "2 generate", "refine": "3 refine"}

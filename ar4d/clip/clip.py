@@ -17,6 +17,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from ar4d.clip.framing import Crop, enclosing_crop, resample, union_crop, whole_crop, window_of
+from ar4d.clip.matting import Background, Matte, Salient, choose_matte
 from ar4d.clip.pictures import STILL_FPS
 from ar4d.clip.screening import (
     border_warning,
@@ -29,7 +30,6 @@ from ar4d.clip.screening import (
 from ar4d.clip.sources import Source, choose_frames, open_source
 from ar4d.errors import UserError
 from ar4d.files import atomic, write_text
-from ar4d.matting import Background, Matte, Salient, choose_matte
 
 MAX_SIZE = 2048  # pixels of a clip's side
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from ar4d.clip.framing import FILL, Crop
-from ar4d.matting.morphology import dilate
+from ar4d.clip.matting.morphology import dilate
 
 _VANISHED = 0.02  # of the median area
 _JUMP = 1.4  # ratio of areas between neighbouring frames

@@ -6,9 +6,9 @@ import time
 from collections.abc import Generator
 
 from ar4d.events import Event, Progress
-from ar4d.experts.checkpoints import Release, fetch, locate
 from ar4d.experts.registry import Entry
 from ar4d.reporting import Report, reporting
+from ar4d.weights.checkpoints import Release, fetch, locate
 
 SECONDS = 0.25  # between two events
 

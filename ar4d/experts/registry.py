@@ -12,8 +12,6 @@ import torch
 
 from ar4d.errors import UserError
 from ar4d.events import Role
-from ar4d.experts import licences
-from ar4d.experts.checkpoints import Release, locate
 from ar4d.experts.depth import INDOOR, OUTDOOR, DepthLift
 from ar4d.experts.embedded import Embedded
 from ar4d.experts.embedded.expert import LICENCE as EMBEDDED_LICENCE
@@ -25,6 +23,8 @@ from ar4d.experts.protocols import Unavailable
 from ar4d.experts.silhouette import Silhouette
 from ar4d.experts.wan import WAN_2_1_SMALL, WAN_2_2, Wan
 from ar4d.experts.wan.memory import least_gib
+from ar4d.weights import licences
+from ar4d.weights.checkpoints import Release, locate
 
 
 @dataclass(frozen=True)

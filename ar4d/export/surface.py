@@ -14,7 +14,7 @@ from torch import Tensor
 from ar4d.errors import UserError
 from ar4d.export.motion import neighbors
 from ar4d.gaussians import Gaussians, rotation_matrices
-from ar4d.rendering.cpu.jit import kernel
+from ar4d.kernels.jit import kernel
 
 LEVEL = 0.75  # of the usual density, where the outline is about as large as the rendered one's
 SHELL_LEVEL = 0.5  # what keeps the outside out of a hollow

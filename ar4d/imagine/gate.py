@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from ar4d.clip.matting import choose_matte
 from ar4d.clip.screening import background_shifts
-from ar4d.matting import choose_matte
 
 SIDE = 384  # pixels of the pictures that are looked at
 MOST_FRAMES = 24  # that are looked at, evenly spaced: as many as a lift takes

@@ -2,7 +2,7 @@
 //
 // viser draws and turns the camera; what it draws is decided here, by the same messages that its
 // server would send. It keeps its queue and camera where tests can reach them (`__viserMutable`,
-// `__viserSceneTree`); the version is pinned, and tests/test_viewer.py would notice a change.
+// `__viserSceneTree`); the version is pinned, and tests/app/test_viewer.py would notice a change.
 
 export const LEFT = "/left";
 export const RIGHT = "/right";

@@ -18,12 +18,12 @@ from torch import Tensor
 
 from ar4d.cameras import RADIUS
 from ar4d.errors import UserError
-from ar4d.experts.checkpoints import Release, fetch, obstacle, weight_files
 from ar4d.experts.depth.surface import lift_depth
 from ar4d.experts.hardware import missing_libraries
-from ar4d.experts.pretrained import load_pretrained
 from ar4d.experts.protocols import Unavailable
 from ar4d.gaussians import Gaussians
+from ar4d.weights.checkpoints import Release, fetch, obstacle, weight_files
+from ar4d.weights.transformers import load_pretrained
 
 PATCH = 14
 SIDE = 518  # pixels of the shorter side, as trained

@@ -1,4 +1,4 @@
-"""The expert in `assets/weights/`: small networks of this project's own, for machines without a GPU."""
+"""The expert in `weights/`: small networks of this project's own, for machines without a GPU."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ar4d.experts.protocols import Unavailable
 from ar4d.experts.surfels import to_world
 from ar4d.gaussians import Gaussians
 
-WEIGHTS = Path(__file__).resolve().parents[3] / "assets" / "weights" / "embedded.safetensors"
+WEIGHTS = Path(__file__).parent / "weights" / "embedded.safetensors"
 LICENCE = "CC BY-SA 3.0"
 SHA256 = "c7c746303edb5c921335e5898386313430523eacc282cf653656fff19ce232d1"
 PSEUDO_BUDGET = 8000

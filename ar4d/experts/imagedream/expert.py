@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from ar4d.errors import UserError
-from ar4d.experts.checkpoints import Release, fetch, obstacle
 from ar4d.experts.hardware import half_precision, missing_gpu, missing_libraries
 from ar4d.experts.imagedream.cameras import camera_embedding
 from ar4d.experts.imagedream.config import IMAGEDREAM, MVDREAM, VIEWS
@@ -17,6 +16,7 @@ from ar4d.experts.imagedream.encoding import decode_latents, encode_features, en
 from ar4d.experts.imagedream.parts import Parts, load_parts
 from ar4d.experts.imagedream.sampler import Guide, OnStep, denoise
 from ar4d.experts.protocols import Unavailable
+from ar4d.weights.checkpoints import Release, fetch, obstacle
 
 STEPS = 30
 VIEW_ORDER = (1, 2, 3, 0)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, orbit
-from ar4d.experts.checkpoints import fetch
 from ar4d.experts.hardware import missing_gpu
 from ar4d.experts.imagedream.align import find_azimuth
 from ar4d.experts.imagedream.expert import ImageDream
@@ -19,6 +18,7 @@ from ar4d.experts.lgm.inputs import on_white, resize
 from ar4d.experts.protocols import Unavailable
 from ar4d.gaussians import Gaussians
 from ar4d.rendering import render
+from ar4d.weights.checkpoints import fetch
 
 Imagine = Callable[[Tensor, float, OnStep], Tensor]
 """(rgb [S, S, 3] on white, elevation in degrees, callback) -> four views [4, S, S, 3] on white."""

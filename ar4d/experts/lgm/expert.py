@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from ar4d.errors import UserError
-from ar4d.experts.checkpoints import Release, fetch, load_weights, obstacle
 from ar4d.experts.hardware import half_precision, missing_gpu
 from ar4d.experts.lgm.config import BIG, VIEWS, LgmConfig
 from ar4d.experts.lgm.inputs import canonical_cameras, network_input, on_white, resize, rotate
 from ar4d.experts.lgm.model import LgmNetwork, activate
 from ar4d.experts.protocols import Unavailable
 from ar4d.gaussians import Gaussians
+from ar4d.weights.checkpoints import Release, fetch, load_weights, obstacle
 
 WEIGHTS = Release(
     repo="ashawkey/LGM",

@@ -11,7 +11,6 @@ from PIL import Image
 from torch import Tensor
 
 from ar4d.errors import UserError
-from ar4d.experts.checkpoints import fetch, obstacle
 from ar4d.experts.hardware import (
     free_gpu_memory,
     is_out_of_memory,
@@ -22,6 +21,7 @@ from ar4d.experts.hardware import (
 from ar4d.experts.protocols import Footage, OnProgress, Unavailable, Wish
 from ar4d.experts.wan import memory, parts
 from ar4d.experts.wan.config import WanConfig
+from ar4d.weights.checkpoints import fetch, obstacle
 
 WITHOUT_GPU = "have any video generator make a short clip of one subject before a plain background"
 RAM_GIB = 14.0

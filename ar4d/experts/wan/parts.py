@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from ar4d.errors import UserError
-from ar4d.experts.checkpoints import check_fit, weight_files
-from ar4d.experts.pretrained import load_pretrained
+from ar4d.weights.checkpoints import check_fit, weight_files
+from ar4d.weights.transformers import load_pretrained
 
 TEXT_ENCODER, TRANSFORMER, VAE = (
     "text_encoder/model",

@@ -38,6 +38,5 @@ Nothing depends on the number of threads, to the last bit (see parallel.py).
 """
 
 from ar4d.rendering.cpu.function import rasterize
-from ar4d.rendering.cpu.warmup import warm_up
 
-__all__ = ["rasterize", "warm_up"]
+__all__ = ["rasterize"]

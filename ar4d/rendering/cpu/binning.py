@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ar4d.rendering.cpu.jit import kernel, part
+from ar4d.kernels.jit import kernel, part
+from ar4d.kernels.parallel import take
 from ar4d.rendering.cpu.layout import DEPTH, TILE
-from ar4d.rendering.cpu.parallel import take
 
 DIGITS = 2048  # of a radix sort in three passes of 11 bits
 MASK = np.uint32(DIGITS - 1)

@@ -11,9 +11,9 @@ from torch.autograd.function import once_differentiable
 
 from ar4d.cameras import Cameras
 from ar4d.gaussians import Gaussians
+from ar4d.kernels.parallel import run
 from ar4d.rendering.cpu.binning import bin_splats
 from ar4d.rendering.cpu.layout import CHUNK, SPLAT_SIZE, TILE
-from ar4d.rendering.cpu.parallel import run
 from ar4d.rendering.cpu.projection import project
 from ar4d.rendering.cpu.projection_backward import project_backward
 from ar4d.rendering.cpu.tiles import blend_tiles

@@ -22,7 +22,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ar4d.rendering.cpu.jit import kernel, part
+from ar4d.kernels.jit import kernel, part
+from ar4d.kernels.parallel import take
+from ar4d.kernels.vectors import row3, row4
 from ar4d.rendering.cpu.layout import (
     ALPHA_MIN,
     BLUR,
@@ -39,7 +41,6 @@ from ar4d.rendering.cpu.layout import (
     TWO,
     ZERO,
 )
-from ar4d.rendering.cpu.parallel import take
 
 CLAMP = np.float32(0.15)  # of the image's size, beyond its border
 DET_MAX = np.float32(1e37)  # beyond it a splat's shape overflows
@@ -59,16 +60,6 @@ def combined(weights, vectors):
         p * a[1] + q * b[1] + r * c[1],
         p * a[2] + q * b[2] + r * c[2],
     )
-
-
-@part
-def row3(array, i):
-    return array[i, 0], array[i, 1], array[i, 2]
-
-
-@part
-def row4(array, i):
-    return array[i, 0], array[i, 1], array[i, 2], array[i, 3]
 
 
 @part

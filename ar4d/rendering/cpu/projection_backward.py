@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ar4d.rendering.cpu.jit import kernel, part
+from ar4d.kernels.jit import kernel, part
+from ar4d.kernels.parallel import take
+from ar4d.kernels.vectors import row3, row4
 from ar4d.rendering.cpu.layout import (
     CHUNK,
     COLOR,
@@ -17,7 +19,6 @@ from ar4d.rendering.cpu.layout import (
     TWO,
     ZERO,
 )
-from ar4d.rendering.cpu.parallel import take
 from ar4d.rendering.cpu.projection import (
     camera_of,
     camera_point,
@@ -28,8 +29,6 @@ from ar4d.rendering.cpu.projection import (
     factor_row,
     jacobian_row,
     rotation,
-    row3,
-    row4,
     scaled_columns,
     shape_of,
 )

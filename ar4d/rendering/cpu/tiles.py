@@ -11,7 +11,8 @@ import math
 
 import numpy as np
 
-from ar4d.rendering.cpu.jit import kernel, part
+from ar4d.kernels.jit import kernel, part
+from ar4d.kernels.parallel import take
 from ar4d.rendering.cpu.layout import (
     ALPHA_MAX,
     ALPHA_MIN,
@@ -26,7 +27,6 @@ from ar4d.rendering.cpu.layout import (
     TILE,
     ZERO,
 )
-from ar4d.rendering.cpu.parallel import take
 
 LANES = 8  # pixels of a row are blended in whole vectors, those beyond the box for nothing
 PLANE = TILE + LANES  # floats of one plane in a row

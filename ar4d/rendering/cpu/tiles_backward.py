@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ar4d.rendering.cpu.jit import kernel, part
+from ar4d.kernels.jit import kernel, part
+from ar4d.kernels.parallel import take
 from ar4d.rendering.cpu.layout import (
     ALPHA_MAX,
     ALPHA_MIN,
@@ -24,7 +25,6 @@ from ar4d.rendering.cpu.layout import (
     TILE,
     ZERO,
 )
-from ar4d.rendering.cpu.parallel import take
 from ar4d.rendering.cpu.tiles import (
     CENTERS,
     CHECK_EVERY,

@@ -1,0 +1,42 @@
+"""A run as the line that makes it again: `python -m ar4d lift …` with whatever differs from the preset."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from typing import Any
+
+from ar4d.clip import ClipSettings
+from ar4d.presets import PRESETS
+from ar4d.settings import Settings
+
+
+def lift_command(source: str, out: str, clip: ClipSettings, settings: Settings) -> str:
+    """One line for a shell."""
+    preset = PRESETS.get(settings.preset, Settings())
+    words = ["python", "-m", "ar4d", "lift", source, "--out", out, "--preset", preset.preset]
+    words += _differences(clip, ClipSettings(), "")
+    words += _differences(dataclasses.replace(settings, preset=preset.preset), preset, "")
+    return shlex.join(words)
+
+
+def _differences(values: Any, usual: Any, prefix: str) -> list[str]:
+    words = []
+    for field in dataclasses.fields(values):
+        value, other = getattr(values, field.name), getattr(usual, field.name)
+        name = field.name.replace("_", "-")
+        if dataclasses.is_dataclass(value):
+            words += _differences(value, other, f"{prefix}{name}.")
+        elif value != other:
+            words += (
+                [_switch(prefix, name, value)] if isinstance(value, bool) else _option(prefix, name, value)
+            )
+    return words
+
+
+def _switch(prefix: str, name: str, value: bool) -> str:
+    return f"--{prefix}{name}" if value else f"--{prefix}no-{name}"
+
+
+def _option(prefix: str, name: str, value: Any) -> list[str]:
+    return [f"--{prefix}{name}", str(value)]

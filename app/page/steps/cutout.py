@@ -1,0 +1,142 @@
+"""Step 2: what the matting found, and how to correct it."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from pathlib import Path
+from typing import Any, get_args
+
+import gradio as gr
+
+from app.page import html as fragments
+from app.page import thumbnails as pictures
+from app.runs import drafts as cutting
+from app.runs.drafts import Box, Facts
+from app.service import Studio
+from ar4d.clip import ClipSettings
+from ar4d.clip.matting import Background
+
+EMPTY = '<div class="cutout-empty"><p>Choose a video first.</p></div>'
+BACKGROUNDS = {
+    "auto": "Automatic",
+    "plain": "One plain colour",
+    "matting": "Matting by a network",
+    "alpha": "The clip's own alpha",
+    "none": "Leave it as it is",
+}
+
+
+class CutoutStep:
+    """Attributes: `view` shows the cut-out, `controls` are what it is made with, in `ClipSettings`' order."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        self.view = gr.HTML(
+            EMPTY,
+            elem_id="cutout",
+            js_on_load="element.addEventListener('ar4d-box', (e) => trigger('select', e.detail));",
+        )
+        self.notices = gr.HTML("", elem_id="cutout-notices")
+        with gr.Row(elem_classes="tight"):
+            self.start = gr.Slider(0, 1, 0, step=0.01, label="From", info="seconds", min_width=130)
+            self.end = gr.Slider(0, 1, 1, step=0.01, label="To", info="seconds", min_width=130)
+            self.num_frames = gr.Slider(
+                1, studio.limits.num_frames, 24, step=1, label="Frames", info="evenly spaced", min_width=130
+            )
+        with gr.Accordion("Background and framing", open=False):
+            with gr.Row(elem_classes="tight"):
+                self.background = gr.Dropdown(
+                    [(BACKGROUNDS[name], name) for name in get_args(Background)],
+                    value="auto",
+                    label="Background",
+                )
+                self.framing = gr.Dropdown(
+                    [("Whole motion", "union"), ("As it is", "keep")],
+                    value="union",
+                    label="Framing",
+                )
+            with gr.Row(elem_classes="tight"):
+                self.threshold = gr.Slider(
+                    0.05, 0.95, 0.5, step=0.05, label="Threshold", info="lower keeps more"
+                )
+                self.largest = gr.Checkbox(
+                    True, label="One piece only", info="drop what does not hang together with the subject"
+                )
+        self.estimate = gr.HTML("", elem_id="cutout-estimate")
+        self.proceed = gr.Button("Continue", variant="primary", interactive=False)
+
+    @property
+    def controls(self) -> list[Any]:
+        times = [self.start, self.end, self.num_frames]
+        return [*times, self.threshold, self.largest, self.background, self.framing]
+
+    @property
+    def shown(self) -> list[Any]:
+        """What `show` fills."""
+        return [self.view, self.notices, self.proceed]
+
+    def cut(self, draft: Path, size: int, box: Box | None, values: list[Any] | None = None) -> Facts:
+        """Makes the cut-out with what the controls say, or with the defaults for a new video."""
+        settings = ClipSettings() if values is None else self._settings(draft, values)
+        return self.studio.cut_out(draft, settings, size, box)
+
+    def show(self, draft: Path | None, facts: Facts | None) -> list[Any]:
+        if draft is None or facts is None:
+            return [EMPTY, "", gr.Button(interactive=False)]
+        return [
+            _view(draft, facts),
+            fragments.notices(facts.warnings),
+            gr.Button(interactive=True),
+        ]
+
+    def settings_of(self, facts: Facts) -> list[Any]:
+        """The controls as a cut-out was made with."""
+        settings = ClipSettings(**facts.settings)
+        length = max(round(facts.length, 2), 0.02)
+        most = max(2, min(self.studio.limits.num_frames, facts.source_frames))
+        return [
+            gr.Slider(maximum=length, value=settings.start or 0.0),
+            gr.Slider(maximum=length, value=length if settings.end is None else settings.end),
+            gr.Slider(maximum=most, value=min(settings.num_frames, most)),
+            settings.threshold,
+            settings.largest_component,
+            settings.background,
+            settings.framing,
+        ]
+
+    def _settings(self, draft: Path, values: list[Any]) -> ClipSettings:
+        start, end, num_frames, threshold, largest, background, framing = values
+        length = Facts.read(draft).length if (draft / "draft.json").exists() else end
+        return ClipSettings(
+            start=float(start) or None,
+            end=None if end >= round(length, 2) else float(end),
+            num_frames=int(num_frames),
+            framing=framing,
+            background=background,
+            threshold=float(threshold),
+            largest_component=bool(largest),
+        )
+
+
+def _view(draft: Path, facts: Facts) -> str:
+    sheets = {
+        name: pictures.sheet(draft / file, (draft / file).stat().st_mtime)
+        for name, file in (("whole", "whole.jpg"), ("cutout", "cutout.webp"))
+    }
+    shown = {
+        "count": facts.num_frames,
+        "fps": facts.fps,
+        "box": facts.box,
+        "crop": facts.crop,
+        "source": [facts.width, facts.height],
+        "wholeTile": facts.whole_tile,
+        "wholeCount": facts.whole_count,
+        "cutTile": cutting.TILE_SIDE,
+    }
+    return (
+        f'<ar4d-cutout data-facts="{escape(json.dumps(shown))}" data-whole="{sheets["whole"]}" '
+        f'data-cutout="{sheets["cutout"]}"></ar4d-cutout>'
+        f'<p class="hint">{facts.num_frames} frames, cut out by {escape(facts.matting)}; '
+        f"the source is {facts.width}×{facts.height}, {facts.length:.1f} s.</p>"
+    )

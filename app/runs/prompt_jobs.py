@@ -1,0 +1,112 @@
+"""Clips from a prompt or a picture: who can make them here, and one at a time being made."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import threading
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from app.runs.worker import Report, Worker
+from ar4d.errors import UserError
+from ar4d.experts.registry import Entry, of_role
+from ar4d.imagine import ImagineSettings
+from ar4d.settings import Device
+
+CLIP, FACTS = "imagined.mp4", "imagined.json"
+FILMING_ROLES = ("text_to_video", "text_to_image", "image_to_video")
+
+
+@dataclass(frozen=True)
+class Film:
+    """Makes a clip, in a worker; reports its events. Returns False if it was stopped."""
+
+    prompt: str
+    picture: Path | None
+    settings: ImagineSettings
+    device: Device
+    out: Path
+
+    def work(self, report: Report, stopped: threading.Event) -> bool:
+        from ar4d.engines.ar4d.pipeline import resolve_device
+        from ar4d.imagine import imagine, save
+        from ar4d.runs import describe
+
+        stream = imagine(self.prompt, self.settings, resolve_device(self.device), self.picture)
+        with closing(stream):
+            while not stopped.is_set():
+                try:
+                    report(describe(next(stream)))
+                except StopIteration as end:
+                    save(end.value, self.out)
+                    return True
+        return False
+
+
+class Imagining:
+    """The server's place where clips are made."""
+
+    def __init__(
+        self, cache: Path, device: str, make_worker: Callable[[], Any] = lambda: Worker("filming")
+    ) -> None:
+        """
+        Args:
+            cache: where clips lie until a draft is made of them.
+            device: "cpu" or "cuda".
+            make_worker: a process of its own, which ends with the clip: networks leave the GPU with it.
+        """
+        self._cache, self._device, self._make_worker = cache, device, make_worker
+        self._busy = threading.Lock()
+        self._at_work: dict[str, Any] = {}  # visitor: worker
+
+    def offers(self) -> list[tuple[Entry, str]]:
+        """The experts that make clips, and what keeps each from running here ("" if nothing does)."""
+        import torch
+
+        device = torch.device(self._device)
+        both = [*of_role("text_to_video"), *of_role("image_to_video")]
+        entries = {entry.name: entry for entry in both}.values()
+        obstacles = ((entry, entry.obstacle(device)) for entry in entries)
+        return [(entry, obstacle.reason if obstacle else "") for entry, obstacle in obstacles]
+
+    def film(
+        self, visitor: str, prompt: str, picture: Path | None, settings: ImagineSettings
+    ) -> Generator[dict, None, Path | None]:
+        """Makes a clip.
+
+        Yields:
+            Events, as `ar4d.runs.describe` writes them.
+
+        Returns:
+            A folder with the clip and its facts, or None if the visitor cancelled it.
+
+        Raises:
+            UserError: somebody else's clip is being made, or as `imagine`.
+        """
+        if not self._busy.acquire(blocking=False):
+            raise UserError("Somebody's clip is being filmed here; try again in some minutes.")
+        folder = self._cache / secrets.token_urlsafe(16)
+        folder.mkdir()
+        task = Film(prompt, picture, settings, cast("Device", self._device), folder / CLIP)
+        worker = self._make_worker()
+        self._at_work[visitor] = worker
+        whole = False
+        try:
+            whole = yield from worker.run(task)
+            return folder if whole else None
+        finally:
+            self._at_work.pop(visitor, None)
+            worker.close()
+            if not whole:
+                shutil.rmtree(folder, ignore_errors=True)
+            self._busy.release()
+
+    def cancel(self, visitor: str) -> None:
+        """Stops the visitor's clip, if one is being made, at its next step."""
+        worker = self._at_work.get(visitor)
+        if worker is not None:
+            worker.stop()

@@ -1,0 +1,121 @@
+"""What workers do. Heavy modules are imported where they are used: the server only names the tasks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.runs.drafts import Box
+    from app.runs.worker import Report
+    from ar4d.clip import ClipSettings
+    from ar4d.export import Format
+
+STEP_SECONDS = 0.2  # between two reports within a frame
+
+
+@dataclass(frozen=True)
+class Lifted:
+    """How a run's worker left it."""
+
+    whole: bool
+    memory: int  # bytes, the most that the process held while it worked
+    gpu_memory: int = 0
+
+
+@dataclass(frozen=True)
+class Lift:
+    """Works on a run until it is whole or stopped; reports its events."""
+
+    folder: Path
+
+    def work(self, report: Report, stopped: threading.Event) -> Lifted:
+        from ar4d.runs import Run, describe
+
+        run, memory, told, whole = Run.open(self.folder), _memory(), 0.0, False
+        with closing(run.work()) as events:
+            for event in events:
+                message = describe(event)
+                if _is_amid(message) and time.monotonic() < told + STEP_SECONDS:
+                    if stopped.is_set():
+                        break
+                    continue
+                told = time.monotonic()
+                memory = max(memory, _memory())
+                report(message)
+                whole = message["event"] == "Finished"
+                if stopped.is_set() and not whole:
+                    break
+        return Lifted(whole, memory, _gpu_memory())
+
+
+@dataclass(frozen=True)
+class CutOut:
+    """Cuts the subject out of a draft's video."""
+
+    folder: Path
+    settings: ClipSettings
+    size: int
+    box: Box | None
+    max_seconds: float
+    max_pixels: float
+
+    def work(self, report: Report, stopped: threading.Event) -> None:
+        from app.runs.drafts import cut_out
+
+        cut_out(self.folder, self.settings, self.size, self.box, self.max_seconds, self.max_pixels)
+
+
+@dataclass(frozen=True)
+class Export:
+    """Writes a finished run as one file that can be downloaded; returns its path."""
+
+    folder: Path
+    format: Format
+    out: Path
+    options: dict
+
+    def work(self, report: Report, stopped: threading.Event) -> Path:
+        import tempfile
+        import zipfile
+
+        from ar4d.export import export, options_of
+        from ar4d.files import atomic
+        from ar4d.runs import Run
+
+        asset = Run.open(self.folder).asset()
+        options = options_of(self.format)(**self.options)
+        if self.out.suffix != ".zip":
+            return export(asset, self.format, self.out, options)[0]
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            files = export(asset, self.format, Path(folder) / self.out.stem, options)
+            with atomic(self.out) as path, zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+                for file in files:
+                    archive.write(file, f"{self.out.stem}/{file.name}")
+        return self.out
+
+
+def _is_amid(message: dict) -> bool:
+    """Whether another one of the same follows that says more."""
+    match message["event"]:
+        case "Step":
+            return message["step"] < message["num_steps"]
+        case "Progress":
+            return message["done"] < message["total"]
+    return False
+
+
+def _memory() -> int:
+    import psutil
+
+    return psutil.Process().memory_info().rss
+
+
+def _gpu_memory() -> int:
+    import torch
+
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0

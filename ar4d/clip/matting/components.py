@@ -1,0 +1,80 @@
+"""Which connected part of a mask is the subject, frame after frame."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ar4d.clip.matting.morphology import connected_parts, dilate
+
+_SPECK = 0.002  # of the largest part: smaller ones are noise
+_GAP = 0.01  # of the picture's side: parts that are closer to one another are one
+_RIVAL = 0.2  # of the largest part's area that another part must have to be the subject
+
+
+def drop_specks(masks: np.ndarray) -> np.ndarray:
+    """The masks [F, h, w] bool without tiny parts."""
+    return np.stack([_drop_specks(mask) for mask in masks])
+
+
+def _drop_specks(mask: np.ndarray) -> np.ndarray:
+    labels, count = connected_parts(mask)
+    if count < 2:
+        return mask
+    areas = np.bincount(labels.ravel())
+    areas[0] = 0
+    least = max(_SPECK * areas.max(), min(4, areas.max()))
+    return (areas >= least)[labels] & mask
+
+
+def follow_subject(masks: np.ndarray) -> np.ndarray:
+    """One connected part in each frame, the same thing in all of them.
+
+    It starts with the largest part of the frame in which that stands out most, and goes on, forwards
+    and backwards, to the part that overlaps the previous frame's most; where a subject moves so fast
+    that none does, to the largest. Parts with only a narrow gap between them are one.
+
+    Args:
+        masks: [F, h, w] bool.
+
+    Returns:
+        [F, h, w] bool.
+    """
+    parts = [_parts(mask) for mask in masks]
+    standing = [_dominance(areas) for _, areas in parts]
+    first = int(np.argmax(standing))
+    chosen: dict[int, np.ndarray] = {first: _largest(*parts[first])}
+    for frames in (range(first + 1, len(masks)), range(first - 1, -1, -1)):
+        previous = chosen[first]
+        for frame in frames:
+            chosen[frame] = _overlapping(*parts[frame], previous)
+            previous = chosen[frame] if chosen[frame].any() else previous
+    return drop_specks(np.stack([chosen[frame] & mask for frame, mask in enumerate(masks)]))
+
+
+def _parts(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Labels [h, w] of the parts, 0 for none, and each label's area in the mask."""
+    gap = 2 * max(1, round(_GAP * max(mask.shape) / 2)) + 1
+    labels, count = connected_parts(dilate(mask, gap))
+    areas = np.bincount(labels[mask], minlength=count + 1).astype(np.float64)
+    return labels, areas
+
+
+def _dominance(areas: np.ndarray) -> float:
+    """How much larger the largest part is than all others together, weighed with its size."""
+    largest = areas[1:].max(initial=0)
+    return 2 * largest - areas[1:].sum() if largest > 0 else -np.inf
+
+
+def _largest(labels: np.ndarray, areas: np.ndarray) -> np.ndarray:
+    if len(areas) < 2:
+        return np.zeros(labels.shape, bool)
+    return labels == 1 + int(np.argmax(areas[1:]))
+
+
+def _overlapping(labels: np.ndarray, areas: np.ndarray, previous: np.ndarray) -> np.ndarray:
+    if len(areas) < 3:
+        return _largest(labels, areas)
+    overlap = np.bincount(labels[previous], minlength=len(areas)).astype(np.float64)
+    overlap[0] = 0
+    overlap[areas < _RIVAL * areas[1:].max()] = 0
+    return labels == int(np.argmax(overlap)) if overlap.any() else _largest(labels, areas)

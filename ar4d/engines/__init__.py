@@ -1,0 +1,1 @@
+"""Methods that turn a clip into a 4D asset."""

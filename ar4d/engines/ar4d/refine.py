@@ -1,0 +1,159 @@
+"""Stage 3 (Sec. 4.3): one canonical set and one global field for all frames removes the drift."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+
+import torch
+from torch import Tensor
+
+from ar4d.asset import DeformedGaussians, frame_time
+from ar4d.cameras import RADIUS, orbit
+from ar4d.deformation import DeformationField, NodeField, global_field
+from ar4d.engines.ar4d.fitting import REPORT_EVERY, FallingAdam, random_stream, seed_networks
+from ar4d.events import Event, StageFinished, StageStarted, Step
+from ar4d.gaussians import Gaussians
+from ar4d.losses import photometric, psnr
+from ar4d.parameters import Parameters
+from ar4d.rendering import render
+from ar4d.settings import Settings
+
+WARM_LR = 2e-3
+WARM_SHARE = 0.05
+
+
+def refine(
+    targets: Tensor, frames: Sequence[Gaussians], fps: float, settings: Settings
+) -> Generator[Event, None, DeformedGaussians]:
+    """Fits G₁ and a global field F_θ(γ(μ), t) to all frames (Eq. 9-11).
+
+    Args:
+        targets: [F, S, S, 3] the clip on white.
+        frames: F frames of stage 2; frames[0] is the canonical G₁.
+        fps: of the clip, for the asset.
+
+    Yields:
+        Progress.
+
+    Returns:
+        The asset.
+    """
+    options = settings.refine
+    started = time.perf_counter()
+    yield StageStarted("refine", options.warm_start + options.iterations)
+    seed_networks(settings.seed, 3)
+    parameters = Parameters.of(frames[0], settings.initialize.sigmoid_colors)
+    field = global_field(options.field, torch.stack([frame.means for frame in frames]))
+    if options.warm_start:
+        yield from _learn_motion(field, frames, settings)
+    yield from _fit(parameters, field, frames, targets, settings)
+    yield StageFinished("refine", time.perf_counter() - started)
+    for tensor in parameters.state().values():
+        tensor.requires_grad_(False)
+    return DeformedGaussians(parameters, field.requires_grad_(False), options.field, len(frames), fps)
+
+
+def _fit(
+    parameters: Parameters,
+    field: DeformationField,
+    frames: Sequence[Gaussians],
+    targets: Tensor,
+    settings: Settings,
+) -> Generator[Event, None, None]:
+    """Eq. 10: l_ref + l_depth, one random frame and one random azimuth a step."""
+    options = settings.refine
+    random = random_stream(settings.seed, 3)
+    optimizer = FallingAdam(options.iterations)
+    optimizer.add(field.parameters(), options.field.lr, options.field.lr_final / options.field.lr)
+    for tensor, lr in parameters.trainable(options.rates):
+        optimizer.add([tensor], lr, options.decay)
+    optimizer.start()
+    reference = orbit(0.0, settings.elevation_deg, size=settings.size)
+    order: list[int] = []
+    for u in range(options.iterations):
+        order = order or random.permutation(len(frames)).tolist()  # every frame equally often
+        k = order.pop()
+        gaussians = parameters.activated(field, frame_time(k, len(frames)))
+        view = render(gaussians, reference).rgb
+        if options.target == "input":
+            target = targets[k][None]
+        else:
+            with torch.no_grad():
+                target = render(frames[k], reference).rgb
+        loss = photometric(view, target, 1 - options.l1)
+        azimuth_deg = int(random.integers(-settings.sides_deg, settings.sides_deg))
+        loss = loss + _geometry_loss(gaussians, frames[k], azimuth_deg, settings)
+        optimizer.step(loss, u)
+        if (u + 1) % REPORT_EVERY == 0 or u + 1 == options.iterations:
+            step, total = options.warm_start + u + 1, options.warm_start + options.iterations
+            yield Step("refine", None, step, total, loss.item(), psnr(view, targets[k][None]).item())
+
+
+def _geometry_loss(now: Gaussians, was: Gaussians, azimuth_deg: int, settings: Settings) -> Tensor:
+    """l_depth of Eq. 11, in orbit radii; with `rgb` > 0 also the colours at that view (not in the paper)."""
+    options = settings.refine
+    camera = orbit(float(azimuth_deg), settings.elevation_deg, size=settings.pseudo_size)
+    with torch.no_grad():
+        expected = render(was, camera)
+    seen = render(now, camera)
+    depth = options.depth * (seen.depth - expected.depth).abs().mean() / RADIUS
+    return depth + options.rgb * (seen.rgb - expected.rgb).abs().mean()
+
+
+def _learn_motion(
+    field: DeformationField, frames: Sequence[Gaussians], settings: Settings
+) -> Generator[Event, None, None]:
+    """Warm start: the field learns where stage 2 moved every Gaussian of G₁ (they correspond).
+
+    Without it the field would have to find the motion again from renders of single frames, and the
+    reference view would lose what stage 2 won.
+    """
+    options = settings.refine
+    random = random_stream(settings.seed, 3, 1)
+    optimizer = FallingAdam(options.warm_start)
+    optimizer.add(field.parameters(), WARM_LR, WARM_SHARE)
+    optimizer.start()
+    canonical = Parameters.of(frames[0], settings.initialize.sigmoid_colors)
+    if isinstance(field, NodeField) and options.field.kind == "node-table":
+        _follow_gaussians(field, canonical, frames)
+    order: list[int] = []
+    for u in range(options.warm_start):
+        order = order or random.permutation(len(frames)).tolist()
+        k = order.pop()
+        loss = _motion_error(field, canonical, frames[k], frame_time(k, len(frames)))
+        optimizer.step(loss, u)
+        if (u + 1) % REPORT_EVERY == 0:
+            total = options.warm_start + options.iterations
+            yield Step("refine", None, u + 1, total, loss.item(), float("nan"))
+
+
+def _motion_error(field: DeformationField, canonical: Parameters, frame: Gaussians, t: float) -> Tensor:
+    """Mean distance of moved from wanted means, and a little of the other deformed attributes."""
+    moved = canonical.activated(field, t)
+    turn = 1 - (moved.quats * frame.quats).sum(-1).abs()
+    growth = (moved.scales.log() - frame.scales.log()).abs()
+    fading = (moved.opacities - frame.opacities).abs()
+    distance = (moved.means - frame.means).norm(dim=-1).mean()
+    return distance + 0.01 * (turn.mean() + growth.mean() + fading.mean())
+
+
+@torch.no_grad()
+def _follow_gaussians(field: NodeField, canonical: Parameters, frames: Sequence[Gaussians]) -> None:
+    """First guess for a table: every node moves, grows and fades as its Gaussians do on average."""
+    nodes = field.indices.long().flatten()
+    weights = field.weights.flatten()[:, None]
+    total = weights.new_zeros(len(field.nodes), 1).index_add_(0, nodes, weights).clamp_min(1e-6)
+    for k, frame in enumerate(frames):
+        now = Parameters.of(frame, canonical.sigmoid_colors)
+        change = torch.cat(
+            [
+                now.means - canonical.means,
+                torch.zeros_like(now.means),  # rotations are learnt
+                (now.logit_opacities - canonical.logit_opacities)[:, None],
+                now.log_scales - canonical.log_scales,
+            ],
+            dim=-1,
+        )
+        each = change.repeat_interleave(field.indices.shape[1], dim=0)
+        field.table[k] = torch.zeros_like(field.table[k]).index_add_(0, nodes, weights * each) / total

@@ -1,5 +1,0 @@
-"""The subject of a clip cut out of its background: by its own alpha, by a plain colour, by a network."""
-
-from ar4d.matting.matte import Background, Matte, Salient, choose_matte
-
-__all__ = ["Background", "Matte", "Salient", "choose_matte"]

@@ -1,0 +1,168 @@
+"""Every setting of a run. The named sets of values are in `ar4d.presets`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+FieldKind = Literal["mlp", "node-mlp", "node-table"]
+Device = Literal["auto", "cpu", "cuda"]
+Kind = Literal["object", "scene"]
+Facing = Literal[
+    "auto", "front", "front-right", "right", "back-right", "back", "back-left", "left", "front-left"
+]
+FACING_DEG: dict[Facing, float] = {name: 45.0 * k for k, name in enumerate(get_args(Facing)[1:])}
+"""Azimuth towards which an object looks in the picture: front is at the camera, right the picture's right."""
+
+
+def facing_words(azimuth_deg: float) -> str:
+    """The nearest two opposite words for an azimuth that an object looks towards, or away from."""
+    names = list(FACING_DEG)
+    nearest = round(azimuth_deg / 45) % 4
+    return f"{names[nearest]} or {names[nearest + 4]}"
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """Adam's rates for the Gaussians' own parameters, at the start of a stage."""
+
+    means: float = 1.6e-4
+    colors: float = 2.5e-3
+    """Of the colours, or of their logits where `sigmoid_colors` is on."""
+    scales: float = 1e-3
+    """Of log-scales."""
+    opacities: float = 1e-2
+    """Of logit-opacities."""
+    quats: float = 1e-3
+
+
+@dataclass(frozen=True)
+class FieldSettings:
+    """A deformation field (Eq. 3, 4, 9)."""
+
+    kind: FieldKind = "mlp"
+    """mlp: a network per Gaussian, the paper's. node-mlp: the same network at control nodes, blended
+    to the Gaussians. node-table: the nodes' offsets are free parameters."""
+    width: int = 256
+    depth: int = 8
+    frequencies: int = 10
+    """L of Eq. 4."""
+    time_frequencies: int = 10
+    """L for the time of Eq. 9; only the global field has one."""
+    nodes: int = 512
+    neighbours: int = 4
+    lr: float = 5e-4
+    lr_final: float = 1e-6
+
+
+@dataclass(frozen=True)
+class InitializeSettings:
+    """Stage 1 (Sec. 4.1)."""
+
+    expert: str = "auto"
+    """Which expert lifts the first frame; auto takes the best that runs here."""
+    gaussians: int = 65536
+    """About how many Gaussians are wanted."""
+    finetune: bool = True
+    """Ablation switch: fit means and colours to the first frame (Eq. 2)."""
+    iterations: int = 1000
+    rates: LearningRates = LearningRates(colors=5e-3)
+    sigmoid_colors: bool = True
+    """Optimise the colours' logits, so that no colour leaves [0, 1]."""
+    preservation: float = 0.3
+    """Weight of staying close to the expert's own renders from random azimuths."""
+    decay: float = 0.1
+    """Share of the learning rate that is left at the end."""
+
+
+@dataclass(frozen=True)
+class GenerateSettings:
+    """Stage 2 (Sec. 4.2)."""
+
+    expert: str = "auto"
+    """Which expert makes the pseudo-Gaussians; auto takes the best that runs here."""
+    autoregressive: bool = True
+    """Ablation switch: deform each frame from the previous one; off: from the first."""
+    progressive_views: bool = True
+    """Ablation switch: hold the unseen sides by pseudo-views over a growing range (Eq. 6-8)."""
+    iterations: int = 2000
+    """Per frame."""
+    field: FieldSettings = FieldSettings()
+    rates: LearningRates = LearningRates()
+    decay: float = 0.03
+    """Share of the Gaussians' learning rates that is left at the end of a frame."""
+    l1: float = 0.8
+    """λ of Eq. 5; the rest is the weight of 1 - SSIM."""
+    alpha: float = 0.0
+    """Weight of L1 on the reference view's alpha (not in the paper): Eq. 5 cannot see white on white."""
+    max_azimuth: float = 180.0
+    """N_max of Eq. 6, degrees."""
+    start_azimuth: float = 1.0
+    """N_start of Eq. 6, degrees."""
+    steps_per_degree: float = 10.0
+    """η of Eq. 6: the range grows by one degree every so many steps."""
+    pseudo_every: int = 200
+    """Make the pseudo-Gaussians anew every so many steps."""
+    pseudo_rgb: float = 1.0
+    pseudo_depth: float = 1.0
+    """Weights of the two terms of Eq. 8 (depth in orbit radii)."""
+
+
+@dataclass(frozen=True)
+class RefineSettings:
+    """Stage 3 (Sec. 4.3)."""
+
+    enabled: bool = True
+    """Ablation switch: one canonical set and one global field for the whole clip."""
+    iterations: int = 30000
+    field: FieldSettings = FieldSettings()
+    rates: LearningRates = LearningRates()
+    decay: float = 0.03
+    warm_start: int = 0
+    """Steps in which the field first learns stage 2's motion; 0: none, the paper's."""
+    target: Literal["generated", "input"] = "generated"
+    """What the reference view is held to: stage 2's frame (Eq. 11) or the clip's own."""
+    l1: float = 1.0
+    """Weight of L1 at the reference view; the rest is 1 - SSIM. The paper has L1 alone."""
+    depth: float = 1.0
+    """Weight of the depth term of Eq. 11 (depth in orbit radii)."""
+    rgb: float = 0.0
+    """Weight of stage 2's colours at the view where the depth is compared. The paper: none."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All there is to say about how a clip is lifted."""
+
+    preset: str = "paper"
+    """Whose values these are, before any was changed: paper, quality, fast, cpu or cpu-fine."""
+    size: int = 512
+    """Width and height at which the clip is fitted."""
+    pseudo_size: int = 256
+    """Width and height of pseudo-views and of depth comparisons."""
+    elevation_deg: float = 0.0
+    """Of the camera that took the clip; positive is above."""
+    facing: Facing = "auto"
+    """Where the object looks in the first frame, roughly; right is the picture's right. The embedded expert
+    guesses it, and where it guesses wrong, the hidden side is wrong. It asks at elevation 0 only, and other
+    experts do not ask."""
+    kind: Kind = "object"
+    """object: one subject, cut out, seen from all sides. scene: the whole picture, seen from nearby."""
+    scene_azimuth: float = 20.0
+    """How far to each side a scene is made for, degrees; 15 to 30 suits what one picture tells."""
+    seed: int = 0
+    device: Device = "auto"
+    initialize: InitializeSettings = InitializeSettings()
+    generate: GenerateSettings = GenerateSettings()
+    refine: RefineSettings = RefineSettings()
+
+    @property
+    def sides_deg(self) -> int:
+        """How far to each side views are sampled: all around an object, a little beside a scene."""
+        return 180 if self.kind == "object" else max(1, round(self.scene_azimuth))
+
+    @property
+    def budget(self) -> int:
+        """How many Gaussians are wanted; a scene fills the picture and wants one for every four pixels."""
+        wanted = self.initialize.gaussians
+        return wanted if self.kind == "object" else max(wanted, self.size**2 // 4)

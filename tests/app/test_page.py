@@ -1,0 +1,308 @@
+"""The page in a real browser, with real workers: a visitor's way, and what may go wrong on it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, FrameLocator, Page, expect
+
+from app.main import Server
+from app.runs.limits import Limits
+from tests.support.browser import ARTEFACTS, CHROMIUM, HARMLESS, chromium
+from tests.support.footage import WHITE, write_video
+from tests.support.lifting import disk_video, serving_page
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+PATIENCE = 240_000  # milliseconds; every wait ends as soon as it can
+RELOADED = ("AbortError", "Connection errored out")  # Gradio's, of streams that a reload ends
+WIDE, NARROW = (1000, 640), (390, 844)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE)
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving_page(tmp_path_factory.mktemp("page"), Limits(upload_mb=1, waiting=2)) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return disk_video(tmp_path_factory.mktemp("clips"), num_frames=5)
+
+
+@contextmanager
+def visit(
+    browser: Browser,
+    server: Server,
+    size: tuple[int, int] = WIDE,
+    expected: tuple[str, ...] = (),
+    **options: Any,
+) -> Iterator[Page]:
+    """The page, opened by somebody new, or by who left a `storage_state`.
+
+    What it complains about in the console, beyond what is `expected`, fails the test. Nothing plays by
+    itself (`reduced_motion`): software WebGL would take the machine from the workers.
+    """
+    known = (*HARMLESS, *RELOADED, *expected)
+    viewport = {"width": size[0], "height": size[1]}
+    context = browser.new_context(viewport=viewport, reduced_motion="reduce", **options)  # type: ignore[arg-type]
+    page, complaints = context.new_page(), []
+    page.set_default_timeout(PATIENCE)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    try:
+        page.goto(server.address)
+        page.locator("#steps [role=tab]").first.wait_for()
+        yield page
+        serious = [c for c in complaints if not any(text in c for text in known)]
+        assert not serious, serious
+    finally:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def lifted(browser: Browser, server: Server, clip: Path) -> Any:
+    """What the browser of somebody remembers who has uploaded a clip and watched it being lifted."""
+    with visit(browser, server) as page:
+        keep(page, "1-input")
+        cut_out(page, clip)
+        expect(page.locator("ar4d-cutout output")).to_contain_text("of 5")
+        expect(page.locator("#cutout-estimate")).to_contain_text("About")
+        keep(page, "2-cut-out")
+        page.get_by_role("button", name="Continue").click()
+        expect(page.locator("#estimate")).to_contain_text("5 frames")
+        keep(page, "3-settings")
+        page.locator("#generate").click()
+        wait_for_state(page, "finished")
+        expect(page.locator("#pictures img")).to_have_count(2)
+        keep(page, "3-finished")
+        page.wait_for_function(IN_VIEWER, arg="state => state.refined && state.generated == 5")
+        return page.context.storage_state()
+
+
+def upload(page: Page, path: Path) -> None:
+    page.get_by_role("tab", name="1 Input").click()
+    page.get_by_text("Drop Video Here").wait_for()
+    page.set_input_files("#video input[type=file]", path)
+
+
+def cut_out(page: Page, path: Path) -> None:
+    upload(page, path)
+    page.locator("ar4d-cutout").wait_for()
+
+
+def wait_for_state(page: Page, state: str) -> None:
+    page.locator(f".panel.{state}").wait_for()
+
+
+def viewer(page: Page) -> FrameLocator:
+    return page.frame_locator("iframe.viewer")
+
+
+IN_VIEWER = """(condition) => {
+    const inside = document.querySelector("iframe.viewer")?.contentWindow?.ar4d;
+    return inside?.state && (0, eval)(condition)(inside.state);
+}"""
+
+
+def keep(page: Page, name: str) -> None:
+    """A screenshot for people to look at."""
+    ARTEFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTEFACTS / f"page-{name}.png", timeout=PATIENCE)
+
+
+def test_a_result_is_scrubbed_exported_and_made_anew(browser: Browser, server: Server, lifted: Any) -> None:
+    with visit(browser, server, storage_state=lifted) as page:
+        expect(page.locator("#numbers")).to_contain_text("dB")  # it is found again at once
+        expect(page.locator("#stages img")).to_have_count(4)
+        expect(page.locator("#command")).to_contain_text("python -m ar4d lift disk.mp4")
+        scrub = viewer(page).locator("[data-part=scrub]")
+        scrub.evaluate("(e) => { e.value = 2.5; e.dispatchEvent(new Event('input')); }")
+        expect(viewer(page).locator("[data-part=time]")).to_contain_text("3.5 of 5")
+        keep(page, "4-result")
+        page.get_by_role("button", name="Make the file").click()
+        with page.expect_download() as download:
+            page.get_by_text(re.compile("Download disk.html")).click()
+        assert b"<html" in Path(download.value.path()).read_bytes()[:300]
+
+        first = page.locator("iframe.viewer").get_attribute("src") or ""
+        page.get_by_role("tab", name="3 Generate").click()
+        page.get_by_role("button", name="Settings").click()
+        expect(page.get_by_label("Preset")).to_have_value(re.compile("^cpu:"))
+        page.get_by_text("Make a part of this run anew").click()
+        page.get_by_role("button", name="Only the refinement").click()
+        expect(page.locator("iframe.viewer")).not_to_have_attribute("src", first)
+        wait_for_state(page, "finished")
+        expect(page.locator(".panel")).to_have_attribute("data-frames", "5")
+        page.get_by_role("tab", name="Runs").click()
+        expect(page.locator(".runs .card")).to_have_count(2)
+        expect(page.locator(".runs .card").last).to_contain_text("Finished")
+        keep(page, "5-runs")
+
+
+def test_a_run_outlives_reload_cancel_and_its_worker(browser: Browser, server: Server, clip: Path) -> None:
+    with visit(browser, server, NARROW) as page:
+        cut_out(page, clip)
+        page.get_by_role("button", name="Continue").click()
+        page.get_by_label("Preset").click()
+        page.get_by_role("option", name=re.compile("cpu-fine")).click()
+        expect(page.locator("#estimate")).to_contain_text("cpu-fine")
+        page.locator("#generate").click()
+        page.locator(".panel.running:not([data-frames='0'])").wait_for()
+        page.wait_for_function(IN_VIEWER, arg="state => state.generated >= 1 && !state.refined")
+        address = page.locator("iframe.viewer").get_attribute("src")
+
+        page.reload()  # in the middle of the run
+        wait_for_state(page, "running")
+        assert page.locator("iframe.viewer").get_attribute("src") == address
+        page.get_by_role("button", name="Cancel").click()
+        wait_for_state(page, "stopped")
+        kept = int(page.locator(".panel").get_attribute("data-frames") or 0)
+        assert 1 <= kept < 5
+        expect(page.locator(".panel")).to_contain_text(f"{kept} of 5 frames are kept")
+        keep(page, "narrow-cancelled")
+
+        page.get_by_role("button", name="Resume").click()
+        wait_for_state(page, "running")
+        (worker,) = server.studio.jobs._running.values()
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGKILL)
+        wait_for_state(page, "failed")
+        expect(page.locator(".panel")).to_contain_text("The worker process was killed")
+        expect(page.locator(".panel")).to_contain_text("press Resume")
+        expect(page.get_by_role("button", name="Resume")).to_be_enabled()
+        assert int(page.locator(".panel").get_attribute("data-frames") or 0) >= kept
+
+
+def test_two_visitors_see_their_own(browser: Browser, server: Server, lifted: Any) -> None:
+    with visit(browser, server) as other:
+        other.get_by_role("tab", name="Runs").click()
+        expect(other.locator("#runs")).to_contain_text("You have no runs yet")
+        assert other.locator(".panel:visible").count() == 0
+        assert other.locator("iframe.viewer").count() == 0  # this server has no example
+        run = next(server.studio.storage.all_runs()).name
+        # The other one learns a run's id and forges a card for it.
+        other.evaluate(
+            """(run) => {
+                const place = document.querySelector("#runs .prose");
+                place.innerHTML = `<button data-run="${run}" data-do="open">x</button>`;
+                place.querySelector("button").click();
+            }""",
+            run,
+        )
+        expect(other.get_by_text("There is no such run here")).to_be_visible()
+        assert other.locator("iframe.viewer").count() == 0
+
+
+def test_a_shared_link_shows_the_viewer_until_it_is_withdrawn(
+    browser: Browser, server: Server, lifted: Any
+) -> None:
+    gone = ("404 (Not Found)",)  # its own viewer is closed with the others', and another one opened
+    with visit(browser, server, expected=gone, storage_state=lifted) as page:
+        page.get_by_label("Share a link").check()
+        box = page.locator("#link textarea, #link input")
+        expect(box).to_have_value(re.compile("/share/"))
+        link = box.input_value()
+        context = browser.new_context(reduced_motion="reduce")
+        guest = context.new_page()
+        guest.goto(link)
+        assert "/viewer/" in guest.url
+        guest.wait_for_function("() => window.ar4d?.state?.refined", timeout=PATIENCE)
+        page.get_by_label("Share a link").uncheck()
+        expect(box).to_have_value("")
+        guest.get_by_text("This viewer is closed").wait_for(timeout=PATIENCE)
+        response = guest.goto(link)
+        assert response is not None
+        assert response.status == 404
+        context.close()
+
+
+def test_bad_uploads_are_one_sentence_each(browser: Browser, server: Server, tmp_path: Path) -> None:
+    text = tmp_path / "text.mp4"
+    text.write_text("this is no video\n" * 50)
+    empty = write_video(tmp_path / "empty.mp4", [np.full((64, 96, 3), WHITE, np.uint8)] * 4)
+    large = tmp_path / "large.mp4"
+    large.write_bytes(bytes(3_000_000))
+    with visit(browser, server) as page:
+        upload(page, large)
+        expect(page.locator("#too-large")).to_have_text(
+            "large.mp4 is 3 MB large and this server takes at most 1 MB; make it shorter or smaller."
+        )
+        keep(page, "bad-large")
+        upload(page, text)
+        expect(page.locator("#too-large")).to_be_hidden()
+        expect(page.locator("#cutout-notices")).to_contain_text(
+            "text.mp4 is neither a video nor an image that can be read"
+        )
+        expect(page.get_by_role("button", name="Continue")).to_be_disabled()
+        keep(page, "bad-text")
+    with visit(browser, server) as page:
+        upload(page, empty)
+        expect(page.locator("#cutout-notices")).to_contain_text("No subject was found in empty.mp4")
+        expect(page.get_by_role("button", name="Continue")).to_be_disabled()
+
+
+def test_the_server_itself_refuses_what_is_too_large(server: Server) -> None:
+    files = {"files": ("large.mp4", bytes(3_000_000))}
+    assert httpx.post(f"{server.address}gradio_api/upload", files=files).status_code == 413
+
+
+def test_a_box_and_the_controls_cut_again(browser: Browser, server: Server, clip: Path) -> None:
+    with visit(browser, server, color_scheme="dark") as page:
+        cut_out(page, clip)
+        area = page.locator("ar4d-cutout .whole").bounding_box()
+        assert area is not None
+        page.mouse.move(area["x"] + 0.02 * area["width"], area["y"] + 0.3 * area["height"])
+        page.mouse.down()
+        page.mouse.move(area["x"] + 0.7 * area["width"], area["y"] + 0.7 * area["height"], steps=4)
+        page.mouse.up()
+        facts = "JSON.parse(document.querySelector('ar4d-cutout')?.dataset.facts ?? '{}')"
+        page.wait_for_function(f"() => {facts}.box")
+        keep(page, "dark-box")
+        page.get_by_role("button", name="Remove the box").click()
+        page.wait_for_function(f"() => {facts}.box === null")
+        number = page.get_by_label("number input for Frames")
+        number.fill("3")
+        number.press("Enter")
+        number.blur()
+        expect(page.locator("ar4d-cutout output")).to_contain_text("of 3")
+
+
+def test_a_narrow_dark_page_has_everything_in_reach(browser: Browser, server: Server, lifted: Any) -> None:
+    with visit(browser, server, NARROW, color_scheme="dark", storage_state=lifted) as page:
+        expect(page.locator("#numbers")).to_contain_text("dB")  # the page has arrived where it was left
+        for name in ("1 Input", "2 Cut-out", "3 Generate", "4 Result", "Runs"):
+            page.get_by_role("tab", name=name).click()
+            expect(page.get_by_role("tab", name=name)).to_have_attribute("aria-selected", "true")
+            width = page.evaluate("document.documentElement.scrollWidth")
+            assert width <= NARROW[0], f"{name} is {width} px wide"
+            keep(page, f"narrow-dark-{name[:1]}")
+
+
+def test_an_example_needs_only_the_mouse(browser: Browser, server: Server) -> None:
+    with visit(browser, server) as page:
+        page.locator("button[data-name=fish]").click()
+        expect(page.locator("ar4d-cutout output")).to_contain_text("of 24")
+        page.get_by_role("tab", name="3 Generate").click()
+        seed = page.get_by_label("Seed")
+        before = seed.input_value()
+        page.get_by_role("button", name="Dice").click()
+        expect(seed).not_to_have_value(before)

@@ -1,0 +1,391 @@
+"""The queue with real worker processes: order, cancel, resume, death, restart; and who may see what."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.runs.estimates import Estimator, nominal_seconds
+from app.runs.limits import Limits
+from app.runs.progress import Progress
+from app.runs.queue import Job
+from app.runs.storage import SETTLED_SECONDS, Storage, change_label, discreet, new_token, read_label
+from app.service import Studio
+from ar4d.errors import UserError
+from ar4d.presets import CPU, PAPER
+from ar4d.runs import Run
+from tests.support.lifting import TOKEN, disk_video, make_run, quick_preset, slow, studio
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def wait(job: Job, state: str, seconds: float = 300) -> None:
+    end = time.monotonic() + seconds
+    while job.state != state:
+        assert time.monotonic() < end, (job.state, job.error, job.progress.log[-3:])
+        time.sleep(0.02)
+
+
+def wait_for_frames(job: Job, count: int, seconds: float = 300) -> None:
+    end = time.monotonic() + seconds
+    while job.progress.frames_done < count:
+        assert job.alive, (job.state, job.error)
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory):
+    """One studio for the tests that leave it as they found it."""
+    with studio(tmp_path_factory.mktemp("runs")) as opened:
+        yield opened
+
+
+def test_runs_are_worked_on_in_order_and_everyone_may_follow(busy: Studio) -> None:
+    first, second = make_run(busy, quick_preset()), make_run(busy, quick_preset())
+    one, two = busy.jobs.submit(first), busy.jobs.submit(second)
+    told: list[list[dict]] = [[], []]
+    for messages in told:
+        two.follow(lambda: None, messages.append)
+    wait(one, "running")
+    assert two.state == "queued"
+    assert busy.jobs.position(two) == 0
+    assert busy.jobs.seconds_until(two) > 0
+    wait(one, "finished")
+    wait(two, "finished")
+    assert [m["event"] for m in told[0]] == [m["event"] for m in told[1]]
+    assert [m["frame_index"] for m in told[0] if m["event"] == "FrameFinished"] == [0, 1, 2, 3]
+    assert told[0][-1]["event"] == "Finished"
+    assert Run.open(second).asset().num_frames == 4
+    assert not read_label(second).wanted
+    with pytest.raises(UserError, match="finished already"):
+        busy.jobs.submit(second)
+
+
+def test_a_cancelled_run_keeps_its_frames_and_resumes_to_the_same_result(busy: Studio) -> None:
+    settings = replace(quick_preset(120), refine=replace(quick_preset().refine, enabled=False))
+    whole, broken = make_run(busy, settings), make_run(busy, settings)
+    wait(busy.jobs.submit(whole), "finished")
+    job = busy.jobs.submit(broken)
+    wait_for_frames(job, 2)
+    busy.jobs.cancel(broken)
+    wait(job, "stopped")
+    kept = Run.open(broken).num_finished
+    assert 2 <= kept < 4
+    assert not read_label(broken).wanted
+    viewer = busy.viewers.get(busy.viewer_path(broken).split("/")[2])
+    assert viewer is not None
+    assert viewer.state()["progress"] is None
+    resumed = busy.resume(TOKEN, broken)
+    assert resumed.progress.frames_done == kept  # known before it works
+    wait(resumed, "finished")
+    assert viewer.state()["generated"] == 4  # who watched before sees the new frames too
+    assert viewer.state()["progress"] is None
+    for a, b in zip(Run.open(whole).frames(), Run.open(broken).frames(), strict=True):
+        assert a.means.equal(b.means)
+
+
+def test_a_queued_run_can_be_cancelled(busy: Studio) -> None:
+    working, queued = make_run(busy, slow(quick_preset())), make_run(busy, quick_preset())
+    one, two = busy.jobs.submit(working), busy.jobs.submit(queued)
+    wait(one, "running")
+    busy.jobs.cancel(queued)
+    assert two.state == "stopped"
+    assert one.state == "running"
+    busy.jobs.cancel(working)
+    wait(one, "stopped")
+
+
+def test_a_worker_that_dies_takes_nothing_along(busy: Studio) -> None:
+    killed, next_one = make_run(busy, slow(quick_preset())), make_run(busy, quick_preset())
+    job, other = busy.jobs.submit(killed), busy.jobs.submit(next_one)
+    wait_for_frames(job, 1)
+    (worker,) = busy.jobs._running.values()
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    wait(job, "failed")
+    assert "killed" in job.error
+    assert "Resume" in job.error
+    wait(other, "finished")  # by a new process
+    resumed = busy.resume(TOKEN, killed)
+    assert resumed.progress.frames_done >= 1
+    busy.jobs.cancel(killed)
+    wait(resumed, "stopped")
+
+
+def test_settings_that_cannot_work_are_one_sentence(busy: Studio) -> None:
+    settings = quick_preset()
+    bad = make_run(busy, replace(settings, initialize=replace(settings.initialize, expert="nobody")))
+    job = busy.jobs.submit(bad)
+    wait(job, "failed")
+    assert "nobody" in job.error
+    assert job.error.count("\n") == 0
+
+
+def test_rerun_takes_over_frames(busy: Studio) -> None:
+    run = make_run(busy, quick_preset())
+    wait(busy.jobs.submit(run), "finished")
+    old = Run.open(run)
+    again = busy.rerun(TOKEN, run, replace(quick_preset(), seed=5), 2)
+    job = busy.jobs.get(again)
+    assert job.progress.psnr.keys() == {0, 1}
+    wait(job, "finished")
+    new = Run.open(again)
+    assert new.frames()[1].means.equal(old.frames()[1].means)
+    assert not new.frames()[2].means.equal(old.frames()[2].means)
+    refined = busy.rerun(TOKEN, run, quick_preset(), 4)
+    wait(busy.jobs.get(refined), "finished")
+    assert Run.open(refined).record.seconds.keys() <= {"generate", "refine"}
+    assert Run.open(refined).frames()[3].means.equal(old.frames()[3].means)
+    with pytest.raises(UserError, match="Only 4 frames"):
+        busy.rerun(TOKEN, run, quick_preset(), 9)
+
+
+def test_a_new_server_goes_on_with_what_an_old_one_left(tmp_path: Path) -> None:
+    with studio(tmp_path, doors=False) as old:
+        working, queued = make_run(old, slow(quick_preset())), make_run(old, quick_preset())
+        job = old.jobs.submit(working)
+        old.jobs.submit(queued)
+        wait_for_frames(job, 1)
+    assert Run.open(working).status == "stopped"
+    assert read_label(working).wanted
+    assert read_label(queued).wanted
+    run = Run.open(working)
+    kept = run.num_finished
+    with studio(tmp_path, doors=False) as new:
+        new.jobs.restore(list(new.storage.all_runs()))
+        one, two = new.jobs.get(working), new.jobs.get(queued)
+        assert one.alive
+        assert two.state == "queued"
+        assert one.progress.frames_done >= kept
+        new.jobs.cancel(working)
+        wait(one, "stopped")
+        wait(two, "finished")
+    change_label(working, wanted=True, attempts=3)
+    with studio(tmp_path, doors=False) as third:  # it has brought down three servers
+        third.jobs.restore(list(third.storage.all_runs()))
+        assert not third.jobs.get(working).alive
+
+
+def test_a_full_disk_stops_the_run_with_a_sentence(busy: Studio) -> None:
+    run = make_run(busy, quick_preset())
+    (run / "frames").symlink_to("nowhere")  # cannot be written to, whoever we are
+    job = busy.jobs.submit(run)
+    wait(job, "failed")
+    assert "cannot be written to" in job.error
+    (run / "frames").unlink()
+    wait(busy.resume(TOKEN, run), "finished")
+
+
+def test_nobody_finds_another_ones_run(busy: Studio) -> None:
+    run = make_run(busy, quick_preset())
+    stranger = new_token()
+    assert busy.storage.run(TOKEN, run.name) == run
+    foreign = f"../{run.parent.name}/{run.name}"
+    for token, name in (
+        (stranger, run.name),
+        (stranger, foreign),
+        (TOKEN, "A" * 22),
+        (TOKEN, ".."),
+        (TOKEN, ""),
+    ):
+        with pytest.raises(UserError, match="no such run"):
+            busy.storage.run(token, name)
+    for token in ("", "short", "../" * 12, "a" * 200):
+        with pytest.raises(UserError, match="token"):
+            busy.storage.run(token, run.name)
+    assert busy.storage.runs(stranger) == []
+
+
+def test_a_visitor_has_so_many_turns(tmp_path: Path) -> None:
+    with studio(tmp_path, Limits(waiting=2), doors=False) as opened:
+        runs = [make_run(opened, quick_preset()) for _ in range(2)]
+        for run in runs:
+            change_label(run, wanted=True)
+        with pytest.raises(UserError, match="2 of your runs"):
+            opened.storage.require_turn(TOKEN)
+        opened.storage.require_turn(new_token())
+
+
+def test_clean_up_takes_the_oldest_but_nothing_pinned_or_wanted(tmp_path: Path) -> None:
+    with studio(tmp_path, Limits(runs=3), doors=False) as opened:
+        runs = [make_run(opened, quick_preset()) for _ in range(6)]
+        for age, run in enumerate(runs):
+            change_label(run, created=1000.0 + age)
+        change_label(runs[0], pinned=True)
+        change_label(runs[1], wanted=True)
+        gone = opened.storage.clean_up()
+        assert gone == [runs[2], runs[3], runs[4]]
+        assert [run.exists() for run in runs] == [True, True, False, False, False, True]
+    total = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    tight = Storage(tmp_path, Limits(disk_gb=0.9 * total / 1e9))
+    assert tight.clean_up() == [runs[5]]  # the only one that may go
+    with pytest.raises(UserError, match="disk is full"):
+        Storage(tmp_path, Limits(free_gb=1e9)).require_room()
+
+
+def test_what_could_not_be_made_wholly_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with studio(tmp_path / "runs", doors=False) as opened:
+        run = make_run(opened, quick_preset())
+
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patched:
+            patched.setattr("shutil.copyfile", full)
+            with pytest.raises(UserError, match="disk is full") as raised:
+                opened.take(TOKEN, disk_video(tmp_path))
+        assert list((run.parent / "drafts").iterdir()) == []
+        assert str(tmp_path) not in discreet(str(raised.value))
+        assert "disk.mp4" in discreet(str(raised.value))
+        halves = [run.parent / name for name in ("half-made", ".half-deleted")]
+        for half in halves:
+            half.mkdir()
+        assert opened.storage.clean_up() == []
+        assert all(half.exists() for half in halves)  # it may just be being made
+        for half in halves:
+            os.utime(half, (0, time.time() - 2 * SETTLED_SECONDS))
+        assert opened.storage.clean_up() == []
+        assert not any(half.exists() for half in halves)
+        assert run.exists()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "told"),
+    [
+        ("/srv/runs/1/clip.mp4 is damaged.", "clip.mp4 is damaged."),
+        ("The disk is full: /srv/runs/1/run.json is lost.", "The disk is full: run.json is lost."),
+        ("See https://example.org/a/b and and/or 5 km/h.", "See https://example.org/a/b and and/or 5 km/h."),
+    ],
+)
+def test_sentences_keep_the_servers_folders_to_themselves(sentence: str, told: str) -> None:
+    assert discreet(sentence) == told
+
+
+def test_deleting_waits_for_the_worker(busy: Studio) -> None:
+    run = make_run(busy, slow(quick_preset()))
+    job = busy.jobs.submit(run)
+    with pytest.raises(UserError, match="cancel it"):
+        busy.delete(run)
+    busy.jobs.cancel(run)
+    wait(job, "stopped")
+    busy.delete(run)
+    assert not run.exists()
+    with pytest.raises(UserError, match="no such run"):
+        busy.storage.run(TOKEN, run.name)
+
+
+def test_uploads_over_the_limits_are_refused(busy: Studio, tmp_path: Path) -> None:
+    long = tmp_path / "long.mp4"
+    with open(long, "wb") as file:
+        file.truncate(3 * 10**9)  # sparse: it takes no room
+    with pytest.raises(UserError, match="3000 MB"):
+        busy.take(TOKEN, long)
+    text = tmp_path / "text.mp4"
+    text.write_text("not a video")
+    draft = busy.take(TOKEN, text)
+    from ar4d.clip import ClipSettings
+
+    with pytest.raises(UserError, match="can be read"):
+        busy.cut_out(draft, ClipSettings(), 64)
+    good = busy.take(TOKEN, disk_video(tmp_path))
+    with pytest.raises(UserError, match="1 to 64 frames"):
+        busy.cut_out(good, ClipSettings(num_frames=1000), 64)
+    with pytest.raises(UserError, match="16 to 1024 pixels"):
+        busy.cut_out(good, ClipSettings(), 5000)
+    assert busy.cut_out(good, ClipSettings(), 64).num_frames == 6
+
+
+def test_a_box_cuts_out_what_is_inside(busy: Studio, tmp_path: Path) -> None:
+    import numpy as np
+
+    from ar4d.clip import Clip, ClipSettings
+    from tests.support.footage import disk, over, write_video
+
+    pictures = []
+    for k in range(4):
+        two = over(disk(24 + k, 40, 12, (200, 30, 40), (128, 80)))
+        other = disk(96, 40, 20, (30, 60, 200), (128, 80))
+        pictures.append(over(other, two))
+    draft = busy.take(TOKEN, write_video(tmp_path / "two.mp4", pictures))
+    whole = busy.cut_out(draft, ClipSettings(), 64)
+    colors = Clip.load(draft / "input").frames
+    assert colors[..., 2][colors[..., 3] > 200].mean() > 120  # the larger disk, a blue one
+    boxed = busy.cut_out(draft, ClipSettings(), 64, (0.0, 0.0, 0.5, 1.0))
+    clip = Clip.load(draft / "input")
+    seen = clip.frames[..., 3] > 200
+    assert clip.frames[..., 0][seen].mean() > 150  # the red one
+    assert clip.frames[..., 2][seen].mean() < 90
+    x, y, side = boxed.crop
+    assert abs(x + side / 2 - 25.5) < 3
+    assert abs(y + side / 2 - 40) < 3
+    assert boxed.crop != whole.crop
+    assert np.isclose(boxed.fps, whole.fps, rtol=0.01)
+
+
+def test_estimates_learn_from_finished_runs(tmp_path: Path) -> None:
+    estimator = Estimator(tmp_path / "timings.jsonl")
+    guess = estimator.estimate(CPU, 24, "cpu")
+    assert guess.runs == 0
+    twice = {stage: 2 * seconds for stage, seconds in nominal_seconds(CPU, 24, "cpu").items()}
+    estimator.learn(CPU, 24, "cpu", twice, 10**9)
+    again = Estimator(tmp_path / "timings.jsonl").estimate(CPU, 24, "cpu")
+    assert again.runs == 1
+    assert again.total == pytest.approx(2 * guess.total)
+    assert again.memory == pytest.approx(1e9)
+    assert estimator.estimate(CPU, 12, "cpu").total < again.total
+    assert estimator.estimate(CPU, 24, "cpu", first_frame=24).seconds["generate"] == 0
+    assert estimator.estimate(PAPER, 24, "cpu").total > 20 * again.total
+
+
+def test_progress_is_read_back_from_the_run(busy: Studio) -> None:
+    run = make_run(busy, quick_preset())
+    job = busy.jobs.submit(run)
+    wait(job, "finished")
+    with open(run / "events.jsonl", "a", encoding="utf-8") as file:
+        file.write('{"event": "Step", "sta')  # the process was killed while it wrote
+    again = Progress.read(run, 4)
+    assert again.psnr == job.progress.psnr
+    assert again.ssim == job.progress.ssim
+    assert again.experts == job.progress.experts
+    assert again.frames_done == 4
+    assert all(stage.fraction == 1 for stage in again.stages.values())
+
+
+def test_a_follower_that_fails_does_not_stop_the_run(busy: Studio) -> None:
+    run = make_run(busy, quick_preset())
+    job = busy.jobs.submit(run)
+    told, rested = [], []
+
+    def fail(_: dict) -> None:
+        raise OSError("its browser is gone")
+
+    job.follow(lambda: None, fail)
+    job.follow(lambda: None, told.append, lambda: rested.append(True))
+    wait(job, "finished")
+    assert told[-1]["event"] == "Finished"
+    assert rested == [True]
+
+
+def test_what_an_expert_does_before_the_steps_is_told() -> None:
+    progress = Progress(4)
+    download = {"event": "Progress", "task": "Loading weights", "done": 5_000_000, "total": 20_000_000}
+    progress.on({**download, "unit": "bytes", "time": 1.0})
+    assert progress.task == "Loading weights: 5 of 20 MB"
+    progress.on({"event": "StageStarted", "stage": "initialize", "num_steps": 30, "time": 2.0})
+    assert progress.task == ""
+
+
+def test_which_way_the_object_was_taken_to_face_is_told() -> None:
+    progress = Progress(4)
+    progress.on({"event": "FacingSeen", "azimuth_deg": 70.0, "chance": 0.91, "time": 1.0})
+    assert progress.facing == "faces right or left"
+    assert progress.log[-1][1] == "The object faces right or left (91% sure); Facing corrects it"

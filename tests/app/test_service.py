@@ -1,0 +1,239 @@
+"""Clouds of points, photographed: against the same shapes met by rays, and against skinning in float64."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from ar4d.cameras import RADIUS, intrinsics
+from ar4d.experts.embedded.geometry import rays, sample_view
+from ar4d.experts.embedded.network import IN_SIZE
+from ar4d.experts.embedded.symmetry import reflected
+from train.data import render_shapes
+from train.data.actor_clouds import clouds_of_actors
+from train.data.dataset import Studio
+from train.data.framing import framed
+from train.data.pack_actors import Pack
+from train.data.point_clouds import Cloud, gather
+from train.data.procedural.clouds import made_up_clouds
+from train.data.procedural.parts import Part
+from train.data.splatting import Light, photographed
+from train.data.view_batch import every_picture
+from train.data.zeroad.actors import SkinnedPart
+from train.data.zeroad.choice import listed
+from train.data.zeroad.formats import NO_BONE, SkinnedMesh
+from train.data.zeroad.mesh import AlphaMode
+
+
+@pytest.fixture(scope="module")
+def ellipsoid() -> tuple[Part, torch.Tensor, torch.Tensor]:
+    """A part, points on it and its normals there."""
+    half = np.array([0.4, 0.25, 0.15])
+    part = Part(np.array([0.05, -0.1, 0.1]), np.eye(3), half, np.full((2, 3), 0.6), np.zeros(3))
+    own = np.random.default_rng(0).normal(size=(40_000, 3))
+    own /= np.linalg.norm(own, axis=1, keepdims=True)
+    points = torch.from_numpy(part.centre + own * half).float()
+    return part, points[None], torch.from_numpy(own / half).float()[None]
+
+
+def test_points_look_as_the_surface_that_they_are_on(ellipsoid):
+    part, points, normals = ellipsoid
+    direction = np.array([0.0, 1.0, 0.0])
+    light = Light(
+        torch.tensor([[0.0, 1, 0]]),
+        torch.tensor([[0.7]]),
+        torch.tensor([[0.2]]),
+        torch.ones(1, 3),
+        torch.ones(1, 3),
+    )
+    albedo = torch.full_like(points, 0.6)
+    views, depth = photographed(points, normals, albedo, light)
+    for view, azimuth in enumerate((0.0, 90.0, 180.0, 270.0)):
+        rgba, far = render_shapes.draw([part], azimuth, IN_SIZE, (direction, 0.7, 0.2))
+        alpha = torch.from_numpy(rgba[..., 3]).float() / 255
+        assert (views[0, view, 3] - alpha).abs().mean() < 0.004
+        inside = torch.nn.functional.avg_pool2d(alpha[None], 5, 1, 2)[0] > 0.999
+        wrong = (depth[0, view] - torch.from_numpy(far)).abs()[inside]
+        assert wrong.mean() < 0.004
+        assert wrong.max() < 0.06  # where the surface falls away, within a pixel or two
+        color = torch.from_numpy(rgba[..., :3]).permute(2, 0, 1).float() / 255
+        assert (views[0, view, :3] - color).abs()[:, inside].mean() < 0.01
+        assert (views[0, view, :3] <= views[0, view, 3:] + 1e-5).all()
+        assert not depth[0, view][views[0, view, 3] == 0].any()
+
+
+def test_what_is_nearer_hides_what_is_behind(ellipsoid):
+    _, points, normals = ellipsoid
+    wall = points * torch.tensor([0.4, 0.4, 0.02]) + torch.tensor([0.05, -0.1, -0.6])
+    both, all_normals = torch.cat([points, wall], 1), torch.cat([normals, normals], 1)
+    albedo = torch.cat(
+        [torch.tensor([1.0, 0, 0]).expand_as(points), torch.tensor([0, 1.0, 0]).expand_as(points)], 1
+    )
+    light = Light(
+        torch.tensor([[0.0, 1, 0]]), torch.ones(1, 1), torch.zeros(1, 1), torch.ones(1, 3), torch.ones(1, 3)
+    )
+    views, _ = photographed(both, all_normals, albedo, light)
+    assert (views[0, 0, 1] < 0.05).all()  # the wall hides behind the ellipsoid from the front
+    assert (views[0, 2, 1] > 0.5).sum() > 100  # not from behind
+
+
+def framed_plainly(points: np.ndarray, filled: float) -> tuple[float, np.ndarray]:
+    """Scale and centre that let the longest side in the view from +z take `filled` of the picture.
+
+    Made smaller where the object would leave the picture of another camera on the orbit.
+    """
+    focal, radius = float(intrinsics(1)[0, 0]), RADIUS
+    low, high = points.min(0), points.max(0)
+    centre = (low + high) / 2
+    scale = 0.9 * filled * radius / focal / float((high - low)[:2].max())
+    for _ in range(12):
+        placed = scale * (points - centre)
+        image = focal * placed[:, :2] / (radius - placed[:, 2:])
+        low2, high2 = image.min(0), image.max(0)
+        centre[:2] += (low2 + high2) / 2 * radius / (focal * scale)
+        scale *= (filled / float((high2 - low2).max())) ** 0.8
+    centred = points - centre
+    reach = np.hypot(centred[:, 0], centred[:, 2])
+    for _ in range(40):  # the farthest any camera on the orbit sees a point from the middle
+        away = np.maximum(scale * np.hypot(reach, 0), 1e-6)
+        aside = focal * away / np.sqrt(np.maximum(radius**2 - away**2, 1e-3))
+        up = focal * scale * np.abs(centred[:, 1]) / np.maximum(radius - away, 1e-3)
+        if away.max() < 0.9 * radius and max(aside.max(), up.max()) < 0.49:
+            break
+        scale *= 0.97
+    return scale, centre
+
+
+def test_batches_are_framed_as_single_objects_are():
+    random = np.random.default_rng(0)
+    points = random.normal(size=(3, 400, 3)) * np.array([[[0.5, 1, 0.2]], [[2, 0.3, 1]], [[0.3, 0.6, 0.3]]])
+    filled = np.array([0.62, 0.7, 0.88])
+    scales, centres = framed(torch.from_numpy(points), torch.from_numpy(filled))
+    for k in range(3):
+        scale, centre = framed_plainly(points[k], filled[k])
+        assert float(scales[k]) == pytest.approx(scale, rel=1e-6)
+        np.testing.assert_allclose(centres[k].numpy(), centre, atol=1e-6)
+
+
+def skinned(random: np.random.Generator) -> SkinnedPart:
+    """A tube of triangles on two bones that bend it, and a vertex on none; its colour tells where it is."""
+    rings, around = 9, 8
+    z = np.repeat(np.linspace(-1, 1, rings), around)
+    a = np.tile(np.arange(around) * 2 * math.pi / around, rings)
+    positions = np.stack([0.3 * np.cos(a), 0.3 * np.sin(a), z], 1)
+    faces = []
+    for ring in range(rings - 1):
+        for k in range(around):
+            p, q = ring * around + k, ring * around + (k + 1) % around
+            faces += [(p, q, p + around), (q, q + around, p + around)]
+    share = (z + 1) / 2
+    bones = np.full((len(z), 4), NO_BONE)
+    bones[:, 0], bones[:, 1] = 0, 1
+    weights = np.zeros((len(z), 4))
+    weights[:, 0], weights[:, 1] = 1 - share, share
+    uvs = np.stack([np.full(len(z), 0.5), share], 1).astype(np.float32)
+    mesh = SkinnedMesh(
+        positions, uvs, np.array(faces, np.int32), bones, weights, np.tile(np.eye(4), (2, 1, 1)), {}
+    )
+    turns = random.uniform(-0.6, 0.6, 4)
+    matrices = np.tile(np.eye(4)[:3], (4, 3, 1, 1))
+    for frame, angle in enumerate(turns):
+        c, s = math.cos(angle), math.sin(angle)
+        matrices[frame, 1, :, :3] = [[1, 0, 0], [0, c, -s], [0, s, c]]
+    texture = np.zeros((64, 4, 4), np.uint8)
+    texture[..., 0], texture[..., 3] = np.linspace(0, 255, 64)[:, None], 255
+    return SkinnedPart("tube", mesh, matrices, texture, AlphaMode.OPAQUE)
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    part = skinned(np.random.default_rng(0))
+    pack = Pack()
+    pack.add("fauna/tube", [part])
+    pack.add("units/tube", [part, part])
+    path = tmp_path_factory.mktemp("pack") / "actors.npz"
+    pack.save(path)
+    return part, path
+
+
+def test_packed_actors_bend_as_their_meshes_do(packed):
+    part, path = packed
+    with np.load(path) as file:
+        assert [len(clip["parts"]) for clip in json.loads(file["clips"].tobytes())] == [1, 2]
+        assert sum(name.startswith("moves") for name in file.files) == 1  # kept once
+    clouds = clouds_of_actors(path, 4000, validation=False)
+    assert [cloud.name for cloud in clouds] == ["fauna/tube", "units/tube"]
+    assert not clouds_of_actors(path, 4000, validation=True)
+    posed = part.posed()
+    for frame in range(4):
+        points, normals = gather(clouds, torch.device("cpu")).posed(torch.tensor([0]), torch.tensor([frame]))
+        away = torch.cdist(points[0], torch.from_numpy(posed.vertices[frame])).amin(1)
+        assert away.max() < 0.2  # between vertices that are 0.25 apart
+        corners = posed.vertices[frame][posed.faces]
+        face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        nearest = torch.cdist(points[0], torch.from_numpy(corners.mean(1))).argmin(1)
+        alike = torch.nn.functional.cosine_similarity(normals[0], torch.from_numpy(face).float()[nearest])
+        assert alike.mean() > 0.9
+    red, along = clouds[0].colors[:, 0].astype(float), clouds[0].rest[:, 2]
+    assert np.corrcoef(red, along)[0, 1] < -0.99  # texture coordinates count from the texture's last row
+
+
+def test_actors_with_meshes_for_validation_are_kept(tmp_path):
+    part = skinned(np.random.default_rng(0))
+    for validation in ("tube",), ():
+        pack = Pack(validation)
+        pack.add("fauna/tube", [part])
+        pack.save(tmp_path / "actors.npz")
+        for kept in (True, False):
+            clouds = clouds_of_actors(tmp_path / "actors.npz", 100, validation=kept)
+            assert len(clouds) == (kept == bool(validation))
+
+
+def test_actors_are_listed_by_name():
+    actors = [("units/b", False), ("fauna/a", True), ("units/b", False)]
+    assert json.loads(listed(actors)) == {"fauna/a (validation)": 1, "units/b": 2}
+
+
+def test_made_up_objects_are_alike_on_both_sides_of_the_plane_that_shots_tell():
+    """Points seen by any camera have their twins within the outline: so do shots, after all their steps."""
+    clouds = [
+        cloud
+        for cloud in made_up_clouds(24, 2, 6000, seed=3)
+        if cloud.symmetric and "lathe" not in cloud.name
+    ]
+    studio = Studio(gather(clouds, torch.device("cpu")), seed=0)
+    shots = studio.shots(16)
+    assert not torch.equal(shots.views, shots.before)
+    cut_out = every_picture(shots)
+    near = Studio(gather(clouds, torch.device("cpu")), seed=0).close_ups(16)  # of the same objects
+    assert near.pictures.shape == cut_out.pictures.shape == (64, 4, IN_SIZE, IN_SIZE)
+    assert (near.pictures - cut_out.pictures).abs().mean() < 0.03
+    torch.testing.assert_close(near.planes, cut_out.planes, atol=0.1, rtol=0)
+    origins, directions = rays(IN_SIZE)
+    agree = {}
+    for name, way in {"right": (1, 1, 1, 1), "exchanged": (1, -1, 1, 1), "aside": (1, 1, -1, -1)}.items():
+        shares = []
+        for k in range(16):
+            points = [
+                (origins[v] + directions[v] * shots.depth[k, v][..., None])[shots.depth[k, v] > 0]
+                for v in range(4)
+            ]
+            twins = reflected(torch.cat(points), torch.tensor(way) * shots.planes[k])
+            shares.append((sample_view(shots.views[k, 0, 3:], twins, 0)[0] > 0.5).float().mean().item())
+        agree[name] = sum(shares) / len(shares)
+    assert agree["right"] > 0.8  # they walk
+    assert agree["exchanged"] < agree["right"] - 0.1
+    assert agree["aside"] < agree["right"] - 0.1
+
+
+def test_a_cloud_with_too_many_bones_is_left_out():
+    def cloud(bones: int) -> Cloud:
+        zeros = np.zeros((10, 3), np.float32)
+        return Cloud(
+            "units/x", True, zeros, zeros, np.zeros((10, 4), np.uint8), np.zeros((10, 4), np.float16),
+            np.zeros((10, 4), np.uint8), np.zeros((2, bones, 3, 4), np.float32),
+        )  # fmt: skip
+
+    assert len(gather([cloud(3), cloud(256)], torch.device("cpu"))) == 1

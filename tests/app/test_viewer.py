@@ -1,0 +1,330 @@
+from __future__ import annotations
+
+import io
+import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+import viser
+from PIL import Image
+from scipy.spatial.transform import Rotation
+
+from app.viewer import RunViewer
+from app.viewer.live import DEPTH_COLORS, Mode, View, draw
+from app.viewer.scene import REFERENCE, SPLATS, place_reference, start_server
+from app.viewer.splats import WORLD_SCALE, pack
+from app.viewer.stages import Recent, Stages
+from ar4d.asset import FrameSequence
+from ar4d.cameras import FOV_Y_DEG, orbit
+from ar4d.clip import ClipSettings
+from ar4d.errors import UserError
+from ar4d.events import Finished, FrameFinished, StageStarted, Step
+from ar4d.gaussians import Gaussians, interpolate
+from ar4d.presets import CPU
+from ar4d.rendering import render
+from ar4d.runs import Recipe, Run
+from tests.conftest import make_clip
+from tests.support.browser import Swimming, fish, fish_clip
+
+
+def unpacked(buffer: bytes) -> dict[str, np.ndarray]:
+    words = np.frombuffer(buffer, np.uint32).reshape(-1, 8)
+    return {
+        "means": words[:, :3].copy().view(np.float32),
+        "covariances": words[:, 4:7].copy().view(np.float16),
+        "rgba": words[:, 7:].copy().view(np.uint8),
+    }
+
+
+def view(azimuth=0.0, *, width=48, height=48, mode: Mode = "rgb", background=(1.0, 1.0, 1.0)) -> View:
+    viewmat = orbit(azimuth, 10.0, size=height).viewmats[0]
+    return View(tuple(viewmat.flatten().tolist()), FOV_Y_DEG, width, height, mode, background)
+
+
+@pytest.fixture
+def viewer():
+    viewer = RunViewer(fish_clip(4, 32))
+    yield viewer
+    viewer.close()
+
+
+def feed(viewer: RunViewer, frames: int = 4, count: int = 100, finish: bool = True) -> None:
+    for k in range(frames):
+        stage = "generate" if k else "initialize"
+        viewer.on(FrameFinished(stage, k, fish(k / 3, count), 20.0 + k, 0.9, 1.0))
+    if finish:
+        viewer.on(Finished(Swimming(4, 8.0, count), (20.0,) * 4, (0.9,) * 4))
+
+
+# --- packing ---------------------------------------------------------------------------------
+
+
+def test_packs_what_the_gaussians_are():
+    g = fish(0.3, 40)
+    got = unpacked(pack(g))
+    R = Rotation.from_quat(np.roll(g.quats.double().numpy(), -1, axis=1)).as_matrix()
+    S = g.scales.double().numpy()
+    covariances = np.einsum("nij,nj,nkj->nik", R, S**2, R) * WORLD_SCALE**2
+    upper = covariances[:, [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]]
+    np.testing.assert_allclose(got["means"], g.means.numpy() * WORLD_SCALE, rtol=1e-6)
+    np.testing.assert_allclose(got["covariances"], upper, rtol=2e-3, atol=1e-4)
+    rgba = np.concatenate([g.colors.numpy(), g.opacities.numpy()[:, None]], 1)
+    assert np.abs(got["rgba"] / 255 - rgba).max() <= 0.5 / 255 + 1e-6
+
+
+def test_packs_in_visers_own_layout():
+    """viser's packing of the same numbers differs by rounding colours only."""
+    g = fish(0.6, 20)
+    mine = np.frombuffer(pack(g), np.uint32).reshape(-1, 8)
+    R = Rotation.from_quat(np.roll(g.quats.numpy(), -1, axis=1)).as_matrix()
+    covariances = R @ (g.scales.numpy()[:, :, None] ** 2 * R.transpose(0, 2, 1)) * WORLD_SCALE**2
+    server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
+    try:
+        handle = server.scene.add_gaussian_splats(
+            "/x", g.means.numpy() * WORLD_SCALE, covariances, g.colors.numpy(), g.opacities.numpy()[:, None]
+        )
+        theirs = handle.buffer
+    finally:
+        server.stop()
+    np.testing.assert_array_equal(mine[:, :4], theirs[:, :4])
+    for part, tolerance in (("covariances", 2e-3), ("rgba", 1)):
+        a, b = unpacked(mine.tobytes())[part], unpacked(theirs.tobytes())[part]
+        assert np.abs(a.astype(float) - b.astype(float)).max() <= tolerance
+
+
+@pytest.mark.parametrize("size", [0.0005, 0.02, 0.5])
+def test_small_gaussians_survive_16_bits(size):
+    g = fish(0.0, 10)
+    g = Gaussians(g.means, g.quats, torch.full((10, 3), size), g.opacities, g.colors)
+    variances = unpacked(pack(g))["covariances"][:, [0, 3, 5]].astype(float)
+    np.testing.assert_allclose(np.sqrt(variances) / WORLD_SCALE, size, rtol=2e-3)
+
+
+def test_leaves_out_what_is_not_finite():
+    g = fish(0.0, 5)
+    g.means[1, 0], g.scales[2] = math.nan, math.inf
+    np.testing.assert_allclose(unpacked(pack(g))["means"], g.means[[0, 3, 4]].numpy() * WORLD_SCALE)
+
+
+# --- stages ----------------------------------------------------------------------------------
+
+
+def test_stages_answer_for_any_position(tmp_path):
+    stages = Stages()
+    with pytest.raises(UserError, match="no initial result yet"):
+        stages.at("initial", 0.0)
+    frames = [fish(k / 3, 10) for k in range(3)]
+    frames[1].save(tmp_path / "1")
+    stages.set_frame(0, frames[0])
+    stages.set_frame(2, frames[2])
+    assert stages.num_frames == 1  # frame 1 is missing
+    stages.set_frame(1, tmp_path / "1")
+    assert stages.num_frames == 3
+    torch.testing.assert_close(stages.at("initial", 2.0).means, frames[0].means)
+    torch.testing.assert_close(stages.at("generated", 1.0).means, frames[1].means)
+    between = interpolate(frames[1], frames[2], 0.25)
+    torch.testing.assert_close(stages.at("generated", 1.25).means, between.means)
+    torch.testing.assert_close(stages.at("generated", 9.0).means, frames[2].means)
+    with pytest.raises(UserError, match="no refined result yet"):
+        stages.at("refined", 0.0)
+    stages.set_asset(Swimming(num_frames=3))
+    torch.testing.assert_close(stages.at("refined", 0.5).means, fish(0.25).means)
+
+
+def test_a_frame_that_is_made_again_counts_as_another_revision():
+    stages = Stages()
+    stages.set_frame(0, fish(0.0, 10))
+    stages.set_frame(1, fish(0.5, 10))
+    assert stages.revision == 0
+    before = stages.at("generated", 0.5)
+    stages.set_frame(1, fish(1.0, 10))
+    assert stages.revision == 1
+    assert not torch.equal(stages.at("generated", 0.5).means, before.means)
+
+
+def test_a_missing_frame_file_is_told_in_a_sentence(tmp_path):
+    stages = Stages()
+    stages.set_frame(0, tmp_path / "gone.safetensors")
+    with pytest.raises(UserError, match=r"gone\.safetensors"):
+        stages.at("initial", 0.0)
+
+
+# --- pictures --------------------------------------------------------------------------------
+
+
+def test_draws_what_the_rasteriser_renders():
+    g = fish(0.2, 300)
+    expected = render(g, orbit(30.0, 10.0, size=48), (0.2, 0.4, 0.6)).rgb[0]
+    image = draw(g, view(30.0, background=(0.2, 0.4, 0.6)), extent=0.5)
+    assert (image.float() / 255 - expected).abs().max() <= 0.5 / 255 + 1e-5
+
+
+def test_draws_alpha_on_black():
+    g = fish(0.2, 300)
+    alpha = render(g, orbit(0.0, 10.0, size=48)).alpha[0]
+    image = draw(g, view(mode="alpha"), extent=0.5)
+    assert (image.float() / 255 - alpha[..., None]).abs().max() <= 0.5 / 255 + 1e-5
+
+
+@pytest.mark.parametrize(
+    ("z", "color"), [(0.5, DEPTH_COLORS[-1]), (0.0, DEPTH_COLORS[4]), (-0.5, DEPTH_COLORS[0])]
+)
+def test_draws_depth_in_the_colours_from_far_to_near(z, color):
+    wall = Gaussians(
+        torch.tensor([[0.0, 0.0, z]]),
+        torch.tensor([[1.0, 0, 0, 0]]),
+        torch.tensor([[3.0, 3.0, 1e-3]]),
+        torch.tensor([0.999]),
+        torch.zeros(1, 3),
+    )
+    camera = orbit(0.0, size=9).viewmats[0].flatten().tolist()
+    image = draw(wall, View(tuple(camera), FOV_Y_DEG, 9, 9, "depth", (0.0, 0.0, 0.0)), extent=0.5)
+    assert (image[4, 4].float() - torch.tensor(color)).abs().max() <= 3
+
+
+def test_a_wide_view_keeps_the_vertical_field_of_view():
+    g = fish(0.0, 300)
+    square, wide = draw(g, view(), extent=0.5), draw(g, view(width=80), extent=0.5)
+    assert (wide[:, 16:64].int() - square.int()).abs().max() <= 1
+
+
+def test_a_picture_of_two_stages_has_both_halves(viewer):
+    feed(viewer)
+    jpeg = viewer.picture(["initial", "refined"], 1.5, view(), "row", 95)
+    image = np.asarray(Image.open(io.BytesIO(jpeg))).astype(int)
+    assert image.shape == (48, 96, 3)
+    for half, g in ((image[:, :48], fish(0.0, 100)), (image[:, 48:], fish(0.5, 100))):
+        assert np.abs(half - draw(g, view(), 0.5).int().numpy()).mean() < 3  # JPEG's own error
+    column = viewer.picture(["initial", "refined"], 1.5, view(), "column", 95)
+    assert Image.open(io.BytesIO(column)).size == (48, 96)
+
+
+def test_refuses_a_picture_that_is_too_large(viewer):
+    feed(viewer)
+    with pytest.raises(UserError, match="too large"):
+        viewer.picture(["initial"], 0.0, view(width=8192, height=8192), "row", 80)
+
+
+# --- a run -----------------------------------------------------------------------------------
+
+
+def test_follows_a_run_by_its_events(viewer):
+    told = []
+    unsubscribe = viewer.subscribe(lambda: told.append(viewer.state()))
+    assert viewer.state()["generated"] == 0
+    viewer.on(StageStarted("initialize", 100))
+    viewer.on(Step("initialize", 0, 50, 100, 0.1, 20.0))
+    viewer.on(Step("initialize", 0, 100, 100, 0.1, 20.0))
+    assert told[-1]["progress"] == {"stage": "initialize", "frame": 0, "fraction": 1.0}
+    feed(viewer, finish=False)
+    assert [state["generated"] for state in told[-4:]] == [1, 2, 3, 4]
+    assert told[-1]["psnr"] == [20.0, 21.0, 22.0, 23.0]
+    assert told[-1]["progress"] is None
+    assert not told[-1]["refined"]
+    feed(viewer, frames=0)
+    assert told[-1]["refined"]
+    assert told[-1]["numFrames"] == 4
+    assert told[-1]["fps"] == 8.0
+    number = len(told)
+    unsubscribe()
+    viewer.notice("over")
+    assert len(told) == number
+    assert viewer.state()["notice"] == "over"
+
+
+def test_tells_progress_a_few_times_a_second_only(viewer):
+    told = []
+    viewer.subscribe(lambda: told.append(1))
+    for step in range(1, 200):
+        viewer.on(Step("generate", 1, step, 200, 0.1, 20.0))
+    assert 1 <= len(told) < 10
+    viewer.on(Step("generate", 1, 200, 200, 0.1, 20.0))  # the last one always
+    assert viewer.state()["progress"]["fraction"] == 1.0
+
+
+def test_serves_splats_and_makes_each_once(viewer):
+    feed(viewer)
+    first = viewer.splats("refined", 1.5)
+    assert first == pack(fish(0.5, 100))
+    assert viewer.splats("refined", 1.5) is first
+    assert viewer.splats("generated", 2.0) == pack(fish(2 / 3, 100))
+    assert viewer.counts == {"asked": 3, "packed": 2}
+    viewer.rest()
+    assert viewer.splats("refined", 1.5) == first
+    assert viewer.counts["packed"] == 3
+
+
+def test_shows_a_runs_folder(tmp_path, viewer):
+    clip = make_clip(3, 32)
+    run = Run.create(tmp_path / "run", Recipe("clip.mp4", ClipSettings(), CPU), clip)
+    frames = [fish(k / 2, 30) for k in range(3)]
+    (tmp_path / "run/frames").mkdir()
+    for k in range(2):
+        frames[k].save(run.frame_path(k))
+    viewer.show_run(Run.open(tmp_path / "run"))
+    state = viewer.state()
+    assert (state["numFrames"], state["generated"], state["refined"]) == (3, 2, False)
+    assert viewer.splats("generated", 1.0) == pack(frames[1])
+    frames[2].save(run.frame_path(2))
+    viewer.on(FrameFinished("generate", 2, frames[2], 25.0, 0.9, 1.0))
+    assert viewer.splats("generated", 2.0) == pack(frames[2])
+    assert not [frame for frame in viewer._stages._frames.values() if isinstance(frame, Gaussians)]
+    FrameSequence(tuple(frames), clip.fps).save(run.folder / "refined.safetensors")
+    viewer.show_run(run)
+    assert viewer.state()["refined"]
+    assert viewer.state()["revision"] > state["revision"]
+    assert viewer.splats("refined", 2.0) == pack(frames[2])
+    assert Image.open(io.BytesIO(viewer.input_frame(2))).size == (32, 32)
+    with pytest.raises(UserError, match="no frame 3"):
+        viewer.input_frame(3)
+
+
+def test_closing_twice_does_nothing():
+    viewer = RunViewer(None)
+    viewer.close()
+    viewer.close()
+    assert viewer.closed
+
+
+def test_the_scene_starts_at_the_clips_camera():
+    server = start_server()
+    try:
+        place_reference(server, 20.0)
+        c2w = torch.linalg.inv(orbit(0.0, 20.0, size=8).viewmats[0].double()).numpy()
+        np.testing.assert_allclose(server.initial_camera.position, c2w[:3, 3], atol=1e-6)
+        assert math.degrees(server.initial_camera.fov) == pytest.approx(FOV_Y_DEG)
+        frustum = server.scene.get_handle_by_name(REFERENCE)
+        assert frustum is not None
+        rotation = Rotation.from_quat(np.roll(frustum.wxyz, -1)).as_matrix()
+        np.testing.assert_allclose(rotation, c2w[:3, :3], atol=1e-6)
+        assert all(server.scene.get_handle_by_name(name) for name in SPLATS)
+    finally:
+        server.stop()
+
+
+def test_what_many_ask_for_at_a_time_is_made_once():
+    made, gate = [], threading.Event()
+    recent: Recent[bytes] = Recent(10, len)
+
+    def make() -> bytes:
+        gate.wait(10)
+        made.append(1)
+        return bytes(4)
+
+    with ThreadPoolExecutor(8) as visitors:
+        answers = [visitors.submit(recent.get, "a", make) for _ in range(8)]
+        gate.set()
+        assert {answer.result() for answer in answers} == {bytes(4)}
+    assert len(made) == 1
+    recent.get("b", lambda: bytes(6))  # together they just fit
+    recent.get("a", make)
+    assert len(made) == 1
+    recent.get("c", lambda: bytes(3))  # takes the place of what was not asked for the longest
+    recent.get("a", make)
+    assert len(made) == 1
+    assert recent.get("b", lambda: bytes(20)) == bytes(20)  # too large, and kept all the same
+    recent.get("a", make)
+    assert len(made) == 2

@@ -1,0 +1,156 @@
+"""The three stages on a small moving ball."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ar4d.asset import DeformedGaussians, FrameSequence, frame_time
+from ar4d.cameras import orbit
+from ar4d.engines.ar4d.generate import azimuth_limit, generate
+from ar4d.engines.ar4d.initialize import initialize
+from ar4d.engines.ar4d.pipeline import lift
+from ar4d.engines.ar4d.refine import refine
+from ar4d.events import ExpertChosen, Finished, FrameFinished, StageFinished, StageStarted, Step, Warned
+from ar4d.experts.silhouette import Silhouette
+from ar4d.losses import psnr
+from ar4d.presets import CPU, FAST, PAPER
+from ar4d.rendering import render
+from ar4d.settings import GenerateSettings
+from tests.conftest import make_clip, quick
+from tests.support.streams import drained
+
+
+def lifted(clip, settings):
+    """The asset of a whole run."""
+    (last,) = [event for event in lift(clip, settings) if isinstance(event, Finished)]
+    return last.asset
+
+
+def tensors(clip):
+    return torch.from_numpy(clip.frames).float() / 255, clip.rgb_on_white()
+
+
+def test_azimuth_limit_is_equation_6():
+    paper = GenerateSettings()
+    assert [azimuth_limit(u, paper) for u in (0, 9, 10, 1789, 1790, 1999)] == [1, 1, 2, 179, 180, 180]
+
+
+def test_finetuning_moves_means_and_colours_only(clip, settings):
+    rgba, targets = tensors(clip)
+    expert = Silhouette()
+    before = expert.lift(rgba[0], settings.initialize.gaussians)
+    events, after = drained(initialize(rgba[0], targets[0], expert, settings))
+    for name in ("quats", "scales", "opacities"):
+        torch.testing.assert_close(getattr(after, name), getattr(before, name), atol=1e-5, rtol=1e-4)
+    camera = orbit(0.0, size=clip.size)
+    gain = psnr(render(after, camera).rgb, targets[:1]) - psnr(render(before, camera).rgb, targets[:1])
+    assert gain > 1
+    assert isinstance(events[0], StageStarted)
+    assert isinstance(events[-1], StageFinished)
+
+
+def test_preservation_keeps_the_hidden_side(clip, settings):
+    rgba, targets = tensors(clip)
+    camera = orbit(180.0, size=clip.size)
+    before = render(Silhouette().lift(rgba[0], settings.initialize.gaussians), camera).rgb
+    departures = {}
+    for weight in (0.0, 3.0):
+        changed = replace(
+            settings, initialize=replace(settings.initialize, preservation=weight, iterations=80)
+        )
+        _, after = drained(initialize(rgba[0], targets[0], Silhouette(), changed))
+        departures[weight] = float((render(after, camera).rgb - before).abs().mean())
+    assert departures[3.0] < 0.8 * departures[0.0]
+
+
+def test_a_frame_is_made_from_a_copy_of_the_previous_one(clip, settings):
+    rgba, targets = tensors(clip)
+    first = Silhouette().lift(rgba[0], settings.initialize.gaussians)
+    kept = first.detach()
+    _, frames = drained(generate(rgba, targets, [first], Silhouette(), settings))
+    assert len(frames) == clip.num_frames
+    assert all(torch.equal(a, b) for a, b in zip(first.state().values(), kept.state().values(), strict=True))
+    camera = orbit(0.0, size=clip.size)
+    for k in range(1, clip.num_frames):
+        moved, still = (psnr(render(g, camera).rgb, targets[k : k + 1]) for g in (frames[k], first))
+        assert moved > still + 3
+
+
+def test_generation_follows_the_motion_of_corresponding_gaussians(clip, settings):
+    """The ball moves by 3 % of the picture a frame: so do the Gaussians, each one."""
+    rgba, targets = tensors(clip)
+    first = Silhouette().lift(rgba[0], settings.initialize.gaussians)
+    longer = replace(settings, generate=replace(settings.generate, iterations=60))
+    _, frames = drained(generate(rgba, targets, [first], Silhouette(), longer))
+    step = (frames[-1].means - frames[0].means).mean(0) / (clip.num_frames - 1)
+    expected = 0.03 * clip.size * 1.5 / float(orbit(0.0, size=clip.size).Ks[0, 0, 0])
+    np.testing.assert_allclose(step.numpy(), [expected, 0, 0], atol=0.35 * expected)
+
+
+@pytest.mark.parametrize("preset", [CPU, FAST, PAPER], ids=lambda preset: preset.preset)
+def test_refinement_gives_one_asset_for_all_frames(clip, preset):
+    settings = quick(preset)
+    rgba, targets = tensors(clip)
+    _, first = drained(initialize(rgba[0], targets[0], Silhouette(), settings))
+    _, frames = drained(generate(rgba, targets, [first], Silhouette(), settings))
+    events, asset = drained(refine(targets, frames, clip.fps, settings))
+    assert isinstance(asset, DeformedGaussians)
+    steps = [e for e in events if isinstance(e, Step)]
+    assert steps[-1].step == steps[-1].num_steps == settings.refine.iterations + settings.refine.warm_start
+    camera = orbit(0.0, size=clip.size)
+    still = psnr(render(first, camera).rgb, targets[-1:])
+    moved = psnr(render(asset.at(1.0), camera).rgb, targets[-1:])
+    if settings.refine.warm_start:  # the paper's own needs its 30,000 steps
+        assert moved > still + 3
+
+
+def test_warm_start_brings_the_motion_of_stage_2(clip, settings):
+    rgba, targets = tensors(clip)
+    first = Silhouette().lift(rgba[0], settings.initialize.gaussians)
+    _, frames = drained(generate(rgba, targets, [first], Silhouette(), settings))
+    only_warm = replace(settings, refine=replace(settings.refine, warm_start=80, iterations=1))
+    _, asset = drained(refine(targets, frames, clip.fps, only_warm))
+    for k, frame in enumerate(frames):
+        error = (asset.at(frame_time(k, len(frames))).means - frame.means).norm(dim=-1).mean()
+        assert error < 0.01
+
+
+def test_events_of_a_whole_run(clip, settings):
+    events = list(lift(clip, settings))
+    assert [type(e) for e in events if isinstance(e, ExpertChosen)] == [ExpertChosen, ExpertChosen]
+    assert [e.stage for e in events if isinstance(e, StageFinished)] == ["initialize", "generate", "refine"]
+    frames = [e.frame_index for e in events if isinstance(e, FrameFinished)]
+    assert frames == [0, 1, 2, 3]
+    assert isinstance(events[-1], Finished)
+    assert len(events[-1].psnr) == len(events[-1].ssim) == 4
+    for stage in ("generate", "refine"):
+        announced = sum(e.num_steps for e in events if isinstance(e, StageStarted) and e.stage == stage)
+        last = [e for e in events if isinstance(e, Step) and e.stage == stage and e.step == e.num_steps]
+        assert sum(e.num_steps for e in last) == announced
+
+
+def test_each_switch_switches_something_off(clip, settings):
+    off = {
+        "finetune": replace(settings, initialize=replace(settings.initialize, finetune=False)),
+        "autoregressive": replace(settings, generate=replace(settings.generate, autoregressive=False)),
+        "progressive_views": replace(settings, generate=replace(settings.generate, progressive_views=False)),
+        "refine": replace(settings, refine=replace(settings.refine, enabled=False)),
+    }
+    full = lifted(clip, settings).at(1.0)
+    assets = {name: lifted(clip, changed) for name, changed in off.items()}
+    for name, asset in assets.items():
+        assert not torch.equal(asset.at(1.0).means, full.means), name
+    assert isinstance(assets["refine"], FrameSequence)
+
+
+def test_one_frame_is_a_static_asset(settings):
+    asset = lifted(make_clip(1), settings)
+    assert torch.equal(asset.at(0.0).means, asset.at(1.0).means)
+    assert asset.num_frames == 1
+
+
+def test_warnings_of_the_clip_are_passed_on(settings):
+    clip = replace(make_clip(1), warnings=("the subject touches the border",))
+    assert Warned("the subject touches the border") in list(lift(clip, settings))

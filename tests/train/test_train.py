@@ -1,0 +1,256 @@
+"""Training data, training and export of the embedded expert, on a handful of made-up objects."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ar4d.cameras import RADIUS
+from ar4d.experts.embedded.expert import WEIGHTS, load_networks
+from ar4d.experts.embedded.facing import FacingNetwork, angle_between_deg
+from ar4d.experts.embedded.network import BEHIND, IN_SIZE, OUT_SIZE, Network
+from train.data import render_shapes
+from train.data.device_constants import constant
+from train.data.example_source import in_parts
+from train.data.examples import examples, targets
+from train.data.procedural.shapes import Part
+from train.data.rendered import Album
+from train.data.rng import Dice
+from train.data.samples import Samples
+from train.data.warp import Warp, warped
+from train.data.zeroad.mesh import Clip
+from train.data.zeroad.mesh import Part as MeshPart
+from train.embedded import export as export_expert
+from train.embedded import train_facing
+from train.embedded import train_reconstruction as train_expert
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("shapes")
+    render_shapes.main(["--out", str(folder), "--samples", "7"])
+    return folder
+
+
+def test_samples_are_split_and_whole(data):
+    training, validation = Samples((data,), validation=False), Samples((data,), validation=True)
+    assert len(training) + len(validation) == 7
+    assert len(validation) >= 1
+    views, depth = training.views(0, 0)
+    assert views.shape == (4, 4, IN_SIZE, IN_SIZE)
+    for view in range(4):
+        covered = views[view, 3] > 0.99
+        assert 100 < covered.sum() < 0.8 * IN_SIZE**2
+        assert (depth[view][covered] > 0).float().mean() > 0.99
+        assert abs(float(depth[view][covered].mean()) - RADIUS) < 0.5
+    assert (views[:, :3] <= views[:, 3:] + 1e-6).all()  # premultiplied
+    assert not torch.equal(views, training.views(0, 1)[0])  # the next pose
+    assert validation.test_views(0).max() > 0.5
+
+
+def test_targets_tell_the_thickness_of_a_ball():
+    """A ball of radius 0.4: through its middle there is matter for 0.8, and nothing behind."""
+    ball = Part(np.zeros(3), np.eye(3), np.full(3, 0.4), np.full((2, 3), 0.5), np.zeros(3))
+    shading = (np.array([0.0, 1, 0]), 0.7, 0.2)
+    drawn = [render_shapes.draw([ball], azimuth, IN_SIZE, shading) for azimuth in (0.0, 90.0, 180.0, 270.0)]
+    rgba = torch.from_numpy(np.stack([picture for picture, _ in drawn])).float() / 255
+    views = torch.cat([rgba[..., :3] * rgba[..., 3:], rgba[..., 3:]], -1).permute(0, 3, 1, 2)
+    depth = torch.from_numpy(np.stack([far for _, far in drawn])).float()
+    _, front, solid = (part[0] for part in targets(views[None], depth[None]))
+    middle = OUT_SIZE // 2
+    assert front[middle, middle] == pytest.approx(RADIUS - 0.4, abs=0.01)
+    for distance, there in zip(BEHIND, solid[:, middle, middle], strict=True):
+        if abs(distance - 0.8) > 0.03:
+            assert bool(there > 0.5) == (distance < 0.8)
+
+
+def test_examples_are_what_the_network_takes(data):
+    album = Album(Samples((data,), validation=False), seed=0)
+    made = examples(album.shots(12), torch.Generator().manual_seed(0))
+    prediction = Network()(made.inputs)
+    assert prediction.front.shape == made.front.shape
+    assert prediction.solid.shape == made.solid.shape
+    assert set(made.solid.unique().tolist()) == {0.0, 1.0}
+    assert (made.counts.sum(1) > 50).all()
+    assert (made.places[made.counts > 0][:, :2].abs() < 1).all()
+    assert 1 <= (made.inputs[:, -1].amax((1, 2)) > 0).sum() < 12  # some are shown their mirrored picture
+    again = examples(album.shots(12), torch.Generator().manual_seed(0))
+    assert not torch.equal(made.inputs, again.inputs)
+
+
+def test_every_sample_comes_before_any_comes_twice(data):
+    samples = Samples((data,), validation=False)
+    album, count = Album(samples, seed=0), len(samples)
+    for _ in range(2):
+        planes = album.shots(count).planes
+        own = torch.stack(samples.planes)
+        assert torch.equal(planes.sort(0).values, own.sort(0).values)
+
+
+def test_training_stops_goes_on_and_is_exported(data, tmp_path, capsys):
+    run = tmp_path / "run"
+    command = ["--data", str(data), "--out", str(run), "--batch", "2"]
+    train_expert.main([*command, "--examples", "4"])
+    first = json.loads((run / "curve.jsonl").read_text().splitlines()[-1])
+    train_expert.main([*command, "--examples", "16"])
+    last = json.loads((run / "curve.jsonl").read_text().splitlines()[-1])
+    assert (first["seen"], last["seen"]) == (4, 16)
+    assert last["loss"]["solid"] < 1.4  # it starts at 2 ln 2 = 1.39
+    assert 0 <= last["scores"]["iou"] <= 1
+    assert (run / "curve.png").exists()
+    assert (run / "sheet.png").exists()
+    facing = tmp_path / "facing"
+    train_facing.main(["--data", str(data), "--out", str(facing), "--batch", "2", "--examples", "6"])
+    learned = json.loads((facing / "curve.jsonl").read_text().splitlines()[-1])
+    assert learned["seen"] == 6
+    assert 0 <= learned["scores"]["right"] <= 1
+    assert 0 <= learned["scores"]["median_deg"] <= 90
+    assert (facing / "curve.png").exists()
+    capsys.readouterr()
+    out = tmp_path / "weights" / "expert.safetensors"
+    checkpoints = ["--expert", str(run / "last.pt"), "--facing", str(facing / "last.pt")]
+    export_expert.main([*checkpoints, "--out", str(out)])
+    sha256 = capsys.readouterr().out.strip()
+    network, finder = load_networks(out, sha256)
+    state = torch.load(run / "last.pt", weights_only=True)["average"]
+    assert all(torch.equal(x, state[name].half().float()) for name, x in network.state_dict().items())
+    blend = tmp_path / "blend"
+    export_expert.main([*checkpoints, "--out", str(blend), "--before", str(WEIGHTS), "--keep", "0.5"])
+    half, earlier = load_file(blend), load_file(WEIGHTS)
+    name = "facing.head.5.weight"
+    both = load_file(out)[name].float() + earlier[name].float()
+    torch.testing.assert_close(2 * half[name].float(), both, atol=1e-3, rtol=2e-3)
+    assert torch.equal(half["network.head.weight"], load_file(out)["network.head.weight"])
+    begun = begun_networks(out)
+    for mine, theirs in zip((network, finder), begun, strict=True):
+        assert all(torch.equal(x, theirs.state_dict()[name]) for name, x in mine.state_dict().items())
+
+
+def begun_networks(weights: Path) -> tuple[Network, FacingNetwork]:
+    """The networks of runs that would begin with these weights."""
+    network, facing = Network(), FacingNetwork()
+    train_expert.begin_with(network, load_file(weights))
+    train_facing.begin_with(facing, load_file(weights))
+    return network, facing
+
+
+def test_pictures_come_with_the_planes_that_they_show(data):
+    """Alterations leave planes alone, but for the mirror.
+
+    `tests/experts/embedded/test_symmetry.py` has the geometry.
+    """
+    samples = Samples((data,), validation=False)
+    pictures = Album(samples, seed=0).close_ups(len(samples))
+    assert 0 < len(pictures.planes) < 4 * len(samples)  # a plant has no plane
+    assert len(pictures.planes) % 4 == 0
+    altered = train_facing.altered(pictures, torch.Generator().manual_seed(0))
+    assert altered.pictures.shape == (len(altered.planes), 4, IN_SIZE, IN_SIZE)
+    torch.testing.assert_close(altered.planes[:, :2].norm(dim=1), torch.ones(len(altered.planes)))
+    mirror = torch.tensor([1.0, -1, -1, 1])
+    own, mirrored = (angle_between_deg(altered.planes, pictures.planes * way) for way in (1, mirror))
+    assert torch.minimum(own, mirrored).max() < 8  # a missing part moves the middle
+    assert 0 < (mirrored < own).sum() < len(own)
+
+
+def test_two_processes_train_one_network(data, tmp_path):
+    run = tmp_path / "run"
+    command = [
+        sys.executable,
+        "-m",
+        "train.embedded.train_reconstruction",
+        "--data",
+        str(data),
+        "--out",
+        str(run),
+    ]
+    command += ["--batch", "2", "--processes", "2", "--examples"]
+    for count in (4, 12):
+        done = subprocess.run([*command, str(count)], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    seen = [json.loads(line)["seen"] for line in (run / "curve.jsonl").read_text().splitlines()]
+    assert seen == [4, 12]
+    state = torch.load(run / "last.pt", weights_only=True)
+    assert state["steps"] == 3
+
+
+def test_a_warp_keeps_frames_parts_and_the_two_sides_together():
+    random = np.random.default_rng(0)
+    half = random.uniform(-1, 1, (2, 20, 3)).astype(np.float32)
+    both = np.concatenate([half, half * np.array([-1, 1, 1], np.float32)], axis=1)
+    both[1] = both[0]
+    faces = np.arange(39).reshape(-1, 3).astype(np.int32)
+    faces = np.concatenate([faces, [[37, 38, 39]]]).astype(np.int32)
+    part = MeshPart(both, faces, np.zeros((40, 2), np.float32))
+    clip = Clip((part, part))
+    changed = 0
+    for seed in range(12):
+        one, other = warped(clip, np.random.default_rng(seed)).parts
+        assert np.array_equal(one.vertices, other.vertices)
+        assert np.array_equal(one.vertices[0], one.vertices[1])
+        assert np.isfinite(one.vertices).all()
+        left, right = one.vertices[0, :20], one.vertices[0, 20:]
+        assert np.allclose(left[:, 1:], right[:, 1:], atol=1e-5)
+        bend = left[:, 0] + right[:, 0]  # twice how far the middle has moved aside, by z alone
+        order = np.argsort(half[0, :, 2])
+        assert (np.diff(bend[order]) * np.sign(bend[order][-1] - bend[order][0] + 1e-9) > -1e-4).all()
+        changed += not np.allclose(one.vertices, part.vertices, atol=1e-6)
+    assert 6 <= changed < 12
+
+
+def test_a_warped_animal_stands_on_all_its_feet():
+    count = 50
+    generator = torch.Generator().manual_seed(0)
+    body = torch.rand(count, 30, 3, generator=generator) * torch.tensor([0.4, 1, 2])
+    body[..., 1] += 3
+    feet = torch.tensor([[x, 3.0, z] for x in (-0.3, 0.3) for z in (-1.0, 0, 1)]).expand(count, -1, -1)
+    warp = Warp.random(torch.cat([body, feet], 1), torch.ones(count), Dice(count, body.device, generator))
+    torch.testing.assert_close(warp(feet)[..., 1], feet[..., 1])
+    assert (warp(feet) - feet).abs().amax((1, 2)).gt(0.01).sum() > 25
+    assert (warp(body)[..., 1] >= 3).all()
+
+
+def test_a_warp_folds_nothing():
+    """Of what stands up straight, what was above stays above, by more than half of its distance."""
+    count, tall = 200, torch.linspace(0, 2, 41)
+    body = torch.stack([torch.zeros(41), tall, torch.zeros(41)], 1).expand(count, -1, -1)
+    generator = torch.Generator().manual_seed(0)
+    warp = Warp.random(body, torch.full((count,), 1.6), Dice(count, body.device, generator))
+    steps = warp(body)[..., 1].diff(dim=1) / (warp(body)[:, -1:, 1] / 40)  # beside their mean
+    assert steps.min() > 0.4
+    assert steps.max() < 2.5
+    assert (steps.amax(1) > 1.2).sum() > 20
+
+
+def test_batches_that_are_made_at_once_are_handed_out_one_by_one(data):
+    album = Album(Samples((data,), validation=False), seed=0)
+    made = examples(album.shots(6), torch.Generator().manual_seed(0))
+    calls: list[int] = []
+
+    def make():
+        calls.append(1)
+        return made.split(2)
+
+    take = in_parts(make)
+    taken = [take() for _ in range(4)]
+    assert len(calls) == 2
+    for name in ("inputs", "front", "places", "counts"):
+        whole = torch.cat([getattr(part, name) for part in reversed(taken[:3])])
+        assert torch.equal(whole, getattr(made, name))
+    assert torch.equal(taken[3].inputs, taken[0].inputs)
+
+
+def test_a_cpu_is_not_asked_to_compile(data, tmp_path):
+    command = ["--data", str(data), "--out", str(tmp_path / "run"), "--device", "cpu", "--compiled"]
+    with pytest.raises(SystemExit, match="needs a GPU"):
+        train_facing.main(command)
+
+
+def test_a_constant_is_sent_once():
+    cpu = torch.device("cpu")
+    assert constant((1.0, 2.0), cpu) is constant((1.0, 2.0), cpu)
+    assert constant(((0, 1), (1, 0)), cpu).tolist() == [[0, 1], [1, 0]]

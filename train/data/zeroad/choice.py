@@ -1,0 +1,101 @@
+"""Which actors may be trained on, and which are kept for measuring."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable
+
+import numpy as np
+
+from train.data.zeroad.actors import Archive, animated_actors
+
+# Kept for measuring: neither these actors, nor any other that shows one of their meshes.
+RESERVED = (
+    "fauna/chicken*", "fauna/crocodile*", "fauna/deer*", "fauna/elephant*", "fauna/hawk*", "fauna/lion*",
+    "fauna/shark*", "fauna/giraffe*", "fauna/rabbit*", "fauna/peacock*", "fauna/tiger*", "fauna/walrus*",
+    "fauna/camel*", "units/mauryas/infantry_archer*", "units/iberians/healer*",
+)  # fmt: skip
+# Different files, but the same animals: an armoured elephant is an elephant.
+RESERVED_WORDS = (
+    "elephant", "deer", "lion", "croc", "hawk", "shark", "giraffe", "rabbit", "peacock", "tiger", "walrus",
+    "camel", "chicken",
+    "circle", "shoal",  # flocks are no objects
+)  # fmt: skip
+STILL = ("fauna/muskox", "fauna/dragon", "fauna/whale", "fauna/fish", "fauna/sheep2")  # without animations
+VALIDATION = (
+    "skeletal/fox.dae", "skeletal/sanga_cattle_a.dae", "skeletal/sanga_cattle_b.dae", "skeletal/crow.dae",
+    "skeletal/mastiff.dae", "skeletal/mastiff_no_spikes.dae", "skeletal/zebra.dae", "skeletal/goat.dae",
+    "skeletal/goat_male.dae", "skeletal/new/m_pants_tunic_long.dae", "skeletal/new/m_robe.dae",
+)  # fmt: skip
+
+
+def choose_actors(archive: Archive, validation: Collection[str] = VALIDATION) -> dict[str, float]:
+    """Actors that may be used, each with its weight: animals and rare shapes count more.
+
+    Actors with the same body mesh differ in texture, clothes and weapons; together they weigh as much
+    as a few.
+
+    Args:
+        validation: meshes of which a few actors are enough.
+    """
+    animated = animated_actors(archive)
+    bodies: dict[str, list[str]] = {}
+    for name in (*animated, *STILL):
+        if not name.startswith(("fauna/", "units/", "special/pegasus")):
+            continue
+        if any(fnmatch.fnmatch(name, pattern) for pattern in RESERVED):
+            continue
+        actor = archive.actor(name)
+        assert actor is not None
+        assert actor.mesh is not None
+        bodies.setdefault(actor.mesh, []).append(name)
+    weights = {}
+    for mesh, names in bodies.items():
+        animal = names[0].startswith("fauna/") and "horse" not in mesh
+        share = (10.0 if animal else 4.0) + (1.2 if animal else 0.5) * len(names)
+        kept = (
+            names if len(names) <= 40 else [names[i] for i in np.linspace(0, len(names) - 1, 40).astype(int)]
+        )
+        if mesh in validation:
+            kept, share = kept[:3], 1.5
+        weights |= {name: share / len(kept) for name in kept}
+    return weights
+
+
+def listed(actors: Iterable[tuple[str, bool]]) -> str:
+    """As JSON, how often each actor was used, out of names and whether it is kept for validation."""
+    used = Counter(name + " (validation)" * kept for name, kept in actors)
+    return json.dumps(dict(sorted(used.items())), indent=1) + "\n"
+
+
+def allowed(meshes: set[str], banned: frozenset[str]) -> bool:
+    """Whether something that shows these meshes may be trained on."""
+    named = any(word in mesh.lower() for mesh in meshes for word in RESERVED_WORDS)
+    return bool(meshes) and not named and not meshes & banned
+
+
+def reserved_meshes(archive: Archive) -> frozenset[str]:
+    """Every mesh that some choice of a reserved actor's variants shows, also those it carries."""
+    found: set[str] = set()
+    seen: set[str] = set()
+
+    def visit(path: str) -> None:
+        root = archive.xml(path)
+        if root is None or path in seen:
+            return
+        seen.add(path)
+        for element in root.iter():
+            file = element.get("actor") if element.tag == "prop" else element.get("file")
+            if element.tag == "mesh" and element.text:
+                found.add(element.text.strip())
+            elif element.tag == "variant" and file:
+                visit(f"art/variants/{file}")
+            elif element.tag in ("prop", "actor") and file:
+                visit(f"art/actors/{file.removesuffix('.xml')}.xml")
+
+    for name in archive.actor_names():
+        if any(fnmatch.fnmatch(name, pattern) for pattern in RESERVED):
+            visit(f"art/actors/{name}.xml")
+    return frozenset(found)

@@ -1,7 +1,0 @@
-"""Made-up people: a body in a stance, dressed, with things in its hands."""
-
-from train.made_up.parts import Making
-from train.made_up.people.person import person, rider
-
-PEOPLE: dict[str, Making] = {"person": person, "rider": rider}
-"""Makers by kind. Bodies are alike on both sides of z = 0; what they carry is not."""
