@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from app.runs import storage
 from app.runs.drafts import Box, Facts, source_of
@@ -35,11 +35,9 @@ from ar4d.settings import Settings
 if TYPE_CHECKING:
     from app.server import Viewers
     from app.viewer import RunViewer
-    from ar4d.export import Format
 
 HOUSEKEEPING_SECONDS = 300.0
 DOWNLOAD_SECONDS = 6 * 3600.0  # how long an upload or a download lies about
-ZIPPED = ("ply", "compressed-ply", "spz")  # one file a frame
 
 
 class Studio:
@@ -283,23 +281,20 @@ class Studio:
         Raises:
             UserError: it is not finished, no such format, or as `ar4d.export.export`.
         """
-        from ar4d.export import options_of
+        from ar4d.export import find_format
 
         if format == "cutout":
             return self._cutout(run)
-        kind, options = options_of(format), options or {}
-        unknown = set(options) - {f.name for f in dataclasses.fields(kind)}
-        if unknown:
-            raise UserError(f'{format} has no option "{sorted(unknown)[0]}".')
+        kind, options = find_format(format), options or {}
+        many = kind.writes_folder(kind.make_options(options))
         self.storage.require_room()
         Run.open(run).asset()
-        many = format in ZIPPED and options.get("time") is None
-        ending = ".zip" if many else "." + format.replace("compressed-", "compressed.")
+        ending = ".zip" if many else kind.suffix
         stem = Path(_safe_name(read_label(run).name)).stem + (f"-{format}" if many else "")
         # A folder of its own: neither two exports at a time nor two options share a file.
         out = self.cache / secrets.token_urlsafe(16) / f"{stem}{ending}"
         out.parent.mkdir()
-        return self._at_desk(Export(run, cast("Format", format), out, options))
+        return self._at_desk(Export(run, format, out, options))
 
     def _cutout(self, run: Path) -> Path:
         """The clip's frames with their alpha: what the command line takes with `--background alpha`."""

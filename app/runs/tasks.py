@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from app.runs.drafts import Box
     from app.runs.worker import Report
     from ar4d.clip import ClipSettings
-    from ar4d.export import Format
 
 STEP_SECONDS = 0.2  # between two reports within a frame
 
@@ -75,7 +74,7 @@ class Export:
     """Writes a finished run as one file that can be downloaded; returns its path."""
 
     folder: Path
-    format: Format
+    format: str
     out: Path
     options: dict
 
@@ -83,12 +82,12 @@ class Export:
         import tempfile
         import zipfile
 
-        from ar4d.export import export, options_of
+        from ar4d.export import export, find_format
         from ar4d.files import atomic
         from ar4d.runs import Run
 
         asset = Run.open(self.folder).asset()
-        options = options_of(self.format)(**self.options)
+        options = find_format(self.format).make_options(self.options)
         if self.out.suffix != ".zip":
             return export(asset, self.format, self.out, options)[0]
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from ar4d.errors import UserError
 from ar4d.files import write_text
 from ar4d.runs import Run
+
+if TYPE_CHECKING:
+    from ar4d.export import Format
 
 
 @dataclass(frozen=True)
@@ -77,47 +79,55 @@ def _time(text: str) -> float:
 
 
 def export(argv: list[str]) -> None:
-    """write a run as ply, compressed-ply, spz, mp4, gif, html or glb"""
-    from ar4d.export import FORMATS, options_of
+    """write a run as files for other programs: splats, a mesh, a video, a web page"""
+    from ar4d.export import all_formats, find_format
     from ar4d.export import export as write
 
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     early.add_argument("--format", default="html")
-    format = early.parse_known_args(argv)[0].format
-    family = options_of(format)
-    fields = {f.name for f in dataclasses.fields(family)}
+    format = find_format(early.parse_known_args(argv)[0].format)
+    names = ", ".join(all_formats())
     arguments: Any = tyro.cli(
         make_dataclass(
             "ExportArguments",
             [
                 ("run", tyro.conf.Positional[Path]),
-                ("format", Annotated[str, tyro.conf.arg(help=f"One of {', '.join(FORMATS)}.")], format),
+                (
+                    "format",
+                    Annotated[str, tyro.conf.arg(help=f"One of {', '.join(all_formats())}.")],
+                    format.name,
+                ),
                 (
                     "out",
                     Annotated[Path | None, tyro.conf.arg(help="By default a name inside the run's folder.")],
                     None,
                 ),
-                ("options", Annotated[family, tyro.conf.arg(name="")], family()),
+                ("options", Annotated[format.options, tyro.conf.arg(name="")], format.options()),
             ],
             frozen=True,
         ),
         prog="python -m ar4d export",
-        description=f"Write a finished asset as {format}; other formats have other options.",
+        description=_export_description(format),
         args=argv,
     )
-    out = arguments.out or arguments.run / "exports" / _default_name(format, arguments.options)
     run, options = Run.open(arguments.run), arguments.options
-    if "elevation_deg" in fields and "--elevation-deg" not in " ".join(argv):
+    if "elevation_deg" in format.option_names and "--elevation-deg" not in " ".join(argv):
         options = replace(options, elevation_deg=run.record.recipe.settings.elevation_deg)
-    for path in write(run.asset(), format, out, options):
+    out = arguments.out or arguments.run / "exports" / format.default_name(options)
+    for path in write(run.asset(), format.name, out, options):
         print(path)
 
 
-def _default_name(format: str, options: Any) -> str:
-    """A file, or a folder for the splat formats where they write one file a frame."""
-    if format in ("ply", "compressed-ply", "spz") and options.time is None:
-        return format
-    return "asset." + format.replace("compressed-", "compressed.")
+def _export_description(format: Format) -> str:
+    """What --help says above the options: the format that was asked for, and all the others."""
+    from ar4d.export import all_formats
+
+    width = max(map(len, all_formats()))
+    lines = [f"  {name:<{width}}  {other.label}" for name, other in all_formats().items()]
+    return (
+        f"Write a finished asset as {format.label}\n\n"
+        "Each format has options of its own; give --format with --help to see them:\n" + "\n".join(lines)
+    )
 
 
 @dataclass(frozen=True)

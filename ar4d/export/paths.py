@@ -9,7 +9,7 @@ from pathlib import Path
 from ar4d.errors import UserError
 from ar4d.files import atomic
 
-FILE_ENDINGS = (".ply", ".spz", ".mp4", ".gif", ".html", ".glb", ".png")
+FILE_ENDINGS = {".png"}  # names that end so mean a file, not a folder; each export format adds its own
 
 
 def write(path: Path, content: bytes) -> Path:
@@ -40,7 +40,7 @@ def sequence(out: Path, num_frames: int, suffix: str) -> list[Path]:
         UserError: `out` is a file or is named like one, cannot be made, or holds frames of a longer
             sequence, which would be taken for part of this one.
     """
-    if out.is_file() or out.name.lower().endswith(FILE_ENDINGS):
+    if out.is_file() or out.name.lower().endswith(tuple(FILE_ENDINGS)):
         raise UserError(f"{out} names a file, but a sequence needs a folder; leave the ending away.")
     _make_folder(out)
     frame_name = re.compile(r"(\d{4,})" + re.escape(suffix))

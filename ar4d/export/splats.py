@@ -18,17 +18,16 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
 import numpy as np
 import torch
+import tyro
 
 from ar4d.asset import Asset4D
-from ar4d.errors import UserError
 from ar4d.export import paths, timeline
+from ar4d.export.viewers import Up, ViewerName, up_for
 from ar4d.gaussians import Gaussians, multiply_quaternions
-
-SplatFormat = Literal["ply", "compressed-ply", "spz"]
 
 SH_C0 = 0.28209479177387814
 CHUNK_SIZE = 256  # Gaussians that share their bounds in a compressed PLY
@@ -54,9 +53,12 @@ class SplatOptions:
     time: float | None = None
     """Writes one file, for this time in [0, 1], instead of a folder with one file a frame."""
 
-    up: Literal["y", "-y"] = "y"
-    """Which way is up in the file. Viewers made for captured scenes, SuperSplat among them, take a
-    PLY to be stored with -y up and turn it over; an SPZ is y up by definition."""
+    viewer: Annotated[ViewerName | None, tyro.conf.arg(name="for")] = None
+    """The program that shall show the files upright. SuperSplat and PlayCanvas' viewer turn every splat
+    file over when they load it; three.js, Spark, viser and Adobe's tools show it as it is."""
+
+    up: Up | None = None
+    """Which way is up in the files, for a program that is not in that list; y if not given."""
 
 
 @dataclass(frozen=True)
@@ -70,33 +72,38 @@ class StoredGaussians:
     quats: np.ndarray  # [N, 4] wxyz, unit
 
 
-def export_splats(asset: Asset4D, format: SplatFormat, out: Path, options: SplatOptions) -> list[Path]:
-    """Writes the file `out` (where `options.time` is given) or one file a frame into the folder `out`.
+def export_splats(
+    asset: Asset4D,
+    out: Path,
+    options: SplatOptions,
+    *,
+    encode: Callable[[StoredGaussians], bytes],
+    suffix: str,
+) -> list[Path]:
+    """Writes the file `out` (where `options.time` is given) or one file per frame into the folder `out`.
 
     A folder also gets a README.txt with the conventions. The list holds every file that was written.
     """
-    if format == "spz" and options.up != "y":
-        raise UserError("SPZ files are y up by definition; leave `up` at y or choose a PLY format.")
-    encode, suffix = ENCODERS[format]
+    up = up_for(options.viewer, options.up)
     if options.time is not None:
         path = paths.single_file(out, f".{suffix.rpartition('.')[2]}")
         gaussians = timeline.evaluate(asset, options.time)
-        return [paths.write(path, encode(stored_gaussians(gaussians.select(z_order(gaussians)), options.up)))]
+        return [paths.write(path, encode(stored_gaussians(gaussians.select(z_order(gaussians)), up)))]
     times = timeline.evenly_spaced(asset, options.num_frames)
     names = paths.sequence(out, len(times), suffix)
     order = z_order(timeline.evaluate(asset, times[0]))
     for t, path in zip(times, names, strict=True):
         gaussians = timeline.evaluate(asset, t).select(order)
-        paths.write(path, encode(stored_gaussians(gaussians, options.up)))
+        paths.write(path, encode(stored_gaussians(gaussians, up)))
     seconds = timeline.duration(asset)
     note = NOTE.format(
-        count=len(times), fps=max(len(times) - 1, 1) / seconds, seconds=seconds, up=options.up,
+        count=len(times), fps=max(len(times) - 1, 1) / seconds, seconds=seconds, up=up,
         num_gaussians=len(order),
     )  # fmt: skip
     return [*names, paths.write(out / "README.txt", note.encode())]
 
 
-def stored_gaussians(gaussians: Gaussians, up: Literal["y", "-y"] = "y") -> StoredGaussians:
+def stored_gaussians(gaussians: Gaussians, up: Up = "y") -> StoredGaussians:
     """Converts activated values to stored ones; `up="-y"` turns everything by 180° about z."""
     g = gaussians.to("cpu").map(torch.Tensor.float)
     means, quats = g.means, torch.nn.functional.normalize(g.quats, dim=-1)
@@ -165,13 +172,6 @@ def encode_spz(stored: StoredGaussians) -> bytes:
     ]
     header = struct.pack("<4sIIBBBB", b"NGSP", SPZ_VERSION, len(fixed), 0, SPZ_FRACTIONAL_BITS, 0, 0)
     return gzip.compress(header + b"".join(section.tobytes() for section in sections), mtime=0)
-
-
-ENCODERS: dict[SplatFormat, tuple[Callable[[StoredGaussians], bytes], str]] = {
-    "ply": (encode_ply, ".ply"),
-    "compressed-ply": (encode_compressed_ply, ".compressed.ply"),
-    "spz": (encode_spz, ".spz"),
-}
 
 
 def z_order(gaussians: Gaussians) -> torch.Tensor:

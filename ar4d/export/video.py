@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from ar4d.asset import Asset4D
 from ar4d.cameras import RADIUS
@@ -13,8 +12,6 @@ from ar4d.errors import UserError
 from ar4d.export import paths, timeline
 from ar4d.export.encoders import write_frames
 from ar4d.export.frames import Background, Mode, render_frames
-
-VideoFormat = Literal["mp4", "gif"]
 
 MIN_TURN_SECONDS = 4.0  # a faster turn is hard to look at
 
@@ -55,9 +52,9 @@ class VideoOptions:
     background: Background = "white"
 
 
-def export_video(asset: Asset4D, format: VideoFormat, out: Path, options: VideoOptions) -> list[Path]:
-    """Renders the asset into the file `out`, which must end in the format's name."""
-    paths.single_file(out, f".{format}")
+def export_video(asset: Asset4D, out: Path, options: VideoOptions, *, suffix: str) -> list[Path]:
+    """Renders the asset into the file `out`, which must end in `suffix`: .mp4 or .gif."""
+    paths.single_file(out, suffix)
     fps = asset.fps if options.fps is None else options.fps
     times, azimuths_deg = schedule(asset, fps, options)
     frames = render_frames(

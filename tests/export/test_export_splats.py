@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ar4d.errors import UserError
-from ar4d.export import SplatOptions, export
+from ar4d.export import SplatOptions, export, find_format
 from ar4d.export.splats import z_order
 from ar4d.gaussians import Gaussians, rotation_matrices
 from tests.support.moving import SpinningBall
@@ -155,8 +155,35 @@ def test_up_minus_y_turns_everything_by_half_a_turn_about_z(tmp_path):
     np.testing.assert_allclose(down.means, up.means @ turn, atol=1e-6)
     before, after = (rotation_matrices(torch.from_numpy(x.quats.copy())).numpy() for x in (up, down))
     np.testing.assert_allclose(after, turn @ before, atol=1e-5)
-    with pytest.raises(UserError, match="y up by definition"):
-        export(asset, "spz", tmp_path / "spz", SplatOptions(up="-y"))
+
+
+@pytest.mark.parametrize("format", ["ply", "compressed-ply", "spz"])
+def test_a_viewer_by_its_name_decides_which_way_is_up(tmp_path, format):
+    asset = SpinningBall()
+    read = gsply.read_spz if format == "spz" else gsply.plyread
+    suffix = find_format(format).suffix
+
+    def means(**options):
+        path = tmp_path / f"{'-'.join(options.values()) or 'default'}{suffix}"
+        return read(export(asset, format, path, SplatOptions(time=0.3, **options))[0]).means
+
+    turn = np.diag([-1.0, -1.0, 1.0])
+    np.testing.assert_array_equal(means(viewer="three"), means())
+    np.testing.assert_array_equal(means(viewer="supersplat"), means(up="-y"))
+    np.testing.assert_allclose(means(viewer="supersplat"), means() @ turn, atol=1e-3)
+
+
+def test_a_viewer_and_an_axis_that_contradict_each_other_are_refused(tmp_path):
+    def write(**options):
+        export(SpinningBall(), "ply", tmp_path / "a.ply", SplatOptions(time=0.0, **options))
+
+    write(viewer="supersplat", up="-y")
+    with pytest.raises(UserError, match="SuperSplat and PlayCanvas' viewer has -y up, not y"):
+        write(viewer="supersplat", up="y")
+    with pytest.raises(UserError, match='no viewer "superslat"; choose one of: supersplat, three'):
+        write(viewer="superslat")
+    with pytest.raises(UserError, match='no up "z"; choose y or -y'):
+        write(up="z")
 
 
 def test_frames_are_evenly_spaced_and_keep_their_order(tmp_path):

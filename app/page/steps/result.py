@@ -12,19 +12,11 @@ from app.page import thumbnails as pictures
 from app.page.cli_command import lift_command
 from app.runs.storage import read_label
 from app.service import Studio
+from ar4d.export.formats import menu
 from ar4d.runs import Run
 
 EMPTY = '<div class="panel empty"><p>Nothing is finished yet.</p></div>'
-FORMATS = {
-    "html": "Player: one web page, plays offline",
-    "mp4": "MP4: a turn around the object",
-    "gif": "GIF: a turn around the object",
-    "ply": "PLY: one file a frame, for any splat program",
-    "compressed-ply": "Compressed PLY: one file a frame, for SuperSplat",
-    "spz": "SPZ: one small file a frame",
-    "glb": "GLB: an animated mesh, for Blender and engines",
-    "cutout": "Cut-out: the clip's frames with their alpha",
-}
+CUTOUT = ("Cut-out: the clip's frames with their alpha", "cutout")
 STAGES: tuple[tuple[pictures.Kind, str], ...] = (
     ("input", "Input"),
     ("initial", "1 First frame"),
@@ -45,7 +37,10 @@ class ResultStep:
         gr.HTML("<h3>Take it with you</h3>")
         with gr.Row(elem_classes="tight take"):
             self.format = gr.Dropdown(
-                [(label, name) for name, label in FORMATS.items()], value="html", label="Format", scale=3
+                [*((choice.label, key) for key, (_, choice) in menu().items()), CUTOUT],
+                value="html",
+                label="Format",
+                scale=3,
             )
             self.export = gr.Button("Make the file", interactive=False, scale=1, min_width=120)
         self.download = gr.DownloadButton("Make a file first", interactive=False, elem_id="download")
@@ -105,9 +100,13 @@ class ResultStep:
         pairs = [(title, pictures.picture_if_made(run, kind, k)) for kind, title in STAGES]
         return fragments.pictures(pairs, "pictures four")
 
-    def make(self, run: Path, format: str) -> gr.DownloadButton:
-        """Exports; the button then holds the file."""
-        path = self.studio.export(run, format)
+    def make(self, run: Path, key: str) -> gr.DownloadButton:
+        """Exports a line of the list of formats; the button then holds the file."""
+        if key in menu():
+            format, choice = menu()[key]
+            path = self.studio.export(run, format.name, dict(choice.options))
+        else:
+            path = self.studio.export(run, key)
         size = path.stat().st_size / 1e6
         return gr.DownloadButton(
             f"Download {path.name} ({size:.1f} MB)", value=str(path), interactive=True, variant="primary"

@@ -1,0 +1,236 @@
+"""The registry of export formats: one `Format` entry per format, in `FORMATS`.
+
+The command line, the page, the server and the tests read it. A package of somebody else adds a format in
+one of two ways: by a call of `register`, or by an entry point in the group `ar4d.formats` that names a
+`Format`. `all_formats` is the registry with those entry points.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache, partial
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from ar4d.asset import Asset4D
+from ar4d.errors import UserError
+from ar4d.export import paths
+from ar4d.export.mesh import MeshOptions, export_mesh
+from ar4d.export.player import PlayerOptions, export_player
+from ar4d.export.splats import (
+    SplatOptions,
+    encode_compressed_ply,
+    encode_ply,
+    encode_spz,
+    export_splats,
+)
+from ar4d.export.video import VideoOptions, export_video
+
+ENTRY_POINT_GROUP = "ar4d.formats"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One line of a list from which people choose what to export."""
+
+    label: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Values for fields of the format's options; the others keep their defaults."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """An export format: what it is called, which options it takes, and what writes it."""
+
+    name: str
+    """What `--format` takes."""
+
+    label: str
+    """What a list of formats shows."""
+
+    suffix: str
+    """The ending of its files, with the dot: ".compressed.ply"."""
+
+    options: type[Any]
+    """A frozen dataclass whose fields all have defaults and docstrings."""
+
+    write: Callable[[Asset4D, Path, Any], list[Path]]
+    """Writes an asset to a path with the options; returns every file written, the main one first."""
+
+    per_frame: bool = False
+    """Whether it writes a folder with one file per frame, unless its option `time` is given."""
+
+    choices: tuple[Choice, ...] = ()
+    """Several lines for a list of formats, where one does not serve everyone."""
+
+    module: str = ""
+    """A module that writing needs and that a plain installation of ar4d lacks."""
+
+    extra: str = ""
+    """The extra of ar4d that installs `module`."""
+
+    def __post_init__(self) -> None:
+        if not self.suffix.startswith("."):
+            raise ValueError(f'The suffix of the format "{self.name}" must start with a dot: {self.suffix}')
+        if not is_dataclass(self.options):
+            raise TypeError(f'The options of the format "{self.name}" must be a dataclass.')
+        if self.per_frame and "time" not in self.option_names:
+            raise TypeError(f'The format "{self.name}" writes one file per frame: its options need `time`.')
+
+    @property
+    def option_names(self) -> frozenset[str]:
+        return frozenset(f.name for f in fields(self.options))
+
+    @property
+    def available(self) -> bool:
+        """Whether what it needs is installed."""
+        return not self.module or importlib.util.find_spec(self.module) is not None
+
+    @property
+    def menu(self) -> tuple[Choice, ...]:
+        """Its lines in a list of formats."""
+        return self.choices or (Choice(self.label),)
+
+    def writes_folder(self, options: Any) -> bool:
+        """Whether `options` ask for a folder with one file per frame."""
+        return self.per_frame and options.time is None
+
+    def default_name(self, options: Any) -> str:
+        """The name of the file or the folder that is written where no other is given."""
+        return self.name if self.writes_folder(options) else f"asset{self.suffix}"
+
+    def make_options(self, values: Mapping[str, Any]) -> Any:
+        """The options with `values` in place of some defaults.
+
+        Raises:
+            UserError: the format has no option of that name.
+        """
+        unknown = sorted(set(values) - self.option_names)
+        if unknown:
+            raise UserError(
+                f'{self.name} has no option "{unknown[0]}"; its options are: '
+                f"{', '.join(sorted(self.option_names))}."
+            )
+        return self.options(**values)
+
+
+FORMATS: dict[str, Format] = {}
+
+
+def register(format: Format) -> Format:
+    """Adds a format to `FORMATS`; returns it.
+
+    Raises:
+        ValueError: there is a format of that name already.
+    """
+    if format.name in FORMATS:
+        raise ValueError(f'There is a format "{format.name}" already.')
+    FORMATS[format.name] = format
+    paths.FILE_ENDINGS.add(format.suffix)
+    return format
+
+
+def all_formats() -> dict[str, Format]:
+    """`FORMATS`, completed by what installed packages announce."""
+    _register_installed()
+    return FORMATS
+
+
+@cache
+def _register_installed() -> None:
+    """Registers the entry points once; one that fails costs nobody the other formats.
+
+    Not at import: a package that is imported before this one is only half there by then.
+    """
+    for entry_point in entry_points(group=ENTRY_POINT_GROUP):
+        try:
+            register(entry_point.load())
+        except Exception as error:  # noqa: BLE001 (whatever another package's code may raise)
+            warnings.warn(f"The export format {entry_point.value} could not be added: {error}", stacklevel=3)
+
+
+def find_format(name: str) -> Format:
+    """The format of a name.
+
+    Raises:
+        UserError: there is no such format.
+    """
+    if name not in all_formats():
+        raise UserError(f'There is no format "{name}"; choose one of: {", ".join(FORMATS)}.')
+    return FORMATS[name]
+
+
+def menu() -> dict[str, tuple[Format, Choice]]:
+    """The choices of all formats that can be written here, by a key that stays the same.
+
+    The first choice of a format has the format's name as its key.
+    """
+    return {
+        format.name + (f"#{index + 1}" if index else ""): (format, choice)
+        for format in all_formats().values()
+        if format.available
+        for index, choice in enumerate(format.menu)
+    }
+
+
+def export(asset: Asset4D, name: str, out: Path, options: Any = None) -> list[Path]:
+    """Writes `asset` in one of `FORMATS`; each file appears whole or not at all.
+
+    Args:
+        name: of the format.
+        out: a file with the format's ending; for a format that writes one file per frame a folder,
+            unless its option `time` asks for a single file.
+        options: of the format's own type; its defaults if not given.
+
+    Returns:
+        Every file that was written, the main one first.
+
+    Raises:
+        UserError: no such format, a missing package, a wrong ending, a folder that cannot be written
+            to, a full disk, an option out of range, or Gaussians that are not finite.
+    """
+    format = find_format(name)
+    options = format.options() if options is None else options
+    if not isinstance(options, format.options):
+        raise TypeError(f"{name} takes {format.options.__name__}, not {type(options).__name__}")
+    if not format.available:
+        remedy = f"ar4d[{format.extra}]" if format.extra else format.module
+        raise UserError(
+            f"The format {name} needs the package {format.module}; install it: pip install {remedy}"
+        )
+    return format.write(asset, out, options)
+
+
+def _splat_choices(what: str) -> tuple[Choice, ...]:
+    """A splat format stands upright in SuperSplat or in the others, never in both."""
+    return (
+        Choice(f"{what}, for SuperSplat", {"viewer": "supersplat"}),
+        Choice(f"{what}, for three.js and Spark", {"viewer": "three"}),
+    )
+
+
+def _register_splats(name: str, what: str, suffix: str, encode: Callable[[Any], bytes]) -> None:
+    write = partial(export_splats, encode=encode, suffix=suffix)
+    register(Format(name, what, suffix, SplatOptions, write, per_frame=True, choices=_splat_choices(what)))
+
+
+def _register_own() -> None:
+    register(Format("html", "Player: one web page, plays offline", ".html", PlayerOptions, export_player))
+    for name in ("mp4", "gif"):
+        label, suffix = f"{name.upper()}: a turn around the object", f".{name}"
+        register(Format(name, label, suffix, VideoOptions, partial(export_video, suffix=suffix)))
+    _register_splats("ply", "PLY: one file per frame", ".ply", encode_ply)
+    _register_splats(
+        "compressed-ply", "Compressed PLY: one file per frame", ".compressed.ply", encode_compressed_ply
+    )
+    _register_splats("spz", "SPZ: one small file per frame", ".spz", encode_spz)
+    register(
+        Format("glb", "GLB: an animated mesh, for Blender and engines", ".glb", MeshOptions, export_mesh)
+    )
+
+
+_register_own()
