@@ -86,7 +86,6 @@ def export(argv: list[str]) -> None:
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     early.add_argument("--format", default="html")
     format = find_format(early.parse_known_args(argv)[0].format)
-    names = ", ".join(all_formats())
     arguments: Any = tyro.cli(
         make_dataclass(
             "ExportArguments",
