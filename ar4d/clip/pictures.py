@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import re
 import struct
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+import pi_heif
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from ar4d.clip.colors import needs_conversion, to_srgb
 from ar4d.errors import UserError
 
 MAX_SIDE = 16384  # pixels
 STILL_FPS = 10.0  # of images, which have no rate of their own
 
 Image.init()  # registers the formats that this build of Pillow knows
-_FORMATS = [
-    f for f in ("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "PPM", "TGA") if f in Image.OPEN
-]
-_ANIMATED_FORMATS = ("PNG", "WEBP", "AVIF")
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".ppm", ".tga"}
+pi_heif.register_heif_opener()
+_KNOWN = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "PPM", "TGA", "HEIF")
+_FORMATS = [name for name in _KNOWN if name in Image.OPEN]
+_ANIMATED_FORMATS = ("GIF", "WEBP", "AVIF")
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".ppm", ".tga"} | {
+    ".heic",
+    ".heif",
+}
 _BROKEN = (OSError, SyntaxError, ValueError, IndexError, EOFError, struct.error)  # Pillow's, for bad data
+
+
+_PROBES = np.stack(np.meshgrid([32, 128, 224], [32, 128, 224], [32, 128, 224]), -1)
+_PROBES = _PROBES.reshape(1, 27, 3).astype(np.uint8)  # colours by which a profile is told from sRGB
+_SAME_COLOR = 3  # of 255
 
 
 class Stills:
@@ -43,11 +56,18 @@ class Stills:
         for index in indices:
             path = self._paths[index]
             with _open(path) as image:
-                yield index, shrink(to_rgba(_upright(image, path), path), size)
+                upright, converted = in_srgb(_upright(image, path))
+                if converted and not any("sRGB" in warning for warning in self.warnings):
+                    self.warnings.append(f"{path.name} has wide-gamut colours: they were converted to sRGB.")
+                yield index, shrink(to_rgba(upright, path), size)
 
 
 class Animation:
-    """An animated image: frames that build on one another, each with its own duration."""
+    """An animated GIF, WebP or AVIF: frames that build on one another, each with its own duration.
+
+    Animated PNG is decoded as a video: Pillow averages frames that are laid over each other with soft
+    edges, where the specification asks for the over operator.
+    """
 
     def __init__(self, path: Path, fps: float | None) -> None:
         self.name = path.name
@@ -58,6 +78,11 @@ class Animation:
             # An APNG may start with a picture for programs that cannot play it.
             self._first = 1 if getattr(image, "default_image", False) else 0
             durations = self._durations(image)
+        if len(durations) == 1:
+            self.warnings.append(
+                f"{self.name} holds a single picture, so the result does not move: encoders merge frames "
+                "that are equal."
+            )
         if fps is not None:
             durations = [1 / fps] * len(durations)
         self.times = np.concatenate([[0.0], np.cumsum(durations)[:-1]])
@@ -105,13 +130,27 @@ def is_picture(path: Path) -> bool:
         return True  # an image that opening again will tell apart
 
 
-def open_file(path: Path, fps: float | None) -> Stills | Animation:
+def is_animated_png(path: Path) -> bool:
+    """Whether the file is a PNG with several frames."""
     with _open(path) as image:
+        return image.format == "PNG" and bool(getattr(image, "is_animated", False))
+
+
+def open_file(path: Path, fps: float | None) -> Stills | Animation:
+    """Open a still or animated image."""
+    with _open(path) as image:
+        kind = image.format
         # Whether a GIF has more than one frame cannot be told without reading on.
-        animated = image.format == "GIF" or (
-            image.format in _ANIMATED_FORMATS and getattr(image, "is_animated", False)
+        count = 2 if kind == "GIF" else int(getattr(image, "n_frames", 1))
+    if kind in _ANIMATED_FORMATS and count > 1:
+        return Animation(path, fps)
+    still = Stills([path], path.name, fps or STILL_FPS)
+    if kind in ("TIFF", "HEIF") and count > 1:
+        still.warnings.append(
+            f"{path.name} holds {count} pictures and only the first is used: save them as single files in a "
+            "folder to use them all."
         )
-    return Animation(path, fps) if animated else Stills([path], path.name, fps or STILL_FPS)
+    return still
 
 
 def open_folder(folder: Path, fps: float | None) -> Stills:
@@ -154,13 +193,16 @@ def _common_size(paths: Sequence[Path]) -> tuple[int, int]:
         with _open(path) as image:
             turned = _has_exif(image) and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # its orientation
             sizes.append(image.size[::-1] if turned else image.size)
-        if sizes[-1] != sizes[0]:
-            (w0, h0), (w1, h1) = sizes[0], sizes[-1]
-            raise UserError(
-                f"The images in {path.parent} differ in size: {paths[0].name} is {w0}×{h0}, {path.name} is "
-                f"{w1}×{h1}; make them all the same size."
-            )
-    return sizes[0]
+    ((usual, count),) = Counter(sizes).most_common(1)
+    odd = next((i for i, size in enumerate(sizes) if size != usual), None)
+    if odd is not None:
+        like = paths[sizes.index(usual)].name
+        raise UserError(
+            f"The images in {paths[0].parent} differ in size: {like} is {usual[0]}×{usual[1]} (as "
+            f"{count} of {len(paths)} are), but {paths[odd].name} is {sizes[odd][0]}×{sizes[odd][1]}; make "
+            "them all the same size, or remove those that do not belong to the clip."
+        )
+    return usual
 
 
 def _has_exif(image: Image.Image) -> bool:
@@ -175,6 +217,47 @@ def _upright(image: Image.Image, path: Path) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except _BROKEN as error:
         raise UserError(f"{path} is damaged: {error}.") from error
+
+
+def in_srgb(image: Image.Image) -> tuple[Image.Image, bool]:
+    """The picture in sRGB, and whether its colours had to be converted.
+
+    The colour space is that of an embedded ICC profile (phones' photos are in Display P3) or, in HEIF, of
+    the coding-independent code points. A profile that cannot be used is ignored, as browsers do.
+    """
+    profile = image.info.get("icc_profile")
+    if profile and image.mode in ("RGB", "RGBA", "CMYK"):
+        transform = _transform_to_srgb(bytes(profile), image.mode)
+        return (image, False) if transform is None else (_transformed(image, transform), True)
+    points = image.info.get("nclx_profile") or {}
+    transfer, primaries = (points.get(f"{k}", 2) for k in ("transfer_characteristics", "color_primaries"))
+    if not profile and image.mode in ("RGB", "RGBA") and needs_conversion(transfer, primaries):
+        values = np.asarray(image.convert("RGBA"))
+        colors = to_srgb(values[..., :3].astype(np.uint16) * 257, transfer, primaries)
+        return Image.fromarray(np.dstack([colors, values[..., 3]])), True
+    return image, False
+
+
+def _transformed(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
+    converted = ImageCms.applyTransform(image, transform)
+    assert converted is not None  # only a transform in place returns nothing
+    return converted
+
+
+@lru_cache(maxsize=8)
+def _transform_to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """None for sRGB itself and for profiles that cannot be used."""
+    out = "RGB" if mode == "CMYK" else mode
+    try:
+        source = ImageCms.ImageCmsProfile(BytesIO(profile))
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, out)
+    except (ImageCms.PyCMSError, OSError):
+        return None
+    if mode == "CMYK":
+        return transform
+    probes = Image.fromarray(_PROBES).convert(mode)
+    moved = np.asarray(_transformed(probes, transform).convert("RGB")).astype(int)
+    return transform if np.abs(moved - _PROBES).max() > _SAME_COLOR else None
 
 
 def to_rgba(image: Image.Image, path: Path) -> Image.Image:

@@ -55,7 +55,7 @@ def open_source(path: Path, fps: float | None) -> Source:
         raise UserError(f"There is no file or folder {path}: check the path.")
     if path.is_dir():
         return pictures.open_folder(path, fps)
-    if pictures.is_picture(path):
+    if pictures.is_picture(path) and not pictures.is_animated_png(path):
         return pictures.open_file(path, fps)
     return decoding.Video(path, fps)
 

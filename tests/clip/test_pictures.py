@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ar4d.clip.pictures import Animation, Stills, is_picture, open_file, open_folder, to_rgba
+from ar4d.clip.pictures import is_picture, open_file, open_folder, to_rgba
+from ar4d.clip.sources import Source, open_source
 from ar4d.errors import UserError
 from tests.support.footage import HEIGHT, RED, WIDTH, center_of, disk, moving_disk, over, write_images
 
 
-def read_all(source: Stills | Animation) -> list[np.ndarray]:
+def read_all(source: Source) -> list[np.ndarray]:
     return [picture for _, picture in source.read(range(len(source.times)), 1.0)]
 
 
@@ -32,7 +33,7 @@ def test_a_folders_rate_can_be_given(tmp_path):
 def test_images_of_different_sizes_are_named(tmp_path):
     folder = write_images(tmp_path / "frames", moving_disk(3))
     Image.new("RGB", (10, 12)).save(folder / "frame_1.png")
-    with pytest.raises(UserError, match=r"frame_0\.png is 96×64, frame_1\.png is 10×12"):
+    with pytest.raises(UserError, match=r"frame_0\.png is 96×64 \(as 2 of 3 are\), but frame_1\.png is"):
         open_folder(folder, None)
 
 
@@ -106,8 +107,7 @@ def test_animations_keep_times_and_alpha(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
     options: dict[str, Any] = {"gif": {"disposal": 2}, "webp": {"lossless": True}, "png": {}}[suffix]
     images[0].save(path, save_all=True, append_images=images[1:], duration=[100, 200, 50, 100], **options)
-    source = open_file(path, None)
-    assert isinstance(source, Animation)
+    source = open_source(path, None)
     np.testing.assert_allclose(source.times, [0, 0.1, 0.3, 0.35])
     assert source.length == pytest.approx(0.45)
     for picture, original in zip(read_all(source), pictures, strict=True):
@@ -120,7 +120,7 @@ def test_an_apngs_still_for_old_programs_is_no_frame(tmp_path):
     poster = Image.new("RGBA", (WIDTH, HEIGHT), (0, 255, 0, 255))
     path = tmp_path / "a.png"
     poster.save(path, save_all=True, append_images=images, duration=100, default_image=True)
-    source = open_file(path, None)
+    source = open_source(path, None)
     assert len(source.times) == 3
     assert center_of(read_all(source)[0]) == pytest.approx((20, 32), abs=0.3)
 
