@@ -118,7 +118,7 @@ def _detail(luminance: np.ndarray, alpha: np.ndarray) -> float:
     Motion blur and defocus lower it; a change of the exposure does not.
     """
     reach = max(1, round(0.02 * len(alpha)))
-    inside = np.asarray(ndimage.binary_erosion(alpha > 0.5 * alpha.max(initial=0), iterations=reach))
+    inside = np.asarray(ndimage.binary_erosion(alpha > 0.5 * alpha.max(initial=0), iterations=reach), bool)
     if not inside.any():
         return 0.0
     gradient = np.asarray(ndimage.gaussian_gradient_magnitude(luminance, _SMOOTHING))[inside]
@@ -135,7 +135,7 @@ def _completeness(alpha: np.ndarray, crop: Crop) -> float:
     ys, xs = np.mgrid[:size, :size] + 0.5
     # Two pixels: the soft outline may keep clear of the very border.
     near = (xs < left + 2) | (xs > right - 2) | (ys < top + 2) | (ys > bottom - 2)
-    outline = subject & ~np.asarray(ndimage.binary_erosion(subject, border_value=0))
+    outline = subject & ~np.asarray(ndimage.binary_erosion(subject, border_value=0), bool)
     if not outline.any():
         return 1.0
     share = float((outline & near).sum() / outline.sum())

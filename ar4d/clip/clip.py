@@ -271,7 +271,7 @@ def cutout_preview(clip: Clip) -> np.ndarray:
         alpha = frame[..., 3:].astype(np.float32) / 255
         tile = frame[..., :3] * alpha + checks * (1 - alpha)
         inside = frame[..., 3] >= 128
-        tile[inside & ~ndimage.binary_erosion(inside, border_value=1)] = (230, 30, 30)
+        tile[inside & ~np.asarray(ndimage.binary_erosion(inside, border_value=1), bool)] = (230, 30, 30)
         row, column = divmod(index, columns)
         sheet[row * size : (row + 1) * size, column * size : (column + 1) * size] = tile.round()
     return sheet

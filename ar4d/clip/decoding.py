@@ -42,7 +42,7 @@ class Video:
             self._ticks, self._keys = self._list_frames(container)  # time stamps in units of time_base
             self.times, self.length = self._timeline(stream, fps)
         self._matrix, (self.width, self.height) = self._look_at_first_frame()
-        self._field_order = self._detect_interlacing()
+        self._field_order: FieldOrder | None = self._detect_interlacing()
 
     def label(self, index: int) -> str:
         return f"frame {index} ({self.times[index]:.2f} s)"
