@@ -26,7 +26,7 @@ from app.runs import storage
 from app.service import Studio
 from ar4d.clip import ClipSettings
 from ar4d.errors import UserError
-from ar4d.presets import PRESETS
+from ar4d.presets import find
 
 
 def add(studio: Studio) -> None:
@@ -50,9 +50,7 @@ def _lift(studio: Studio):
         Returns:
             {"run": its id, "token": the caller's, "warnings": of the cut-out}.
         """
-        if preset not in PRESETS:
-            raise UserError(f'There is no preset "{preset}"; choose one of: {", ".join(PRESETS)}.')
-        chosen = change(PRESETS[preset], checked_changes(settings))
+        chosen = change(find(preset).settings, checked_changes(settings))
         token = token or storage.new_token()
         draft = studio.take(token, *_uploaded(studio, video))
         facts = studio.cut_out(draft, _clip_settings(clip), chosen.size)

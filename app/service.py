@@ -129,7 +129,7 @@ class Studio:
         Raises:
             UserError: settings that cannot work here, or that are over the limits.
         """
-        from ar4d.engines.ar4d.pipeline import check
+        from ar4d.lifting import check
 
         steps = settings.initialize.iterations + settings.generate.iterations * max(num_frames - 1, 0)
         steps += settings.refine.iterations + settings.refine.warm_start if settings.refine.enabled else 0

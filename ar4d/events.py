@@ -6,23 +6,42 @@ says how far a run is.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from ar4d.gaussians import Gaussians
 
 if TYPE_CHECKING:
     from ar4d.asset import Asset4D
+    from ar4d.views import ViewGrid
 
-Stage = Literal["initialize", "generate", "refine"]
-Role = Literal[
-    "image_to_gaussians",
-    "views_to_gaussians",
-    "scene_to_gaussians",
-    "text_to_image",
-    "text_to_video",
-    "image_to_video",
-]
+Stage = str
+"""Name of a stage; `Planned` says which there are."""
+Role = str
+"""Name of what an expert does; `ar4d.experts.protocols.ROLES` lists the program's own."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class StageInfo:
+    """One stage of a run, as its engine plans it."""
+
+    name: Stage
+    title: str
+    """For people, as "Initialize: lift the first frame"."""
+    short_title: str
+    """The same in one word."""
+    steps: int
+    """Optimisation steps of the whole stage; 0 if it has none."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The first event of a run: its stages, in order."""
+
+    stages: tuple[StageInfo, ...]
 
 
 @dataclass(frozen=True)
@@ -45,7 +64,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class FacingSeen:
+class FacingEstimated:
     """Which way an expert takes the object to look in the first frame, if nobody said it."""
 
     azimuth_deg: float  # in [-90, 90): towards it or away from it, half a turn further
@@ -98,6 +117,13 @@ class Finished:
 
 
 @dataclass(frozen=True)
+class ViewsImagined:
+    """The clip as an expert sees it from other sides."""
+
+    grid: ViewGrid
+
+
+@dataclass(frozen=True)
 class Warned:
     """Something the user should know that does not stop the run."""
 
@@ -114,14 +140,29 @@ class ClipJudged:
 
 
 Event = (
-    ExpertChosen
+    Planned
+    | ExpertChosen
     | Progress
     | ClipJudged
-    | FacingSeen
+    | FacingEstimated
     | StageStarted
+    | ViewsImagined
     | Step
     | FrameFinished
     | StageFinished
     | Finished
     | Warned
 )
+
+
+def drain(stream: Generator[Event, None, T], on_event: Callable[[Event], object]) -> T:
+    """Calls `on_event` with every event of a stream; returns what the stream returns."""
+    try:
+        while True:
+            try:
+                event = next(stream)
+            except StopIteration as end:
+                return end.value
+            on_event(event)
+    finally:
+        stream.close()

@@ -2,17 +2,22 @@
 
 Colours are display-referred values in [0, 1] with the alpha channel last. "Straight" colours are the
 subject's own; "premultiplied" ones are multiplied by alpha, which is the form in which pictures may be
-averaged.
+averaged. Every function takes a NumPy array or a torch tensor and returns the same kind.
 """
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
+import torch
+
+Image = TypeVar("Image", np.ndarray, torch.Tensor)
 
 MIN_ALPHA = 1e-6  # below half a step of 8 bits by far: a colour behind it cannot be recovered
 
 
-def premultiply(rgba: np.ndarray) -> np.ndarray:
+def premultiply(rgba: Image) -> Image:
     """Convert straight colours to premultiplied ones.
 
     Args:
@@ -21,23 +26,23 @@ def premultiply(rgba: np.ndarray) -> np.ndarray:
     Returns:
         [..., 4], with colour times alpha and the same alpha.
     """
-    return np.concatenate([rgba[..., :3] * rgba[..., 3:], rgba[..., 3:]], axis=-1)
+    return _joined(rgba[..., :3] * rgba[..., 3:], rgba[..., 3:])
 
 
-def unpremultiply(rgba: np.ndarray) -> np.ndarray:
+def unpremultiply(rgba: Image) -> Image:
     """Convert premultiplied colours to straight ones, clipped to [0, 1].
 
     Args:
         rgba: [..., 4] float in [0, 1], premultiplied.
 
     Returns:
-        [..., 4], with colour divided by alpha; 0 where alpha is 0.
+        [..., 4], with colour divided by alpha.
     """
-    straight = np.clip(rgba[..., :3] / np.maximum(rgba[..., 3:], MIN_ALPHA), 0, 1)
-    return np.concatenate([np.where(rgba[..., 3:] > 0, straight, 0), rgba[..., 3:]], axis=-1)
+    alpha = rgba[..., 3:]
+    return _joined((rgba[..., :3] / alpha.clip(min=MIN_ALPHA)).clip(0, 1), alpha.clip(0, 1))
 
 
-def on_white(rgba: np.ndarray) -> np.ndarray:
+def on_white(rgba: Image) -> Image:
     """Composite straight colours over white: α C + (1 − α).
 
     Args:
@@ -55,6 +60,13 @@ def to_float(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float32) / 255
 
 
-def to_uint8(values: np.ndarray) -> np.ndarray:
+def to_uint8(values: np.ndarray | torch.Tensor) -> np.ndarray:
     """Round values in [0, 1] to 8 bits; what lies outside is clipped."""
-    return np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    array = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
+    return np.round(np.clip(array, 0, 1) * 255).astype(np.uint8)
+
+
+def _joined(rgb: Image, alpha: Image) -> Image:
+    if isinstance(rgb, torch.Tensor):
+        return torch.cat([rgb, alpha], dim=-1)
+    return np.concatenate([rgb, alpha], axis=-1)

@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ar4d.cameras import RADIUS
+from ar4d.rendering import Rendering
+
 WINDOW = 11  # px
 SIGMA = 1.5
 C1, C2 = 0.01**2, 0.03**2  # for values in [0, 1]
@@ -28,6 +31,52 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     11×11 Gaussian window, σ 1.5, zeros beyond the border, as the 3DGS code has it.
     """
     return _similarity(a, b)[0]
+
+
+def reference_loss(view: Tensor, target: Tensor) -> Tensor:
+    """‖R_ref(G) - v₁‖² of Eq. 2: the mean squared error of two images [B, H, W, 3].
+
+    `tests/test_losses.py` holds it to numbers worked out by hand.
+    """
+    return (view - target).square().mean()
+
+
+def pseudo_view_loss(
+    view: Rendering, expected: Rendering, rgb_weight: float, depth_weight: float, covered_only: bool = False
+) -> Tensor:
+    """l_rgb + l_depth of Eq. 8, at one azimuth: L1 on colours and on depths, in orbit radii.
+
+    Args:
+        view: of the Gaussians that are fitted.
+        expected: of the pseudo-Gaussians Ĝ, from the same camera.
+        rgb_weight: of l_rgb.
+        depth_weight: of l_depth.
+        covered_only: leave out the pixels where Ĝ is more than half transparent.
+
+    `tests/test_losses.py` holds it to numbers worked out by hand.
+    """
+    mask = (expected.alpha > 0.5).float() if covered_only else torch.ones_like(expected.alpha)
+    rgb = ((view.rgb - expected.rgb).abs() * mask[..., None]).mean()
+    depth = ((view.depth - expected.depth).abs() * mask).mean() / RADIUS
+    return rgb_weight * rgb + depth_weight * depth
+
+
+def geometry_loss(view: Rendering, expected: Rendering, depth_weight: float, rgb_weight: float) -> Tensor:
+    """l_depth of Eq. 11, in orbit radii; with `rgb_weight` > 0 also L1 on colours (not in the paper).
+
+    Args:
+        view: of the refined Gaussians.
+        expected: of stage 2's Gaussians of the same frame, from the same camera.
+
+    `tests/test_losses.py` holds it to numbers worked out by hand.
+    """
+    depth = depth_weight * (view.depth - expected.depth).abs().mean() / RADIUS
+    return depth + rgb_weight * (view.rgb - expected.rgb).abs().mean()
+
+
+def preservation_loss(view: Rendering, expected: Rendering) -> Tensor:
+    """L1 on colour and alpha between stage 1's Gaussians and the expert's own (not in the paper)."""
+    return (view.rgb - expected.rgb).abs().mean() + (view.alpha - expected.alpha).abs().mean()
 
 
 def psnr(a: Tensor, b: Tensor) -> Tensor:

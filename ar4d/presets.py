@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Literal
 
+from rich.table import Table
+
+from ar4d.errors import UserError
 from ar4d.settings import (
+    EngineSettings,
     FieldSettings,
     GenerateSettings,
     InitializeSettings,
@@ -90,19 +94,70 @@ CPU_FINE = replace(
     initialize=replace(CPU.initialize, gaussians=16000),
 )
 
-PRESETS = {settings.preset: settings for settings in (PAPER, QUALITY, FAST, CPU, CPU_FINE)}
+
+@dataclass(frozen=True)
+class Preset:
+    """A named set of settings."""
+
+    settings: EngineSettings
+    label: str
+    """A few words for people who choose."""
+    device: Literal["cpu", "cuda"]
+    """What it is made for; it runs on either."""
+
+    @property
+    def name(self) -> str:
+        return self.settings.preset
 
 
-def table() -> str:
-    """All presets side by side, one row a setting; a setting that all share is left out."""
-    flat = {name: dict(_flatten(settings)) for name, settings in PRESETS.items()}
-    rows = [["", *flat]]
+PRESETS: dict[str, Preset] = {}
+"""All presets by name; `register` adds one."""
+
+
+def register(preset: Preset) -> None:
+    """Adds a preset, for the command line, the page and the API alike."""
+    PRESETS[preset.name] = preset
+
+
+for _preset in (
+    Preset(PAPER, "paper: a GPU, the paper's own numbers", "cuda"),
+    Preset(QUALITY, "quality: a GPU, the paper's schedule and a better refinement", "cuda"),
+    Preset(FAST, "fast: a GPU, a few minutes", "cuda"),
+    Preset(CPU, "cpu: minutes on two cores", "cpu"),
+    Preset(CPU_FINE, "cpu-fine: twice the size, four times as long", "cpu"),
+):
+    register(_preset)
+
+DEFAULTS: dict[str, str] = {"cuda": "quality", "cpu": "cpu"}
+"""The preset that a user gets without asking, by device."""
+
+
+def default_for(device: str) -> Preset:
+    """The preset to start from on a device, "cpu" or "cuda"."""
+    return PRESETS[DEFAULTS[device]]
+
+
+def find(name: str) -> Preset:
+    """The preset called `name`.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in PRESETS:
+        raise UserError(f'There is no preset "{name}"; choose one of: {", ".join(PRESETS)}.')
+    return PRESETS[name]
+
+
+def table() -> Table:
+    """AR4D's presets side by side, one row a setting; a setting that all share is left out."""
+    shown = {name: preset for name, preset in PRESETS.items() if preset.settings.engine == "ar4d"}
+    flat = {name: dict(_flatten(preset.settings)) for name, preset in shown.items()}
+    table = Table("", *flat, box=None, header_style="bold")
     for key in flat["paper"]:
         values = [str(flat[name][key]) for name in flat]
         if key != "preset" and len(set(values)) > 1:
-            rows.append([key, *values])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows)
+            table.add_row(key, *values)
+    return table
 
 
 def _flatten(settings: Any, prefix: str = "") -> list[tuple[str, Any]]:

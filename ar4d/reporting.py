@@ -5,12 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from ar4d.events import Event
+from ar4d.events import Event, Progress
 
 T = TypeVar("T")
 Report = Callable[[Event], None]
+OnProgress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and of how much; may raise to stop it."""
+
+
+@runtime_checkable
+class ReportsProgress(Protocol):
+    """Optional protocol for experts that work for seconds."""
+
+    on_progress: OnProgress | None
+    """Called while the expert works."""
 
 
 class Abandoned(BaseException):
@@ -55,3 +65,50 @@ def reporting(work: Callable[[Report], T]) -> Generator[Event, None, T]:
     finally:
         closed.set()
         thread.join()
+
+
+def reporting_progress(expert: object, work: Callable[[], T]) -> Generator[Event, None, T]:
+    """Runs `work`, which calls `expert`; yields the progress of an expert that reports any.
+
+    Args:
+        expert: one that `ReportsProgress`, or not; the work of any other is just done.
+    """
+    if not isinstance(expert, ReportsProgress):
+        return work()
+
+    def run(report: Report) -> T:
+        expert.on_progress = lambda task, done, total: report(Progress(task, done, total))
+        try:
+            return work()
+        finally:
+            expert.on_progress = None
+
+    return (yield from reporting(run))
+
+
+class Inbox:
+    """Events from code that cannot yield; a stream passes them on."""
+
+    def __init__(self) -> None:
+        self._events: SimpleQueue[Event] = SimpleQueue()
+
+    def put(self, event: Event) -> None:
+        self._events.put(event)
+
+    def take(self) -> list[Event]:
+        """The events since the last call."""
+        return [self._events.get() for _ in range(self._events.qsize())]
+
+    def joined(self, stream: Generator[Event, None, T]) -> Generator[Event, None, T]:
+        """The events of `stream`, and between them those that were put in meanwhile."""
+        try:
+            while True:
+                try:
+                    event = next(stream)
+                except StopIteration as end:
+                    yield from self.take()
+                    return end.value
+                yield from self.take()
+                yield event
+        finally:
+            stream.close()

@@ -4,6 +4,7 @@
     input/              the preprocessed clip
     cutout.png          what the background removal found, frame by frame
     stage1.safetensors  G₁
+    views/              the clip from other sides, where an expert drew them
     frames/0001.…       each later frame of stage 2, as it is finished
     refined.safetensors the asset
     metrics.json        reference view, per frame
@@ -21,21 +22,23 @@ import time
 from collections.abc import Generator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import imageio.v3 as iio
 import torch
 from filelock import FileLock, Timeout
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PlainValidator, TypeAdapter, ValidationError
 
 from ar4d.asset import Asset4D, load_asset
 from ar4d.clip import Clip, ClipSettings, cutout_preview
-from ar4d.engines.ar4d.pipeline import lift, resolve_device
+from ar4d.devices import resolve_device
+from ar4d.engines.registry import parse_settings
 from ar4d.errors import UserError
-from ar4d.events import Event, ExpertChosen, Finished, FrameFinished, StageFinished, Warned
+from ar4d.events import Event, ExpertChosen, Finished, FrameFinished, StageFinished, ViewsImagined, Warned
 from ar4d.files import atomic, readable_errors, write_text
 from ar4d.gaussians import Gaussians
-from ar4d.settings import Settings
+from ar4d.lifting import lift_events
+from ar4d.settings import EngineSettings
 
 Status = Literal["new", "running", "stopped", "failed", "finished"]
 RECORDED = ("torch", "numpy", "numba", "gsplat")  # versions that decide the result's bits
@@ -48,7 +51,7 @@ class Recipe:
     source: str
     """Path of the clip."""
     clip: ClipSettings
-    settings: Settings
+    settings: Annotated[EngineSettings, PlainValidator(parse_settings)]
 
 
 @dataclasses.dataclass
@@ -175,9 +178,9 @@ class Run:
         status: Status = "stopped"
         try:
             with open(self.folder / "events.jsonl", "a", encoding="utf-8") as log:
-                for event in lift(self.clip, self.record.recipe.settings, self.frames()):
+                for event in lift_events(self.clip, self.record.recipe.settings, self.frames()):
                     self._write(event)
-                    log.write(json.dumps(describe(event)) + "\n")
+                    log.write(json.dumps(describe(event), default=dataclasses.asdict) + "\n")
                     log.flush()
                     yield event
             status = "finished"
@@ -203,6 +206,8 @@ class Run:
             case StageFinished():
                 before = self.record.seconds.get(event.stage, 0.0)
                 self.record.seconds[event.stage] = round(before + event.seconds, 3)
+            case ViewsImagined():
+                event.grid.save(self.folder / "views")
             case Finished():
                 with atomic(self.folder / "refined.safetensors") as path:
                     event.asset.save(path)
@@ -239,6 +244,6 @@ def describe(event: Event) -> dict:
     values = {
         f.name: getattr(event, f.name)
         for f in dataclasses.fields(event)
-        if not isinstance(getattr(event, f.name), Gaussians) and f.name != "asset"
+        if not isinstance(getattr(event, f.name), Gaussians) and f.name not in ("asset", "grid")
     }
     return {"event": type(event).__name__, "time": round(time.time(), 3), **values}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 FieldKind = Literal["mlp", "node-mlp", "node-table"]
@@ -59,7 +59,7 @@ class FieldSettings:
 class InitializeSettings:
     """Stage 1 (Sec. 4.1)."""
 
-    expert: str = "auto"
+    expert: str = field(default="auto", metadata={"role": "image_to_gaussians"})
     """Which expert lifts the first frame; auto takes the best that runs here."""
     gaussians: int = 65536
     """About how many Gaussians are wanted."""
@@ -79,7 +79,7 @@ class InitializeSettings:
 class GenerateSettings:
     """Stage 2 (Sec. 4.2)."""
 
-    expert: str = "auto"
+    expert: str = field(default="auto", metadata={"role": "views_to_gaussians"})
     """Which expert makes the pseudo-Gaussians; auto takes the best that runs here."""
     autoregressive: bool = True
     """Ablation switch: deform each frame from the previous one; off: from the first."""
@@ -104,8 +104,9 @@ class GenerateSettings:
     pseudo_every: int = 200
     """Make the pseudo-Gaussians anew every so many steps."""
     pseudo_rgb: float = 1.0
+    """Weight of l_rgb of Eq. 8."""
     pseudo_depth: float = 1.0
-    """Weights of the two terms of Eq. 8 (depth in orbit radii)."""
+    """Weight of l_depth of Eq. 8 (depth in orbit radii)."""
 
 
 @dataclass(frozen=True)
@@ -131,30 +132,68 @@ class RefineSettings:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """All there is to say about how a clip is lifted."""
+class ViewSettings:
+    """Views of the whole clip from other sides, made once, that stage 2 uses in place of its own renders."""
 
+    expert: str = field(default="none", metadata={"role": "clip_to_views"})
+    """Which expert turns the clip into several; none: stage 2 renders its own Gaussians, as in the paper."""
+
+
+@dataclass(frozen=True)
+class ReferenceRig:
+    """The cameras that a stage looks through."""
+
+    size: int
+    """Width and height of the reference view in pixels."""
+    pseudo_size: int
+    """Width and height of pseudo-views and of depth comparisons in pixels."""
+    elevation_deg: float
+    """Elevation of all cameras in degrees, positive is above."""
+    sides_deg: int
+    """How far to each side of the reference camera views are sampled, degrees."""
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """What every engine has to know. Each engine's own settings extend it."""
+
+    engine: str = "ar4d"
+    """The method that turns the clip into an asset."""
     preset: str = "paper"
-    """Whose values these are, before any was changed: paper, quality, fast, cpu or cpu-fine."""
+    """The preset that these values started from."""
     size: int = 512
     """Width and height at which the clip is fitted."""
-    pseudo_size: int = 256
-    """Width and height of pseudo-views and of depth comparisons."""
     elevation_deg: float = 0.0
-    """Of the camera that took the clip; positive is above."""
-    facing: Facing = "auto"
-    """Where the object looks in the first frame, roughly; right is the picture's right. The embedded expert
-    guesses it, and where it guesses wrong, the hidden side is wrong. It asks at elevation 0 only, and other
-    experts do not ask."""
+    """Elevation of the camera that took the clip; positive is above."""
     kind: Kind = "object"
     """object: one subject, cut out, seen from all sides. scene: the whole picture, seen from nearby."""
-    scene_azimuth: float = 20.0
-    """How far to each side a scene is made for, degrees; 15 to 30 suits what one picture tells."""
     seed: int = 0
     device: Device = "auto"
+
+
+@dataclass(frozen=True)
+class Settings(EngineSettings):
+    """All settings of AR4D."""
+
+    engine: Literal["ar4d"] = "ar4d"
+    """The method that turns the clip into an asset."""
+    pseudo_size: int = 256
+    """Width and height of pseudo-views and of depth comparisons."""
+    facing: Facing = "auto"
+    """Which way the object faces in the first frame; right is the picture's right. The embedded expert
+    estimates it, and a wrong estimate spoils the hidden side. It needs the facing at elevation 0 only, and
+    other experts do not need it."""
+    scene_azimuth: float = 20.0
+    """How far to each side a scene is made for, degrees; 15 to 30 suits what one picture shows."""
     initialize: InitializeSettings = InitializeSettings()
+    views: ViewSettings = ViewSettings()
     generate: GenerateSettings = GenerateSettings()
     refine: RefineSettings = RefineSettings()
+
+    @property
+    def rig(self) -> ReferenceRig:
+        """The cameras that the stages share."""
+        return ReferenceRig(self.size, self.pseudo_size, self.elevation_deg, self.sides_deg)
 
     @property
     def sides_deg(self) -> int:

@@ -34,12 +34,12 @@ from ar4d.asset import Asset4D
 from ar4d.cameras import Cameras
 from ar4d.clip import Clip, ClipSettings, load_clip
 from ar4d.clip.pictures import STILL_FPS
-from ar4d.engines.ar4d.pipeline import lift
 from ar4d.errors import UserError
 from ar4d.evaluation import Show, find_lpips, mean, score, shown
 from ar4d.evaluation.ground_truth import GroundTruth, read_ground_truth, read_rgba
 from ar4d.files import write_text
-from ar4d.presets import PRESETS
+from ar4d.lifting import lift_events
+from ar4d.presets import find
 from ar4d.rendering import Rendering
 from ar4d.settings import FACING_DEG, Facing, Settings
 from ar4d.warmup import warm_up
@@ -105,9 +105,7 @@ class Options:
 
     @property
     def settings(self) -> Settings:
-        if self.preset not in PRESETS:
-            raise UserError(f'There is no preset "{self.preset}"; choose one of: {", ".join(PRESETS)}.')
-        preset = PRESETS[self.preset]
+        preset = find(self.preset).settings
         refine = replace(preset.refine, enabled=preset.refine.enabled and self.refinement)
         return replace(preset, size=self.size or preset.size, refine=refine)
 
@@ -169,7 +167,7 @@ def facing_of(folder: Path) -> Facing:
 
 def lift_object(clip: Path, settings: Settings, frames: int) -> Asset4D:
     """The asset that the method makes of the first `frames` frames of a clip."""
-    events = lift(clip_of(clip, frames, settings.size), settings)
+    events = lift_events(clip_of(clip, frames, settings.size), settings)
     while True:
         try:
             next(events)

@@ -75,8 +75,8 @@ class Likeliest:
             offset = self.offset
         return torch.tensor([upright_plane(azimuth_deg, offset)]), torch.ones(1)
 
-    def watching(self, pictures: Tensor, facing_deg: float | None = None) -> Likeliest:
-        return replace(self, found=self.found.watching(pictures, facing_deg))
+    def with_clip(self, pictures: Tensor, facing_deg: float | None = None) -> Likeliest:
+        return replace(self, found=self.found.with_clip(pictures, facing_deg))
 
     @property
     def facing(self) -> tuple[float, float] | None:
@@ -106,7 +106,7 @@ def measure(options: Options, name: str, planes: Planes) -> Scores:
     expert = Embedded.load(torch.device("cpu"))
     expert = replace(expert, planes_of=finder(planes, folder, expert.planes_of))
     told = FACING_DEG[facing_of(folder)] if planes == "told" else None
-    expert = expert.watching(frames, told)
+    expert = expert.with_clip(frames, told)
     lifted = FrameSequence(tuple(expert.lift(frame, options.gaussians) for frame in frames), STILL_FPS)
     test = score(shown(lifted), truth, find_lpips(options.lpips)).test
     if test is None:

@@ -28,9 +28,9 @@ from ar4d.asset import Asset4D, frame_time, load_asset
 from ar4d.cameras import FOV_Y_DEG, Cameras, orbit
 from ar4d.clip import ClipSettings, load_clip
 from ar4d.deformation import local_field
-from ar4d.engines.ar4d.pipeline import lift
 from ar4d.events import Finished, StageFinished
 from ar4d.gaussians import Gaussians
+from ar4d.lifting import lift_events
 from ar4d.losses import photometric
 from ar4d.parameters import Parameters
 from ar4d.presets import PAPER
@@ -196,7 +196,7 @@ def whole_run(
         torch.cuda.reset_peak_memory_stats()
     frames = load_clip(clip, ClipSettings(), settings.size)
     last, seconds = None, {}
-    for event in lift(frames, settings):
+    for event in lift_events(frames, settings):
         if isinstance(event, StageFinished):
             seconds[event.stage] = event.seconds
             report(f"{name}: {event.stage}", f"{event.seconds:.1f} s")

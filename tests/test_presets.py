@@ -2,7 +2,8 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from ar4d.presets import CPU, PAPER, PRESETS, table
+from ar4d.errors import UserError
+from ar4d.presets import CPU, CPU_FINE, FAST, PAPER, PRESETS, QUALITY, default_for, find, table
 from ar4d.settings import FACING_DEG, facing_words
 
 
@@ -20,7 +21,7 @@ def test_paper_preset_has_the_papers_numbers():
 
 
 def test_pseudo_views_reach_all_around_before_every_preset_ends():
-    for settings in PRESETS.values():
+    for settings in (PAPER, QUALITY, FAST, CPU, CPU_FINE):
         g = settings.generate
         assert g.start_azimuth + g.iterations / g.steps_per_degree >= g.max_azimuth, settings.preset
 
@@ -28,10 +29,19 @@ def test_pseudo_views_reach_all_around_before_every_preset_ends():
 def test_presets_are_frozen_and_print_as_a_table():
     with pytest.raises(FrozenInstanceError):
         CPU.seed = 1  # type: ignore[misc]
-    lines = table().splitlines()
-    assert lines[0].split() == list(PRESETS)
-    assert any(line.startswith("generate.field.kind") and "node-table" in line for line in lines)
-    assert not any(line.startswith("seed") for line in lines)  # the same in all
+    rows = table()
+    assert [column.header for column in rows.columns] == ["", *PRESETS]
+    names, *values = (list(column.cells) for column in rows.columns)
+    assert values[list(PRESETS).index("cpu")][names.index("generate.field.kind")] == "node-table"
+    assert "seed" not in names  # the same in all
+
+
+def test_a_preset_is_found_by_name_and_by_device():
+    assert find("cpu").settings is CPU
+    assert (default_for("cpu").name, default_for("cuda").name) == ("cpu", "quality")
+    assert {preset.device for preset in PRESETS.values()} == {"cpu", "cuda"}
+    with pytest.raises(UserError, match='no preset "best"; choose one of: paper, quality'):
+        find("best")
 
 
 def test_an_azimuth_in_words_is_the_nearest_and_its_opposite():

@@ -13,7 +13,7 @@ from ar4d.settings import Settings
 
 def lift_command(source: str, out: str, clip: ClipSettings, settings: Settings) -> str:
     """One line for a shell."""
-    preset = PRESETS.get(settings.preset, Settings())
+    preset = PRESETS[settings.preset].settings if settings.preset in PRESETS else Settings()
     words = ["python", "-m", "ar4d", "lift", source, "--out", out, "--preset", preset.preset]
     words += _differences(clip, ClipSettings(), "")
     words += _differences(dataclasses.replace(settings, preset=preset.preset), preset, "")

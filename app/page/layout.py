@@ -23,7 +23,7 @@ from app.runs.drafts import Facts
 from app.runs.worker import TaskFailed, WorkerDied
 from app.service import Studio
 from ar4d.errors import UserError
-from ar4d.presets import PRESETS
+from ar4d.presets import find
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 BUSY: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
@@ -289,9 +289,7 @@ class Page:
 
     @spoken
     def _preset(self, preset: str) -> list[Any]:
-        if preset not in PRESETS:
-            raise UserError("There is no such preset; choose another one.")
-        return self.generate.form.updates(PRESETS[preset])
+        return self.generate.form.updates(find(preset).settings)
 
     def _estimate(self, kept: Any, num_frames: float, preset: str, *values: Any) -> list[str]:
         try:

@@ -15,8 +15,8 @@ import gradio as gr
 
 from ar4d import settings as settings_module
 from ar4d.errors import UserError
-from ar4d.experts.registry import ENTRIES
-from ar4d.presets import PRESETS
+from ar4d.experts.registry import entries
+from ar4d.presets import find
 from ar4d.settings import Settings
 
 EXPERT_ROLES = {"initialize.expert": "image_to_gaussians", "generate.expert": "views_to_gaussians"}
@@ -62,10 +62,8 @@ class SettingsForm:
         Raises:
             UserError: no such preset, or a value that is none.
         """
-        if preset not in PRESETS:
-            raise UserError(f'There is no preset "{preset}"; choose one of: {", ".join(PRESETS)}.')
         changes = {key: _checked(key, value) for key, value in zip(self._components, values, strict=True)}
-        return change(PRESETS[preset], changes)
+        return change(find(preset).settings, changes)
 
 
 def change(settings: Settings, changes: dict[str, Any]) -> Settings:
@@ -93,7 +91,7 @@ def checked_changes(changes: Any) -> dict[str, Any]:
 
 def _component(key: str, hint: Any, common: dict[str, Any]) -> Any:
     if key in EXPERT_ROLES:
-        names = [entry.name for entry in ENTRIES if EXPERT_ROLES[key] in entry.roles]
+        names = [entry.name for entry in entries() if EXPERT_ROLES[key] in entry.roles]
         return gr.Dropdown(["auto", *names], **common)
     if get_origin(hint) is Literal:
         return gr.Dropdown(list(get_args(hint)), **common)

@@ -108,7 +108,7 @@ class Progress:
                 role, name, reason = message["role"], message["name"], message["reason"]
                 self.experts[role] = name, reason
                 self.say(f"{role.replace('_', ' ')}: {name} ({reason})", at)
-            case "FacingSeen":
+            case "FacingEstimated":
                 self.facing = f"faces {facing_words(message['azimuth_deg'])}"
                 self.say(f"The object {self.facing} ({message['chance']:.0%} sure); Facing corrects it", at)
             case "Warned":

@@ -32,7 +32,7 @@ class Film:
     out: Path
 
     def work(self, report: Report, stopped: threading.Event) -> bool:
-        from ar4d.engines.ar4d.pipeline import resolve_device
+        from ar4d.devices import resolve_device
         from ar4d.imagine import imagine, save
         from ar4d.runs import describe
 
@@ -70,7 +70,7 @@ class Imagining:
         device = torch.device(self._device)
         both = [*of_role("text_to_video"), *of_role("image_to_video")]
         entries = {entry.name: entry for entry in both}.values()
-        obstacles = ((entry, entry.obstacle(device)) for entry in entries)
+        obstacles = ((entry, entry.why_unavailable(device)) for entry in entries)
         return [(entry, obstacle.reason if obstacle else "") for entry, obstacle in obstacles]
 
     def film(

@@ -1,4 +1,4 @@
-"""The command line: `python -m ar4d lift | imagine | render | export | evaluate | …`.
+"""The command line: `ar4d lift | imagine | render | export | evaluate | …`.
 
 Exit codes: 0 done, 2 something the user can mend (one sentence on stderr), 130 stopped by Ctrl-C.
 """
@@ -51,4 +51,4 @@ def _commands() -> dict[str, Callable[[list[str]], None]]:
 
 def _overview(commands: dict[str, Callable[[list[str]], None]]) -> str:
     lines = [f"  {name:<10}{(command.__doc__ or '').splitlines()[0]}" for name, command in commands.items()]
-    return "usage: python -m ar4d COMMAND [options]; COMMAND --help tells more\n\n" + "\n".join(lines)
+    return "usage: ar4d COMMAND [options]; COMMAND --help tells more\n\n" + "\n".join(lines)

@@ -28,7 +28,7 @@ class _ExpertsArguments:
 
 def experts(argv: list[str]) -> None:
     """list the pre-trained experts: needs, downloads, licences, obstacles"""
-    options = tyro.cli(_ExpertsArguments, prog="python -m ar4d experts", args=argv)
+    options = tyro.cli(_ExpertsArguments, prog="ar4d experts", args=argv)
     if options.memory:
         from ar4d.experts.memory import memory_table
 
@@ -39,26 +39,26 @@ def experts(argv: list[str]) -> None:
 
 def experts_table() -> str:
     """One row an expert, then one sentence for each that cannot run here."""
-    from ar4d.engines.ar4d.pipeline import resolve_device
-    from ar4d.experts.registry import ENTRIES
+    from ar4d.devices import resolve_device
+    from ar4d.experts.registry import entries
 
     device = resolve_device("auto")
     rows = [["expert", "here", "needs", "download", "licence", "what it does"]]
     remedies = []
-    for entry in ENTRIES:
-        obstacle = entry.obstacle(device)
+    for entry in entries():
+        unavailable = entry.why_unavailable(device)
         rows.append(
             [
                 entry.name,
-                "yes" if obstacle is None else "no",
+                "yes" if unavailable is None else "no",
                 entry.needs,
                 entry.download,
                 entry.licence,
                 entry.summary,
             ]
         )
-        if obstacle is not None:
-            remedies.append(f"{entry.name}: {obstacle.reason}")
+        if unavailable is not None:
+            remedies.append(f"{entry.name}: {unavailable.reason}")
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([*lines, *([""] if remedies else []), *remedies])
@@ -73,7 +73,7 @@ class _FetchArguments:
     """
 
     experts: tyro.conf.Positional[list[str]] = field(default_factory=list)
-    """Names, as `python -m ar4d experts` lists them; none: all that need no acceptance."""
+    """Names, as `ar4d experts` lists them; none: all that need no acceptance."""
     to: Path | None = None
     """A folder to carry elsewhere; there, AR4D_WEIGHTS names it."""
     accept_licence: bool = False
@@ -84,9 +84,9 @@ class _FetchArguments:
 
 def fetch(argv: list[str]) -> None:
     """download what experts need, for use without a network"""
-    from ar4d.engines.ar4d.pipeline import resolve_device
+    from ar4d.devices import resolve_device
 
-    options = tyro.cli(_FetchArguments, prog="python -m ar4d fetch", args=argv)
+    options = tyro.cli(_FetchArguments, prog="ar4d fetch", args=argv)
     entries = _wanted(options)
     sizes = [(entry.name, entry.download, entry.licence) for entry in entries if entry.releases]
     for name, size, licence in sizes:
@@ -97,8 +97,8 @@ def fetch(argv: list[str]) -> None:
         print(_fetch(by_key[key], options))
     for entry in entries:
         if not entry.releases:
-            obstacle = entry.check(resolve_device("auto"))
-            said = "it needs no download" if obstacle is None else obstacle.reason
+            unavailable = entry.check(resolve_device("auto"))
+            said = "it needs no download" if unavailable is None else unavailable.reason
             print(f"{entry.name}: {said}", file=sys.stderr)
 
 
@@ -112,11 +112,11 @@ def _wanted(options: _FetchArguments) -> list[Entry]:
     Raises:
         UserError: no such expert, or a licence that was not accepted.
     """
-    from ar4d.experts.registry import ENTRIES, named
+    from ar4d.experts.registry import entries, named
     from ar4d.weights import licences
 
     if not options.experts:
-        return [entry for entry in ENTRIES if entry.acceptance is None or licences.is_accepted(entry.name)]
+        return [entry for entry in entries() if entry.acceptance is None or licences.is_accepted(entry.name)]
     entries = [named(name) for name in options.experts]
     for entry in entries:
         if entry.acceptance is None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from ar4d.cli.progress import watch
-from ar4d.engines.ar4d.pipeline import resolve_device
+from ar4d.devices import resolve_device
 from ar4d.errors import UserError
 from ar4d.imagine import ImagineSettings, imagine, save
 from ar4d.settings import Device
@@ -31,19 +31,19 @@ class ImagineArguments:
 
 def main(argv: list[str]) -> None:
     """make a clip of a prompt or a picture"""
-    arguments = tyro.cli(ImagineArguments, prog="python -m ar4d imagine", args=argv)
+    arguments = tyro.cli(ImagineArguments, prog="ar4d imagine", args=argv)
     if arguments.out is None or arguments.out.suffix.lower() not in (".mp4", ".gif"):
         raise UserError(
-            'imagine needs --out with a file ending in .mp4 or .gif: python -m ar4d imagine "a red fox '
+            'imagine needs --out with a file ending in .mp4 or .gif: ar4d imagine "a red fox '
             'walking" --out fox.mp4.'
         )
     if arguments.image is not None and not arguments.image.is_file():
         raise UserError(f"There is no picture {arguments.image}: check the path.")
-    film(arguments.prompt, arguments.settings, arguments.device, arguments.out, arguments.image)
+    generate_clip(arguments.prompt, arguments.settings, arguments.device, arguments.out, arguments.image)
     print(arguments.out)
 
 
-def film(
+def generate_clip(
     prompt: str, settings: ImagineSettings, device: Device, out: Path, image: Path | None = None
 ) -> None:
     """Makes a clip and writes it, showing how it goes.

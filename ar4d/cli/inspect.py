@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import tyro
+from rich.console import Console
 
 from ar4d.runs import RECORDED, Run
 
@@ -24,7 +25,7 @@ class _InfoArguments:
 
 def info(argv: list[str]) -> None:
     """tell what a run is and how far it is"""
-    run = Run.open(tyro.cli(_InfoArguments, prog="python -m ar4d info", args=argv).run)
+    run = Run.open(tyro.cli(_InfoArguments, prog="ar4d info", args=argv).run)
     record, clip = run.record, run.clip
     lines = [
         ("status", record.status + (f": {record.error}" if record.error else "")),
@@ -49,8 +50,8 @@ def presets(argv: list[str]) -> None:
     """print all presets side by side"""
     from ar4d.presets import table
 
-    tyro.cli(_NoArguments, prog="python -m ar4d presets", args=argv)
-    print(table())
+    tyro.cli(_NoArguments, prog="ar4d presets", args=argv)
+    Console().print(table())
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class _NoArguments:
 
 def doctor(argv: list[str]) -> None:
     """tell what this machine can run, and the remedy for what it cannot"""
-    tyro.cli(_NoArguments, prog="python -m ar4d doctor", args=argv)
+    tyro.cli(_NoArguments, prog="ar4d doctor", args=argv)
     import av
     import psutil
     import torch

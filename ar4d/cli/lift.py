@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
-from ar4d.cli.imagine import film
+from ar4d.cli.imagine import generate_clip
 from ar4d.cli.progress import show
 from ar4d.clip import ClipSettings, load_clip
-from ar4d.engines.ar4d.pipeline import check
+from ar4d.devices import resolve_device
+from ar4d.engines.registry import engine_named
 from ar4d.errors import UserError
 from ar4d.imagine import ImagineSettings, experts_of
-from ar4d.presets import PRESETS
+from ar4d.lifting import check
+from ar4d.presets import default_for, find
 from ar4d.runs import Recipe, Run, read_record
-from ar4d.settings import Settings
+from ar4d.settings import EngineSettings
 
 
 @dataclass(frozen=True)
@@ -27,69 +29,76 @@ class LiftArguments:
     clip: tyro.conf.Positional[Path | None] = None
     """Video, GIF, picture or folder of pictures."""
     prompt: str | None = None
-    """Instead of a clip: what shall be seen. It is filmed first, as `imagine` does with its defaults."""
+    """In place of a clip: what it is to show. The clip is generated first, by `imagine` with its defaults."""
     out: Path | None = None
     """Folder of the run."""
     resume: bool = False
-    """Go on with the run in --out from its last whole frame."""
+    """Continue the run in --out from its last whole frame."""
     from_: Annotated[Path | None, tyro.conf.arg(name="from", metavar="RUN.JSON")] = None
-    """Repeat the run recorded in a run.json, with whatever else is said here changed."""
+    """Repeat a recorded run; other options override its values."""
     input: Annotated[ClipSettings, tyro.conf.arg(name="")] = field(default_factory=ClipSettings)
-    settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
 
 
 def main(argv: list[str]) -> None:
     """turn a video into a 4D asset"""
-    defaults = _defaults(argv)
-    arguments = tyro.cli(LiftArguments, prog="python -m ar4d lift", args=argv, default=defaults)
+    arguments = _parse(argv)
     run = _resumed(arguments) if arguments.resume else _new(arguments)
     show(run)
 
 
-def _defaults(argv: list[str]) -> LiftArguments:
-    """The preset, or the recorded run, whose values the other options change."""
+def _parse(argv: list[str]) -> Any:
+    """`LiftArguments` and, as `settings`, those of the engine that the preset or the recorded run names."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     early.add_argument("--preset")
+    early.add_argument("--engine")
     early.add_argument("--from", dest="from_", type=Path)
     known, _ = early.parse_known_args(argv)
+    source, input = None, ClipSettings()
     if known.from_ is not None:
         recipe = read_record(known.from_).recipe
-        source = Path(recipe.source)
-        return LiftArguments(clip=source, input=recipe.clip, settings=recipe.settings)
-    name = known.preset or _default_preset()
-    if name not in PRESETS:
-        raise UserError(f'There is no preset "{name}"; choose one of: {", ".join(PRESETS)}.')
-    return LiftArguments(settings=PRESETS[name])
+        source, input, settings = Path(recipe.source), recipe.clip, recipe.settings
+    else:
+        settings = _settings(known.preset, known.engine)
+    kind = make_dataclass(
+        "LiftArguments",
+        [("settings", Annotated[type(settings), tyro.conf.arg(name="")], field(default=settings))],
+        bases=(LiftArguments,),
+        frozen=True,
+        namespace={"__doc__": LiftArguments.__doc__},
+    )
+    return tyro.cli(kind, prog="ar4d lift", args=argv, default=kind(clip=source, input=input))
 
 
-def _default_preset() -> str:
-    import torch
+def _settings(preset: str | None, engine: str | None) -> EngineSettings:
+    """The values that the options change: a preset's, or an engine's own defaults."""
+    if preset is None and engine not in (None, "ar4d"):
+        return engine_named(engine).settings_type()
+    if preset is None:
+        return default_for(resolve_device("auto").type).settings
+    return find(preset).settings
 
-    return "quality" if torch.cuda.is_available() else "cpu"
 
-
-def _new(arguments: LiftArguments) -> Run:
+def _new(arguments: Any) -> Run:
     if arguments.out is None or (arguments.clip is None) == (arguments.prompt is None):
-        raise UserError("lift needs a clip (or --prompt) and --out: python -m ar4d lift CLIP --out RUN.")
+        raise UserError("lift needs a clip (or --prompt) and --out: ar4d lift CLIP --out RUN.")
     if (arguments.out / "run.json").exists():
         raise UserError(
-            f"{arguments.out} holds a run already: add --resume to go on with it, or choose another --out."
+            f"{arguments.out} holds a run already: add --resume to continue it, or choose another --out."
         )
     check(arguments.settings)
     source = arguments.clip
     if source is None:
-        assert arguments.prompt is not None
         source = arguments.out / "imagined.mp4"
-        film(arguments.prompt, ImagineSettings(), arguments.settings.device, source)
+        generate_clip(arguments.prompt, ImagineSettings(), arguments.settings.device, source)
     input = arguments.input.of_scene() if arguments.settings.kind == "scene" else arguments.input
     clip = load_clip(source, input, arguments.settings.size)
     recipe = Recipe(str(source.resolve()), input, arguments.settings)
     return Run.create(arguments.out, recipe, clip, experts_of(source))
 
 
-def _resumed(arguments: LiftArguments) -> Run:
+def _resumed(arguments: Any) -> Run:
     if arguments.out is None:
-        raise UserError("--resume needs --out: the folder of the run to go on with.")
+        raise UserError("--resume needs --out: the folder of the run to continue.")
     run = Run.open(arguments.out)
     if run.status == "finished":
         raise UserError(f"{arguments.out} is finished already: there is nothing to resume.")

@@ -46,7 +46,7 @@ def render(argv: list[str]) -> None:
     from ar4d.asset import frame_time
     from ar4d.export import render_frames, write_frames
 
-    options = tyro.cli(_RenderArguments, prog="python -m ar4d render", args=argv)
+    options = tyro.cli(_RenderArguments, prog="ar4d render", args=argv)
     if options.mode not in ("rgb", "depth", "alpha"):
         raise UserError(f'There is no mode "{options.mode}"; choose rgb, depth or alpha.')
     if options.background not in ("white", "transparent"):
@@ -105,7 +105,7 @@ def export(argv: list[str]) -> None:
             ],
             frozen=True,
         ),
-        prog="python -m ar4d export",
+        prog="ar4d export",
         description=_export_description(format),
         args=argv,
     )
@@ -147,7 +147,7 @@ def evaluate(argv: list[str]) -> None:
     """compare a run with ground-truth views: PSNR, SSIM, LPIPS, IoU, …"""
     from ar4d.evaluation import evaluate as measure
 
-    arguments = tyro.cli(_EvaluateArguments, prog="python -m ar4d evaluate", args=argv)
+    arguments = tyro.cli(_EvaluateArguments, prog="ar4d evaluate", args=argv)
     report = measure(Run.open(arguments.run).asset(), arguments.views, arguments.lpips)
     out = arguments.out or arguments.run / "evaluation.json"
     write_text(out, report.to_json())

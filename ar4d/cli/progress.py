@@ -20,12 +20,12 @@ from rich.progress import (
 from rich.text import Text
 
 from ar4d import events
-from ar4d.engines.ar4d.pipeline import resolve_device
+from ar4d.devices import resolve_device
 from ar4d.events import (
     ClipJudged,
     Event,
     ExpertChosen,
-    FacingSeen,
+    FacingEstimated,
     Finished,
     FrameFinished,
     StageFinished,
@@ -96,7 +96,7 @@ class _View:
                 say(f"[yellow]warning:[/] {event.message}")
             case ExpertChosen():
                 say(f"expert for {event.role.replace('_', ' ')}: [bold]{event.name}[/] ({event.reason})")
-            case FacingSeen():
+            case FacingEstimated():
                 words, sure = facing_words(event.azimuth_deg), f"{event.chance:.0%} sure"
                 say(f"the object faces {words} ({sure}); if not, --facing says it", highlight=False)
             case ClipJudged():

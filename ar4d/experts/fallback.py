@@ -1,4 +1,4 @@
-"""An expert and those below it: when memory is full, the next one takes over and the run goes on."""
+"""An expert and those after it: when memory runs out, the next one takes over and the run continues."""
 
 from __future__ import annotations
 
@@ -9,135 +9,142 @@ import torch
 from torch import Tensor
 
 from ar4d.errors import UserError
-from ar4d.events import Event, ExpertChosen, FacingSeen, Progress, Role, Warned
+from ar4d.events import Event, ExpertChosen, Role, Warned
 from ar4d.experts.hardware import free_gpu_memory, is_out_of_memory
 from ar4d.experts.preparing import prepare
-from ar4d.experts.registry import below, require
+from ar4d.experts.protocols import ClipAware
+from ar4d.experts.registry import Entry, available_after, require
 from ar4d.gaussians import Gaussians
-from ar4d.reporting import Report, reporting
+from ar4d.reporting import OnProgress, ReportsProgress
+from ar4d.views import ViewGrid
 
 T = TypeVar("T")
+Emit = Callable[[Event], None]
 
 
-class Ladder:
+class Fallback:
     """Plays a role with the best expert that this machine can run (see `protocols`).
 
-    What it has to say gathers as events, which whoever calls it takes with `news`.
+    It has the methods of every role and forwards them, so that a stage need not know that it is there.
     """
 
-    def __init__(self, role: Role, name: str, device: torch.device) -> None:
+    def __init__(self, role: Role, entry: Entry, reason: str, device: torch.device, emit: Emit) -> None:
+        """Builds the expert; what it needs of the hub has to be there.
+
+        Args:
+            reason: why it is this one.
+            emit: called with what the user should know: which expert is used, and when it is replaced.
+
+        Raises:
+            UserError: memory runs out and no smaller expert is left.
         """
+        self.role, self.on_progress = role, None
+        self._device, self._emit = device, emit
+        self._clip: tuple[Tensor, float | None] | None = None
+        self._expert: Any = None
+        self.name = entry.name
+        self._build(entry, reason)
+
+    @classmethod
+    def load(
+        cls, role: Role, name: str, device: torch.device, emit: Emit
+    ) -> Generator[Event, None, Fallback]:
+        """Downloads what the expert lacks, builds it, and yields the download's progress.
+
         Args:
             name: of an expert, or "auto".
 
         Raises:
-            UserError: there is no such expert, or it cannot run here.
+            UserError: there is no such expert, it cannot run here, or the hub does not give what it needs.
         """
-        self.role: Role = role
-        self._device = device
-        self._events: list[Event] = []
-        self._seen: tuple[Tensor, float | None] | None = None
         entry, reason = require(role, name, device)
-        self.name = entry.name
-        self._expert: Any = None
-        self._climb(entry.build, reason)
+        yield from prepare(entry)
+        return cls(role, entry, reason, device, emit)
 
-    @classmethod
-    def raised(cls, role: Role, name: str, device: torch.device) -> Generator[Event, None, Ladder]:
-        """Downloads what the expert lacks, builds it, and yields what there is to say about that.
+    on_progress: OnProgress | None
+    """As `ReportsProgress.on_progress`, for whichever expert works."""
 
-        Raises:
-            UserError: as the constructor, or the hub does not give what it needs.
-        """
-        yield from prepare(require(role, name, device)[0])
-        ladder = cls(role, name, device)
-        yield from ladder.news()
-        return ladder
+    def with_clip(self, clip: Tensor, facing_deg: float | None = None) -> Fallback:
+        """As `ClipAware.with_clip`, for this expert and those that may follow."""
+        self._clip = clip, facing_deg
+        self._expert = self._call(lambda expert: shown_clip(expert, clip, facing_deg))
+        return self
 
-    def watch(self, clip: Tensor, facing_deg: float | None) -> None:
-        """Shows the clip to the expert, and to those that may follow: see `WatchesClip.watching`."""
-        self._seen = clip, facing_deg
-        self._expert = self.call(
-            lambda expert: expert.watching(clip, facing_deg) if hasattr(expert, "watching") else expert
-        )
-
-    def seen_facing(self) -> list[Event]:
-        """Which way the object looks, if the expert is one that tells it."""
-        seen = getattr(self._expert, "seen_facing", None)
-        return [] if seen is None else [FacingSeen(*seen)]
-
-    def news(self) -> list[Event]:
-        """The events since the last call."""
-        events, self._events = self._events, []
-        return events
+    @property
+    def facing_estimate(self) -> tuple[float, float] | None:
+        """As `ClipAware.facing_estimate`; None where the expert makes no estimate."""
+        return self._expert.facing_estimate if isinstance(self._expert, ClipAware) else None
 
     def lift(self, rgba: Tensor, budget: int, elevation_deg: float = 0.0) -> Gaussians:
         """As `ImageToGaussians.lift`."""
-        return self.call(lambda expert: expert.lift(rgba, budget, elevation_deg))
-
-    def lifting(
-        self, rgba: Tensor, budget: int, elevation_deg: float = 0.0
-    ) -> Generator[Event, None, Gaussians]:
-        """The same as a stream: yields what the expert reports while it works."""
-
-        def work(report: Report) -> Gaussians:
-            self._listen(report)
-            return self.lift(rgba, budget, elevation_deg)
-
-        gaussians = yield from reporting(work)
-        yield from self.news()
-        return gaussians
+        return self._call(lambda expert: expert.lift(rgba, budget, elevation_deg))
 
     def reconstruct(self, rgba: Tensor, elevation_deg: float = 0.0) -> Gaussians:
         """As `ViewsToGaussians.reconstruct`."""
-        return self.call(lambda expert: expert.reconstruct(rgba, elevation_deg))
+        return self._call(lambda expert: expert.reconstruct(rgba, elevation_deg))
 
     def relift(self, rgba: Tensor, known: Tensor, budget: int, elevation_deg: float = 0.0) -> Gaussians:
         """As `SceneToGaussians.relift`."""
-        return self.call(lambda expert: expert.relift(rgba, known, budget, elevation_deg))
+        return self._call(lambda expert: expert.relift(rgba, known, budget, elevation_deg))
 
-    def call(self, work: Callable[[Any], T]) -> T:
+    @property
+    def azimuths_deg(self) -> tuple[float, ...]:
+        """As `ClipToViews.azimuths_deg`."""
+        return self._expert.azimuths_deg
+
+    def imagine(self, clip: Tensor, frozen: Tensor | None, elevation_deg: float, seed: int) -> ViewGrid:
+        """As `ClipToViews.imagine`."""
+        return self._call(lambda expert: expert.imagine(clip, frozen, elevation_deg, seed))
+
+    def animate(self, clip: Tensor, budget: int, elevation_deg: float, seed: int) -> list[Gaussians]:
+        """As `ClipToGaussians.animate`."""
+        return self._call(lambda expert: expert.animate(clip, budget, elevation_deg, seed))
+
+    def _call(self, work: Callable[[Any], T]) -> T:
         """Lets the expert work; if memory runs out, the next one.
 
         Raises:
             UserError: memory runs out and there is no next one.
         """
         while True:
+            if isinstance(self._expert, ReportsProgress):
+                self._expert.on_progress = self.on_progress
             try:
                 return work(self._expert)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-            self._step_down()
+            self._replace()
 
-    def _climb(self, build: Callable[[torch.device], Any], reason: str) -> None:
+    def _build(self, entry: Entry, reason: str) -> None:
         try:
-            self._expert = build(self._device)
+            self._expert = entry.build(self._device)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            self._step_down()
+            self._replace()
             return
-        self._events.append(ExpertChosen(self.role, self.name, reason))
-        if self._seen is not None:
-            self.watch(*self._seen)
+        self._emit(ExpertChosen(self.role, self.name, reason))
+        if self._clip is not None:
+            self.with_clip(*self._clip)
 
-    def _step_down(self) -> None:
+    def _replace(self) -> None:
+        """Builds the next expert in place of the present one."""
         self._expert = None
         free_gpu_memory()
-        following = next(below(self.role, self.name, self._device), None)
+        following = next(available_after(self.role, self.name, self._device), None)
         if following is None:
             raise UserError(
                 f'Memory ran out in the expert "{self.name}" and no smaller one is left; close other '
                 "programs that use it, or take a smaller preset."
             )
-        self._events.append(
+        self._emit(
             Warned(f'Memory ran out in the expert "{self.name}": "{following.name}" goes on in its place.')
         )
         failed, self.name = self.name, following.name
-        self._climb(following.build, f"memory ran out in {failed}")
+        self._build(following, f"memory ran out in {failed}")
 
-    def _listen(self, report: Report) -> None:
-        """Has the expert report its progress, if it can."""
-        if hasattr(self._expert, "on_progress"):
-            self._expert.on_progress = lambda task, done, total: report(Progress(task, done, total))
+
+def shown_clip(expert: Any, clip: Tensor, facing_deg: float | None) -> Any:
+    """The expert having seen the clip, if it is `ClipAware`; else as it is."""
+    return expert.with_clip(clip, facing_deg) if isinstance(expert, ClipAware) else expert

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from torch import Tensor
 
+from ar4d.events import Role
 from ar4d.gaussians import Gaussians
+from ar4d.reporting import OnProgress
+from ar4d.views import ViewGrid
 
 
 class ImageToGaussians(Protocol):
@@ -49,23 +51,67 @@ class ViewsToGaussians(Protocol):
         ...
 
 
-class WatchesClip(Protocol):
-    """An expert that knows more of a frame when it has seen the others; nobody has to be one."""
+@runtime_checkable
+class ClipAware(Protocol):
+    """Optional protocol for experts that improve when they see the whole clip."""
 
-    def watching(self, clip: Tensor, facing_deg: float | None = None) -> Self:
+    def with_clip(self, clip: Tensor, facing_deg: float | None = None) -> Self:
         """The same expert, having seen the clip whose frames it will be given.
 
         Args:
             clip: [F, S, S, 4] in [0, 1], straight alpha.
-            facing_deg: azimuth towards which the object looks in the first frame, to 45 degrees or so,
-                where somebody said it.
+            facing_deg: azimuth that the object faces in the first frame, accurate to about 45 degrees;
+                None where the user gave none.
         """
         ...
 
     @property
-    def seen_facing(self) -> tuple[float, float] | None:
-        """Azimuth in [-90, 90) towards which the object seems to look in the clip's first frame, or away
-        from which, and the chance that this is right to 22.5 degrees; None before any clip was seen."""
+    def facing_estimate(self) -> tuple[float, float] | None:
+        """The estimated facing in the clip's first frame, or None before a clip was seen.
+
+        An azimuth in [-90, 90) degrees (front and back are not told apart) and the probability that it is
+        right to 22.5 degrees.
+        """
+        ...
+
+
+class ClipToViews(Protocol):
+    """A clip becomes a grid of views (Sec. 4.2's pseudo-views, made for the whole clip at once)."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def azimuths_deg(self) -> tuple[float, ...]:
+        """The azimuths that it can draw, 0 first."""
+        ...
+
+    def imagine(self, clip: Tensor, frozen: Tensor | None, elevation_deg: float, seed: int) -> ViewGrid:
+        """Draws the clip from other sides.
+
+        Args:
+            clip: [F, S, S, 4] in [0, 1], straight alpha, seen from the reference camera.
+            frozen: [V, S, S, 4] renders of the first frame's Gaussians at `azimuths_deg`: a hint, not
+                the truth.
+            elevation_deg: of all cameras, positive is above.
+            seed: of the expert's randomness.
+        """
+        ...
+
+
+class ClipToGaussians(Protocol):
+    """A clip becomes Gaussians that move, in one pass."""
+
+    @property
+    def name(self) -> str: ...
+
+    def animate(self, clip: Tensor, budget: int, elevation_deg: float, seed: int) -> list[Gaussians]:
+        """One set per frame; Gaussian i is the same one in all frames.
+
+        Args:
+            clip: [F, S, S, 4] in [0, 1], straight alpha.
+            budget: about how many Gaussians are wanted.
+        """
         ...
 
 
@@ -87,13 +133,9 @@ class SceneToGaussians(ImageToGaussians, Protocol):
         ...
 
 
-OnProgress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and of how much; may raise to stop it."""
-
-
 @dataclass(frozen=True)
-class Wish:
-    """What a clip or a picture shall show, and how it is sampled; None: as the expert's authors did."""
+class VideoRequest:
+    """What a clip or a picture is to show, and how it is sampled; None: as the expert's authors did."""
 
     prompt: str
     negative_prompt: str = ""
@@ -106,7 +148,7 @@ class Wish:
 
 
 @dataclass(frozen=True, eq=False)
-class Footage:
+class VideoFrames:
     """A clip as an expert makes it."""
 
     frames: np.ndarray  # [F, H, W, 3] uint8
@@ -119,8 +161,8 @@ class TextToVideo(Protocol):
     @property
     def name(self) -> str: ...
 
-    def film(self, wish: Wish, on_progress: OnProgress | None = None) -> Footage:
-        """Makes a clip of what the wish says."""
+    def generate_video(self, request: VideoRequest, on_progress: OnProgress | None = None) -> VideoFrames:
+        """Makes a clip of what the request describes."""
         ...
 
 
@@ -130,8 +172,8 @@ class TextToImage(Protocol):
     @property
     def name(self) -> str: ...
 
-    def paint(self, wish: Wish, on_progress: OnProgress | None = None) -> np.ndarray:
-        """Makes a picture [H, W, 3] uint8 of what the wish says."""
+    def generate_image(self, request: VideoRequest, on_progress: OnProgress | None = None) -> np.ndarray:
+        """Makes a picture [H, W, 3] uint8 of what the request describes."""
         ...
 
 
@@ -141,16 +183,18 @@ class ImageToVideo(Protocol):
     @property
     def name(self) -> str: ...
 
-    def size_of(self, wish: Wish) -> tuple[int, int]:
+    def size_of(self, request: VideoRequest) -> tuple[int, int]:
         """Width and height of the clip that `animate` would make, pixels."""
         ...
 
-    def animate(self, picture: np.ndarray, wish: Wish, on_progress: OnProgress | None = None) -> Footage:
+    def animate(
+        self, picture: np.ndarray, request: VideoRequest, on_progress: OnProgress | None = None
+    ) -> VideoFrames:
         """Sets a picture in motion.
 
         Args:
             picture: [H, W, 3] uint8; fitted to the clip's size.
-            wish: what shall happen.
+            request: what happens in it.
         """
         ...
 
@@ -160,3 +204,16 @@ class Unavailable:
     """Why an expert cannot run on this machine, in one sentence that names the remedy."""
 
     reason: str
+
+
+ROLES: dict[Role, type] = {
+    "image_to_gaussians": ImageToGaussians,
+    "views_to_gaussians": ViewsToGaussians,
+    "scene_to_gaussians": SceneToGaussians,
+    "clip_to_views": ClipToViews,
+    "clip_to_gaussians": ClipToGaussians,
+    "text_to_image": TextToImage,
+    "text_to_video": TextToVideo,
+    "image_to_video": ImageToVideo,
+}
+"""What the experts of each role can do. A third-party engine may ask for roles of its own."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ar4d import plugins
 from ar4d.errors import UserError
 from ar4d.events import Role
 from ar4d.experts.depth import INDOOR, OUTDOOR, DepthLift
@@ -48,15 +49,15 @@ class Entry:
     own_licence: str = "the project's own"
     """Of what comes with the program."""
 
-    def obstacle(self, device: torch.device) -> Unavailable | None:
+    def why_unavailable(self, device: torch.device) -> Unavailable | None:
         """Why it cannot run on a device, or None if it can.
 
         A licence is asked for last: nobody shall accept one for an expert that cannot run anyway.
         """
-        refusal = self.check(device)
-        if refusal is None and self.acceptance is not None and not licences.is_accepted(self.name):
+        unavailable = self.check(device)
+        if unavailable is None and self.acceptance is not None and not licences.is_accepted(self.name):
             return Unavailable(licences.refusal(self.name, self.acceptance))
-        return refusal
+        return unavailable
 
     @property
     def needs(self) -> str:
@@ -75,15 +76,6 @@ class Entry:
         names = dict.fromkeys(release.licence for release in self.releases)
         licence = " + ".join(names) or self.acceptance or self.own_licence
         return f"{licence}, to be accepted" if self.acceptance else licence
-
-
-@dataclass(frozen=True)
-class Choice:
-    """An expert that is ready to work, and why it was taken."""
-
-    name: str
-    expert: Any
-    reason: str
 
 
 NO_SPLATT3R = Unavailable(
@@ -176,14 +168,21 @@ ENTRIES = (
 )
 
 
-def choose(role: Role, name: str, device: torch.device) -> Choice:
-    """Builds the expert that `require` names."""
-    entry, reason = require(role, name, device)
-    return Choice(entry.name, entry.build(device), reason)
+_registered: dict[str, Entry] = {}
+
+
+def register(entry: Entry) -> None:
+    """Adds an expert for this process; it is preferred to the program's own."""
+    _registered[entry.name] = entry
+
+
+def entries() -> tuple[Entry, ...]:
+    """All experts in order of preference: registered, of installed packages (`ar4d.experts`), built-in."""
+    return (*_registered.values(), *plugins.load("ar4d.experts").objects, *ENTRIES)
 
 
 def require(role: Role, name: str, device: torch.device) -> tuple[Entry, str]:
-    """The expert called `name`, or for "auto" the first of `ENTRIES` that can run, and why it is that one.
+    """The expert called `name`, or for "auto" the first that can run, and why it is that one.
 
     Raises:
         UserError: there is no such expert for this role, or it cannot run on this machine.
@@ -196,24 +195,24 @@ def require(role: Role, name: str, device: torch.device) -> tuple[Entry, str]:
             raise UserError(f'There is no expert "{name}" for {role}; choose one of: auto, {known}.')
     refusals = []
     for entry in candidates:
-        obstacle = entry.obstacle(device)
-        if obstacle is None:
+        unavailable = entry.why_unavailable(device)
+        if unavailable is None:
             chosen = "asked for by name" if name != "auto" else "the best that runs here"
             return entry, "; ".join([chosen, *refusals])
-        refusals.append(obstacle.reason)
+        refusals.append(unavailable.reason)
     raise UserError(f'The expert "{name}" cannot run here. {" ".join(refusals)}')
 
 
-def below(role: Role, name: str, device: torch.device) -> Iterator[Entry]:
+def available_after(role: Role, name: str, device: torch.device) -> Iterator[Entry]:
     """The experts of a role that come after the one called `name` and can run: what is left without it."""
-    entries = of_role(role)
-    place = [entry.name for entry in entries].index(name)
-    return (entry for entry in entries[place + 1 :] if entry.obstacle(device) is None)
+    candidates = of_role(role)
+    place = [entry.name for entry in candidates].index(name)
+    return (entry for entry in candidates[place + 1 :] if entry.why_unavailable(device) is None)
 
 
 def of_role(role: Role) -> list[Entry]:
     """All experts of a role, the best first."""
-    return [entry for entry in ENTRIES if role in entry.roles]
+    return [entry for entry in entries() if role in entry.roles]
 
 
 def named(name: str) -> Entry:
@@ -222,9 +221,9 @@ def named(name: str) -> Entry:
     Raises:
         UserError: there is none.
     """
-    for entry in ENTRIES:
+    for entry in entries():
         if entry.name == name:
             return entry
     raise UserError(
-        f'There is no expert "{name}"; choose one of: {", ".join(entry.name for entry in ENTRIES)}.'
+        f'There is no expert "{name}"; choose one of: {", ".join(entry.name for entry in entries())}.'
     )

@@ -19,7 +19,7 @@ from ar4d.clip.framing import FILL
 from ar4d.errors import UserError
 from ar4d.events import ClipJudged, Event, ExpertChosen, Progress, Role, Warned
 from ar4d.experts.preparing import prepare
-from ar4d.experts.protocols import Footage, OnProgress, Wish
+from ar4d.experts.protocols import OnProgress, VideoFrames, VideoRequest
 from ar4d.experts.registry import require
 from ar4d.export import write_frames
 from ar4d.files import write_text
@@ -55,7 +55,7 @@ class ImagineSettings:
 class Imagined:
     """The clip that was taken, and how it came about."""
 
-    footage: Footage
+    footage: VideoFrames
     prompt: str
     seed: int
     experts: dict[str, str]  # role: name
@@ -83,13 +83,13 @@ def imagine(
         UserError: nothing can be made here, or the gate refused every clip.
     """
     _check(settings)
-    wish = prompts.motion_prompt(prompt) if picture is not None else prompts.clip_prompt(prompt)
+    request = prompts.motion_prompt(prompt) if picture is not None else prompts.clip_prompt(prompt)
     experts: dict[str, str] = {}
-    film = yield from _director(prompt, wish, settings, device, picture, experts)
-    clips: dict[int, Footage] = {}
+    generate = yield from _director(prompt, request, settings, device, picture, experts)
+    clips: dict[int, VideoFrames] = {}
     verdicts: dict[int, Verdict] = {}
     for seed in range(settings.first_seed, settings.first_seed + settings.seeds):
-        clips[seed] = yield from _filmed(film, seed, settings)
+        clips[seed] = yield from _generated(generate, seed, settings)
         verdicts[seed] = judge(clips[seed].frames, limits)
         yield ClipJudged(seed, verdicts[seed].accepted, verdicts[seed].message)
     best = _choose(verdicts, settings)
@@ -101,46 +101,48 @@ def imagine(
     return Imagined(clips[best], prompt, best, experts, verdicts, settings)
 
 
-Film = Callable[[int, OnProgress], tuple[Footage, list[str]]]
+Generate = Callable[[int, OnProgress], tuple[VideoFrames, list[str]]]
 """Makes the clip of a seed; with it come sentences about what had to be made smaller."""
 
 
 def _director(
     prompt: str,
-    wish: str,
+    request: str,
     settings: ImagineSettings,
     device: torch.device,
     picture: Path | None,
     experts: dict[str, str],
-) -> Generator[Event, None, Film]:
+) -> Generator[Event, None, Generate]:
     """Chooses the experts and says how a seed becomes a clip."""
-    given = _Options(wish, prompts.CLIP_NEGATIVE, settings)
+    given = _Options(request, prompts.CLIP_NEGATIVE, settings)
     if picture is None and settings.route == "direct":
-        filming = yield from _expert("text_to_video", settings.expert, device, experts)
+        video_expert = yield from _expert("text_to_video", settings.expert, device, experts)
 
-        def film(seed: int, on_progress: OnProgress) -> tuple[Footage, list[str]]:
-            return filming.film(given.wish(seed), on_progress), _warnings(filming)
+        def generate(seed: int, on_progress: OnProgress) -> tuple[VideoFrames, list[str]]:
+            return video_expert.generate_video(given.request(seed), on_progress), _warnings(video_expert)
 
-        return film
-    painting = None
+        return generate
+    image_expert = None
     if picture is None:
         # Asked for before anything is painted: the clip is what is wanted.
         require("image_to_video", settings.expert, device)
-        painting = yield from _expert("text_to_image", settings.expert, device, experts)
+        image_expert = yield from _expert("text_to_image", settings.expert, device, experts)
         words = _Options(prompts.picture_prompt(prompt), prompts.PICTURE_NEGATIVE, settings)
-    animating = yield from _expert("image_to_video", settings.expert, device, experts, painting)
+    motion_expert = yield from _expert("image_to_video", settings.expert, device, experts, image_expert)
     cut = None if picture is None else subject_of(picture)
 
-    def film(seed: int, on_progress: OnProgress) -> tuple[Footage, list[str]]:
+    def generate(seed: int, on_progress: OnProgress) -> tuple[VideoFrames, list[str]]:
         subject = cut
         if subject is None:
-            assert painting is not None
-            subject = cut_out(painting.paint(words.wish(seed), on_progress), f"the picture of seed {seed}")
-        size = animating.size_of(given.wish(seed))
-        footage = animating.animate(staged(subject, *size), given.wish(seed), on_progress)
-        return footage, _warnings(animating)
+            assert image_expert is not None
+            subject = cut_out(
+                image_expert.generate_image(words.request(seed), on_progress), f"the picture of seed {seed}"
+            )
+        size = motion_expert.size_of(given.request(seed))
+        footage = motion_expert.animate(staged(subject, *size), given.request(seed), on_progress)
+        return footage, _warnings(motion_expert)
 
-    return film
+    return generate
 
 
 @dataclass(frozen=True)
@@ -149,8 +151,8 @@ class _Options:
     negative: str
     settings: ImagineSettings
 
-    def wish(self, seed: int) -> Wish:
-        return Wish(
+    def request(self, seed: int) -> VideoRequest:
+        return VideoRequest(
             self.prompt,
             self.negative,
             seed,
@@ -173,11 +175,13 @@ def _expert(
     return expert
 
 
-def _filmed(film: Film, seed: int, settings: ImagineSettings) -> Generator[Event, None, Footage]:
+def _generated(
+    generate: Generate, seed: int, settings: ImagineSettings
+) -> Generator[Event, None, VideoFrames]:
     place = f"seed {seed} ({seed - settings.first_seed + 1} of {settings.seeds})"
 
-    def work(report: Report) -> tuple[Footage, list[str]]:
-        return film(seed, lambda task, done, total: report(Progress(f"{place}: {task}", done, total)))
+    def work(report: Report) -> tuple[VideoFrames, list[str]]:
+        return generate(seed, lambda task, done, total: report(Progress(f"{place}: {task}", done, total)))
 
     footage, warnings = yield from reporting(work)
     for sentence in warnings:

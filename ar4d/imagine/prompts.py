@@ -32,27 +32,27 @@ PICTURE_NEGATIVE = (
 MAX_LENGTH = 1000  # characters of what the user writes
 
 
-def clip_prompt(wish: str) -> str:
-    """What an expert is asked for a clip; `wish` is the user's.
+def clip_prompt(prompt: str) -> str:
+    """What an expert is asked for a clip; `prompt` is the user's.
 
     Raises:
         UserError: there are no words, or too many.
     """
-    return f"{_checked(wish)}. {CLIP_WORDS}"
+    return f"{_checked(prompt)}. {CLIP_WORDS}"
 
 
-def picture_prompt(wish: str) -> str:
+def picture_prompt(prompt: str) -> str:
     """What an expert is asked for the picture that a clip begins with; see `clip_prompt`."""
-    return f"{_checked(wish)}. {PICTURE_WORDS}"
+    return f"{_checked(prompt)}. {PICTURE_WORDS}"
 
 
-def motion_prompt(wish: str) -> str:
-    """What an expert is asked to do with a given picture; an empty wish leaves the motion to it."""
-    return clip_prompt(wish if wish.strip() else "The subject moves in a natural way, on the spot")
+def motion_prompt(prompt: str) -> str:
+    """What an expert is asked to do with a given picture; an empty prompt leaves the motion to it."""
+    return clip_prompt(prompt if prompt.strip() else "The subject moves in a natural way, on the spot")
 
 
-def _checked(wish: str) -> str:
-    words = " ".join(wish.split()).rstrip(".!?,;: ")
+def _checked(prompt: str) -> str:
+    words = " ".join(prompt.split()).rstrip(".!?,;: ")
     if not words:
         raise UserError('The prompt is empty: say what shall be seen, as in "a red fox walking".')
     if len(words) > MAX_LENGTH:

@@ -386,6 +386,6 @@ def test_what_an_expert_does_before_the_steps_is_told() -> None:
 
 def test_which_way_the_object_was_taken_to_face_is_told() -> None:
     progress = Progress(4)
-    progress.on({"event": "FacingSeen", "azimuth_deg": 70.0, "chance": 0.91, "time": 1.0})
+    progress.on({"event": "FacingEstimated", "azimuth_deg": 70.0, "chance": 0.91, "time": 1.0})
     assert progress.facing == "faces right or left"
     assert progress.log[-1][1] == "The object faces right or left (91% sure); Facing corrects it"

@@ -137,7 +137,7 @@ def test_reaps_what_nobody_watches(viewers):
         viewers.add(kept, keep=True)
         watched = RunViewer(None)
         viewers.add(watched)
-        with viewers.watching(watched.id):
+        with viewers.with_clip(watched.id):
             time.sleep(0.1)
             viewers.reap()
             assert (viewer.closed, kept.closed, watched.closed) == (True, False, False)

@@ -6,13 +6,13 @@ from typing import ClassVar
 import pytest
 import torch
 
-from ar4d.engines.ar4d.pipeline import lift
 from ar4d.errors import UserError
-from ar4d.events import ExpertChosen, FacingSeen, Finished, Progress, Warned
+from ar4d.events import ExpertChosen, FacingEstimated, Finished, Progress, Warned
 from ar4d.experts import registry
-from ar4d.experts.fallback import Ladder
-from ar4d.experts.registry import ENTRIES, Entry
+from ar4d.experts.fallback import Fallback
+from ar4d.experts.registry import ENTRIES, Entry, require
 from ar4d.experts.silhouette import Silhouette
+from ar4d.lifting import lift_events
 from tests.conftest import make_clip, quick
 
 CPU = torch.device("cpu")
@@ -52,8 +52,13 @@ def with_entries(monkeypatch, *entries):
     monkeypatch.setattr(registry, "ENTRIES", entries)
 
 
+def fallback(emit=lambda event: None):
+    """For stage 1, by the best expert."""
+    return Fallback("image_to_gaussians", *require("image_to_gaussians", "auto", CPU), CPU, emit)
+
+
 def run(settings=None):
-    return list(lift(make_clip(3), settings or quick()))
+    return list(lift_events(make_clip(3), settings or quick()))
 
 
 @pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError, MemoryError])
@@ -88,12 +93,11 @@ def test_an_expert_that_does_not_even_load(monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with_entries(monkeypatch, entry("hungry", build), entry("small", lambda device: Silhouette()))
-    ladder = Ladder("image_to_gaussians", "auto", CPU)
-    assert ladder.name == "small"
-    warned, chosen = ladder.news()
+    events = []
+    assert fallback(events.append).name == "small"
+    warned, chosen = events
     assert isinstance(warned, Warned)
     assert chosen == ExpertChosen("image_to_gaussians", "small", "memory ran out in hungry")
-    assert ladder.news() == []
 
 
 def test_no_smaller_expert_is_a_sentence(monkeypatch):
@@ -130,13 +134,13 @@ class Watcher(Hungry):
 
     seen: ClassVar[list[tuple[int, float | None]]] = []
 
-    def watching(self, clip, facing_deg=None):
+    def with_clip(self, clip, facing_deg=None):
         self._work()
         Watcher.seen.append((len(clip), facing_deg))
         return self
 
     @property
-    def seen_facing(self):
+    def facing_estimate(self):
         return -45.0, 0.75
 
 
@@ -145,14 +149,14 @@ def test_experts_that_watch_are_shown_the_clip_and_told_where_it_faces(monkeypat
     with_entries(monkeypatch, entry("watcher", lambda device: Watcher(calls=99)))
     events = run(replace(quick(), facing="back-right"))
     assert Watcher.seen == [(3, 135.0), (3, 135.0)]  # once in stage 1, once in stage 2
-    assert not any(isinstance(event, FacingSeen) for event in events)
+    assert not any(isinstance(event, FacingEstimated) for event in events)
 
 
-@pytest.mark.parametrize(("elevation_deg", "told"), [(0.0, [FacingSeen(-45.0, 0.75)]), (20.0, [])])
+@pytest.mark.parametrize(("elevation_deg", "told"), [(0.0, [FacingEstimated(-45.0, 0.75)]), (20.0, [])])
 def test_what_an_expert_took_the_facing_for_is_told_once(monkeypatch, elevation_deg, told):
     with_entries(monkeypatch, entry("watcher", lambda device: Watcher(calls=99)))
     events = run(replace(quick(), elevation_deg=elevation_deg))
-    assert [event for event in events if isinstance(event, FacingSeen)] == told
+    assert [event for event in events if isinstance(event, FacingEstimated)] == told
 
 
 def test_the_next_expert_is_shown_the_clip_as_well(monkeypatch):
@@ -162,12 +166,12 @@ def test_the_next_expert_is_shown_the_clip_as_well(monkeypatch):
         entry("hungry", lambda device: Hungry()),
         entry("watcher", lambda device: Watcher(calls=99)),
     )
-    ladder = Ladder("image_to_gaussians", "auto", CPU)
+    expert = fallback()
     clip = torch.zeros(5, 8, 8, 4)
     clip[:, 2:6, 2:6] = 1
-    ladder.watch(clip, None)
+    expert.with_clip(clip, None)
     assert Watcher.seen == []
-    ladder.lift(clip[0], 100)
+    expert.lift(clip[0], 100)
     assert Watcher.seen == [(5, None)]
 
 
@@ -178,7 +182,7 @@ def test_memory_that_runs_out_while_it_watches_costs_the_expert(monkeypatch):
         entry("watcher", lambda device: Watcher()),
         entry("small", lambda device: Silhouette()),
     )
-    ladder = Ladder("image_to_gaussians", "auto", CPU)
-    ladder.watch(torch.zeros(5, 8, 8, 4), None)
-    assert ladder.name == "small"
+    expert = fallback()
+    expert.with_clip(torch.zeros(5, 8, 8, 4), None)
+    assert expert.name == "small"
     assert Watcher.seen == []

@@ -5,7 +5,7 @@ from ar4d.errors import UserError
 from ar4d.experts import registry
 from ar4d.experts.embedded import Embedded
 from ar4d.experts.protocols import Unavailable
-from ar4d.experts.registry import ENTRIES, Entry, choose, require
+from ar4d.experts.registry import ENTRIES, Entry, require
 from ar4d.experts.silhouette import Silhouette
 
 CPU = torch.device("cpu")
@@ -13,9 +13,9 @@ CPU = torch.device("cpu")
 
 @pytest.mark.parametrize("role", ["image_to_gaussians", "views_to_gaussians"])
 def test_without_a_gpu_the_embedded_expert_is_taken_and_the_reason_told(role):
-    choice = choose(role, "auto", CPU)
-    assert isinstance(choice.expert, Embedded)
-    assert "needs an NVIDIA GPU" in choice.reason
+    entry, reason = require(role, "auto", CPU)
+    assert isinstance(entry.build(CPU), Embedded)
+    assert "needs an NVIDIA GPU" in reason
 
 
 def test_an_expert_that_cannot_run_is_refused_by_name():

@@ -9,14 +9,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ar4d.errors import UserError
-from ar4d.experts.protocols import Wish
+from ar4d.experts.protocols import VideoRequest
 from ar4d.experts.wan import WAN_2_2, Wan, memory, parts
 from ar4d.experts.wan.expert import fitted
 from ar4d.weights.checkpoints import weight_files
 from tests.support.hub_mirror import Mirror
 from tests.support.toy_wan import TOY, TOY_WITHOUT_PICTURES, save_wan
 
-WISH = Wish("a red fox walking", "camera motion")
+REQUEST = VideoRequest("a red fox walking", "camera motion")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def toy(folder) -> Wan:
 
 def test_a_prompt_becomes_a_clip_and_tells_how_far_it_is(release):
     news = []
-    footage = toy(release).film(WISH, lambda *what: news.append(what))
+    footage = toy(release).generate_video(REQUEST, lambda *what: news.append(what))
     assert footage.frames.shape == (5, 32, 64, 3)
     assert footage.frames.dtype == np.uint8
     assert footage.frames.std() > 1
@@ -47,40 +47,45 @@ def test_a_prompt_becomes_a_clip_and_tells_how_far_it_is(release):
 
 def test_a_seed_repeats_a_clip_and_another_makes_another(release):
     wan = toy(release)
-    first = wan.film(WISH).frames
+    first = wan.generate_video(REQUEST).frames
     news = []
-    assert np.array_equal(wan.film(WISH, lambda *what: news.append(what[0])).frames, first)
+    assert np.array_equal(wan.generate_video(REQUEST, lambda *what: news.append(what[0])).frames, first)
     assert set(news) == {"sampling"}  # the prompt is read and the networks are loaded once
-    assert not np.array_equal(wan.film(replace(WISH, seed=1)).frames, first)
-    assert not np.array_equal(wan.film(replace(WISH, prompt="a blue whale")).frames, first)
-    assert not np.array_equal(wan.film(replace(WISH, guidance=1.5)).frames, first)
+    assert not np.array_equal(wan.generate_video(replace(REQUEST, seed=1)).frames, first)
+    assert not np.array_equal(wan.generate_video(replace(REQUEST, prompt="a blue whale")).frames, first)
+    assert not np.array_equal(wan.generate_video(replace(REQUEST, guidance=1.5)).frames, first)
 
 
 def test_a_picture_is_set_in_motion(release):
     picture = np.zeros((40, 80, 3), np.uint8)
     picture[:, 40:] = 255
     wan = toy(release)
-    clip = wan.animate(picture, WISH).frames
+    clip = wan.animate(picture, REQUEST).frames
     assert clip.shape == (5, 32, 64, 3)
-    assert not np.array_equal(clip, wan.film(WISH).frames)
-    assert not np.array_equal(clip, wan.animate(255 - picture, WISH).frames)
+    assert not np.array_equal(clip, wan.generate_video(REQUEST).frames)
+    assert not np.array_equal(clip, wan.animate(255 - picture, REQUEST).frames)
 
 
 def test_a_picture_is_a_clip_of_one_frame(release):
-    assert toy(release).paint(WISH).shape == (32, 64, 3)
+    assert toy(release).generate_image(REQUEST).shape == (32, 64, 3)
 
 
 def test_the_smaller_wan_takes_no_picture(tmp_path):
     wan = Wan.load(TOY_WITHOUT_PICTURES, "cpu", save_wan(tmp_path, TOY_WITHOUT_PICTURES))
-    assert wan.film(WISH).frames.shape == (5, 32, 64, 3)
+    assert wan.generate_video(REQUEST).frames.shape == (5, 32, 64, 3)
     with pytest.raises(UserError, match="makes clips of prompts only; take another expert for a picture"):
-        wan.animate(np.zeros((32, 64, 3), np.uint8), WISH)
+        wan.animate(np.zeros((32, 64, 3), np.uint8), REQUEST)
 
 
 def test_the_wish_sets_size_length_and_steps(release):
     news = []
-    wish = replace(WISH, width=100, height=70, num_frames=9, steps=1)
-    assert toy(release).film(wish, lambda *what: news.append(what)).frames.shape == (9, 64, 96, 3)
+    request = replace(REQUEST, width=100, height=70, num_frames=9, steps=1)
+    assert toy(release).generate_video(request, lambda *what: news.append(what)).frames.shape == (
+        9,
+        64,
+        96,
+        3,
+    )
     assert news[-1] == ("sampling", 1, 1)
 
 
@@ -93,14 +98,14 @@ def test_sampling_stops_where_the_listener_wants(release):
             raise Enough
 
     with pytest.raises(Enough):
-        toy(release).film(WISH, stop)
+        toy(release).generate_video(REQUEST, stop)
 
 
 def test_the_hub_serves_weights_in_parts(mirror: Mirror, tmp_path):
     save_wan(tmp_path / "hub" / TOY.release.repo)
     wan = Wan.load(TOY, "cpu")
     assert len(weight_files(wan.folder, "transformer/diffusion_pytorch_model")) > 1
-    assert wan.film(replace(WISH, steps=1)).frames.shape == (5, 32, 64, 3)
+    assert wan.generate_video(replace(REQUEST, steps=1)).frames.shape == (5, 32, 64, 3)
 
 
 def full(times: int, work):
@@ -119,22 +124,27 @@ def full(times: int, work):
 def test_a_full_memory_means_the_next_smaller_way(release, monkeypatch):
     wan = toy(release)
     monkeypatch.setattr(parts, "load_vae", full(1, parts.load_vae))
-    assert wan.film(WISH).frames.shape == (5, 32, 64, 3)
+    assert wan.generate_video(REQUEST).frames.shape == (5, 32, 64, 3)
     assert wan.warnings == ["Memory ran out in Toy Wan: it goes on with less (decoding in tiles)."]
 
 
 def test_the_smallest_way_makes_smaller_pictures(release, monkeypatch):
     wan = toy(release)
     monkeypatch.setattr(parts, "load_vae", full(4, parts.load_vae))
-    wish = replace(WISH, width=128, height=96)
-    assert wan.film(wish).frames.shape == (5, 64, 64, 3)  # 70 %, rounded down to what the networks take
+    request = replace(REQUEST, width=128, height=96)
+    assert wan.generate_video(request).frames.shape == (
+        5,
+        64,
+        64,
+        3,
+    )  # 70 %, rounded down to what the networks take
     assert len(wan.warnings) == 4
 
 
 def test_no_memory_at_all_is_a_sentence(release, monkeypatch):
     monkeypatch.setattr(parts, "load_vae", full(99, parts.load_vae))
     with pytest.raises(UserError, match=r"Memory ran out in Toy Wan even .*; ask for fewer frames"):
-        toy(release).film(WISH)
+        toy(release).generate_video(REQUEST)
 
 
 def test_a_wrong_part_is_refused_by_key_and_shape(copy):
@@ -145,17 +155,17 @@ def test_a_wrong_part_is_refused_by_key_and_shape(copy):
     with pytest.raises(
         UserError, match=rf"does not fit WanTransformer3DModel: the shape of {key} is \[3, 3\]"
     ):
-        toy(copy).film(WISH)
+        toy(copy).generate_video(REQUEST)
     save_file({k: v for k, v in weights.items() if k != key}, path, metadata={"format": "pt"})
     with pytest.raises(UserError, match=f"it lacks {key} "):
-        toy(copy).film(WISH)
+        toy(copy).generate_video(REQUEST)
 
 
 def test_a_part_that_is_cut_short_is_refused(copy):
     path = copy / weight_files(copy, "text_encoder/model")[-1]
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(UserError, match=r"is cut short or damaged .*; delete it and fetch it again"):
-        toy(copy).film(WISH)
+        toy(copy).generate_video(REQUEST)
 
 
 def test_a_missing_part_is_named_before_anything_is_loaded(copy):
@@ -169,7 +179,7 @@ def test_an_unknown_scheduler_is_refused(copy):
     index = json.loads((copy / "model_index.json").read_text())
     (copy / "model_index.json").write_text(json.dumps({**index, "scheduler": ["diffusers", "Nothing"]}))
     with pytest.raises(UserError, match="asks for the scheduler Nothing"):
-        toy(copy).film(WISH)
+        toy(copy).generate_video(REQUEST)
 
 
 def test_without_a_gpu_the_sentence_says_what_is_needed():

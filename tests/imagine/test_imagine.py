@@ -13,7 +13,7 @@ from ar4d.cli import main
 from ar4d.errors import UserError
 from ar4d.events import ClipJudged, ExpertChosen, Progress, Warned
 from ar4d.experts import registry
-from ar4d.experts.protocols import Footage, Unavailable
+from ar4d.experts.protocols import Unavailable, VideoFrames
 from ar4d.experts.registry import Entry
 from ar4d.experts.silhouette import Silhouette
 from ar4d.experts.wan import Wan
@@ -34,26 +34,26 @@ class Studio:
     """Films what `clips` holds for a seed; remembers what it was asked."""
 
     def __init__(self, clips) -> None:
-        self.clips, self.wishes, self.pictures = clips, [], []
+        self.clips, self.requests, self.pictures = clips, [], []
         self.warnings = ["It goes on with less."]
         self.name = "studio"
 
-    def film(self, wish, on_progress=None):
-        self.wishes.append(wish)
+    def generate_video(self, request, on_progress=None):
+        self.requests.append(request)
         if on_progress is not None:
             on_progress("sampling", 1, 1)
-        return Footage(self.clips[wish.seed], 12.0)
+        return VideoFrames(self.clips[request.seed], 12.0)
 
-    def paint(self, wish, on_progress=None):
-        self.wishes.append(wish)
+    def generate_image(self, request, on_progress=None):
+        self.requests.append(request)
         return over(disk(90, 60, 30, size=(192, 128)))
 
-    def size_of(self, wish):
+    def size_of(self, request):
         return 192, 128
 
-    def animate(self, picture, wish, on_progress=None):
+    def animate(self, picture, request, on_progress=None):
         self.pictures.append(picture)
-        return self.film(wish, on_progress)
+        return self.generate_video(request, on_progress)
 
 
 def good(seed: int) -> np.ndarray:
@@ -75,9 +75,9 @@ def test_the_best_seed_is_taken_and_the_choice_explained(studio):
     events, imagined = drained(imagine("a fox", ImagineSettings(), CPU))
     assert imagined.seed == 2
     assert np.array_equal(imagined.footage.frames, good(0))
-    assert [wish.seed for wish in studio.wishes] == [0, 1, 2]
-    assert "tripod" in studio.wishes[0].prompt
-    assert "zoom" in studio.wishes[0].negative_prompt
+    assert [request.seed for request in studio.requests] == [0, 1, 2]
+    assert "tripod" in studio.requests[0].prompt
+    assert "zoom" in studio.requests[0].negative_prompt
     judged = [event for event in events if isinstance(event, ClipJudged)]
     assert [event.accepted for event in judged] == [True, False, True, True]
     assert "touches the border" in judged[1].message
@@ -112,13 +112,13 @@ def test_a_picture_is_cut_out_put_on_white_and_set_in_motion(studio, tmp_path):
     columns = np.flatnonzero((picture < 200).any(axis=(0, 2)))
     assert len(columns) == pytest.approx(0.6 * 128, abs=3)
     assert imagined.experts == {"image_to_video": "studio"}
-    assert studio.wishes[0].prompt.startswith("The subject moves in a natural way")
+    assert studio.requests[0].prompt.startswith("The subject moves in a natural way")
 
 
 def test_a_prompt_can_become_a_picture_first(studio):
     settings = ImagineSettings(seeds=1, route="picture-first")
     _, imagined = drained(imagine("a red ball", settings, CPU))
-    painted, filmed = studio.wishes
+    painted, filmed = studio.requests
     assert "tripod" not in painted.prompt
     assert "tripod" in filmed.prompt
     assert studio.pictures[0][64, 96].tolist() == pytest.approx([200, 30, 40], abs=12)
@@ -128,7 +128,7 @@ def test_a_prompt_can_become_a_picture_first(studio):
 def test_closing_the_stream_stops_the_expert(studio):
     seen = []
 
-    def film(wish, on_progress):
+    def film(request, on_progress):
         for step in range(100):
             seen.append(step)
             time.sleep(0.02)

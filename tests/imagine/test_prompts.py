@@ -25,8 +25,8 @@ def test_a_picture_prompt_says_nothing_of_motion():
 
 
 @pytest.mark.parametrize(
-    ("wish", "said"), [(" .", "The prompt is empty"), ("x" * 1001, "has 1001 characters")]
+    ("prompt", "said"), [(" .", "The prompt is empty"), ("x" * 1001, "has 1001 characters")]
 )
-def test_bad_prompts_are_sentences(wish, said):
+def test_bad_prompts_are_sentences(prompt, said):
     with pytest.raises(UserError, match=said):
-        prompts.clip_prompt(wish)
+        prompts.clip_prompt(prompt)

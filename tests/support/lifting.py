@@ -43,8 +43,10 @@ def slow(settings: Settings) -> Settings:
 def serving_page(runs: Path, limits: Limits | None = None) -> Iterator[Server]:
     """The whole application on a free port; its preset `cpu` is a quick one, `cpu-fine` a slow one."""
     quicker = {
-        "cpu": replace(quick_preset(), preset="cpu"),
-        "cpu-fine": replace(slow(quick_preset()), preset="cpu-fine"),
+        "cpu": replace(presets.PRESETS["cpu"], settings=replace(quick_preset(), preset="cpu")),
+        "cpu-fine": replace(
+            presets.PRESETS["cpu-fine"], settings=replace(slow(quick_preset()), preset="cpu-fine")
+        ),
     }
     with mock.patch.dict(presets.PRESETS, quicker):
         server = Server(runs, limits=limits, example=None)

@@ -18,17 +18,10 @@ from app.page import thumbnails as pictures
 from app.page.settings_form import SettingsForm
 from app.runs.queue import Job
 from app.service import Studio
-from ar4d.presets import PRESETS
+from ar4d.presets import PRESETS, default_for
 from ar4d.settings import Settings
 
 LOOK_SECONDS = 0.5  # between two looks at a run
-PRESET_LABELS = {
-    "cpu": "cpu: minutes on two cores",
-    "cpu-fine": "cpu-fine: twice the size, four times as long",
-    "fast": "fast: a GPU, a few minutes",
-    "quality": "quality: a GPU, the paper's schedule and a better refinement",
-    "paper": "paper: a GPU, the paper's own numbers",
-}
 SWITCHES = {
     "initialize.finetune": ("Fine-tuning", "of the first frame"),
     "generate.autoregressive": ("Autoregression", "each frame from the last"),
@@ -75,9 +68,9 @@ class GenerateStep:
                 self.refine = gr.Button("Only the refinement", interactive=False)
 
     def _build_settings(self) -> None:
-        usual = PRESETS["cpu" if self.studio.device == "cpu" else "quality"]
+        usual = default_for(self.studio.device).settings
         self.preset = gr.Dropdown(
-            [(PRESET_LABELS.get(name, name), name) for name in PRESETS], value=usual.preset, label="Preset"
+            [(preset.label, name) for name, preset in PRESETS.items()], value=usual.preset, label="Preset"
         )
         self.form = form = SettingsForm()
         with gr.Row(elem_classes="tight switches"):

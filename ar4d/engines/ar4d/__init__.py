@@ -1,1 +1,4 @@
-"""The three stages of the method, one file each. A stage takes values, yields events, returns values."""
+"""AR4D (Zhu et al., 2025): the stages of Sec. 4, one file each.
+
+A stage takes values, yields events and returns values.
+"""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ar4d.cameras import orbit
+from ar4d.cameras import Cameras, orbit
 from ar4d.gaussians import Gaussians
 from ar4d.rendering import Rendering, render
 
@@ -52,13 +52,24 @@ class FallingAdam:
 class ViewCache:
     """Views of Gaussians that do not change, rendered once per whole degree of azimuth."""
 
-    def __init__(self, gaussians: Gaussians, elevation_deg: float, size: int) -> None:
+    def __init__(
+        self, gaussians: Gaussians, elevation_deg: float, size: int, covered_only: bool = False
+    ) -> None:
+        """
+        Args:
+            size: width and height of the views in pixels.
+            covered_only: the views say something only where they show something.
+        """
         self.gaussians, self.elevation_deg, self.size = gaussians, elevation_deg, size
+        self.covered_only = covered_only
         self.views: dict[int, Rendering] = {}
+
+    def camera(self, azimuth_deg: int) -> Cameras:
+        """The camera that `at` looks through."""
+        return orbit(float(azimuth_deg), self.elevation_deg, size=self.size)
 
     @torch.no_grad()
     def at(self, azimuth_deg: int) -> Rendering:
         if azimuth_deg not in self.views:
-            camera = orbit(float(azimuth_deg), self.elevation_deg, size=self.size)
-            self.views[azimuth_deg] = render(self.gaussians, camera)
+            self.views[azimuth_deg] = render(self.gaussians, self.camera(azimuth_deg))
         return self.views[azimuth_deg]

@@ -1,122 +1,205 @@
-"""The method: three stages in a row, as one stream of events."""
+"""The engine AR4D: its stages in a row, as one stream of events."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from ar4d.asset import Asset4D, FrameSequence, frame_time
 from ar4d.cameras import orbit
 from ar4d.clip import Clip
+from ar4d.devices import resolve_device
 from ar4d.engines.ar4d.generate import generate
+from ar4d.engines.ar4d.imagine_views import imagine_views
 from ar4d.engines.ar4d.initialize import initialize
+from ar4d.engines.ar4d.pseudo_views import GridViews, PseudoViews, RenderedViews, SceneViews
 from ar4d.engines.ar4d.refine import refine
+from ar4d.engines.base import Experts
 from ar4d.errors import UserError
-from ar4d.events import Event, Finished, Role, Warned
-from ar4d.experts.fallback import Ladder
+from ar4d.events import Event, ExpertChosen, FacingEstimated, Finished, Role, StageInfo, Warned
+from ar4d.experts.fallback import Fallback, shown_clip
 from ar4d.experts.hardware import is_out_of_memory
+from ar4d.experts.protocols import ClipAware
 from ar4d.experts.registry import require
 from ar4d.gaussians import Gaussians
 from ar4d.losses import psnr, ssim
 from ar4d.rendering import render
-from ar4d.settings import FACING_DEG, Device, Settings
+from ar4d.reporting import Inbox
+from ar4d.settings import FACING_DEG, Settings
+from ar4d.views import ViewGrid
 
 
-def lift(
-    clip: Clip, settings: Settings, finished: Sequence[Gaussians] = ()
-) -> Generator[Event, None, Asset4D]:
-    """Turns a clip into a 4D asset.
+class AR4D:
+    """`Engine`: the paper's three stages (Sec. 4), and one before stage 2 where views are imagined."""
 
-    Args:
-        clip: the frames, at `settings.size`.
-        settings: a preset, changed or not.
-        finished: frames of an interrupted run of the same clip and settings, from the first one on.
-            What follows is bit for bit what the undisturbed run would have made.
+    name = "ar4d"
+    settings_type = Settings
 
-    Yields:
-        Events; the last one is `Finished`.
+    def plan(self, settings: Settings, num_frames: int) -> tuple[StageInfo, ...]:
+        first, later = settings.initialize, settings.generate
+        stages = [
+            StageInfo("initialize", "1 initialize", "first frame", first.iterations if first.finetune else 0)
+        ]
+        if num_frames > 1 and _imagines(settings):
+            stages.append(StageInfo("imagine", "imagine views", "views", 0))
+        if num_frames > 1:
+            steps = (num_frames - 1) * later.iterations
+            stages.append(StageInfo("generate", "2 generate", "generated", steps))
+        if num_frames > 1 and settings.refine.enabled:
+            steps = settings.refine.warm_start + settings.refine.iterations
+            stages.append(StageInfo("refine", "3 refine", "refined", steps))
+        return tuple(stages)
 
-    Raises:
-        UserError: an expert or the device asked for is not to be had here, or memory runs out in a stage.
-    """
-    try:
-        return (yield from _lift(clip, settings, finished))
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise UserError(
-            f"Memory ran out at {settings.size} pixels and {settings.budget} Gaussians; "
-            "close other programs, or take the preset fast or a smaller size (finished frames are kept)."
-        ) from error
+    def check(self, settings: Settings, experts: Experts) -> None:
+        device = resolve_device(settings.device)
+        for role, name in _needed(settings).items():
+            if role not in experts:
+                require(role, name, device)
 
-
-def _lift(clip: Clip, settings: Settings, finished: Sequence[Gaussians]) -> Generator[Event, None, Asset4D]:
-    device = resolve_device(settings.device)
-    for message in clip.warnings:
-        yield Warned(message)
-    rgba = torch.from_numpy(clip.frames).to(device).float() / 255
-    targets = clip.rgb_on_white().to(device)
-    frames = [gaussians.to(device) for gaussians in finished]
-    if not frames:
-        expert = yield from Ladder.raised(_roles(settings)[0], settings.initialize.expert, device)
-        expert.watch(rgba, FACING_DEG.get(settings.facing))
-        if settings.facing == "auto" and settings.elevation_deg == 0:  # else no plane is used
-            yield from expert.seen_facing()
-        frames = [(yield from initialize(rgba[0], targets[0], expert, settings))]
-        del expert  # its networks leave the memory
-    if len(frames) < clip.num_frames:
-        prior = None
-        if settings.generate.progressive_views:
-            prior = yield from Ladder.raised(_roles(settings)[1], settings.generate.expert, device)
-            prior.watch(rgba, FACING_DEG.get(settings.facing))
-        frames = yield from generate(rgba, targets, frames, prior, settings)
-        del prior
-    if settings.refine.enabled and clip.num_frames > 1:
-        asset: Asset4D = yield from refine(targets, frames, clip.fps, settings)
-    else:
-        asset = FrameSequence(tuple(frames), clip.fps)
-    yield _finished(asset, targets, settings)
-    return asset
+    def run(
+        self, clip: Clip, settings: Settings, finished: Sequence[Gaussians], experts: Experts
+    ) -> Generator[Event, None, Asset4D]:
+        inbox = Inbox()
+        run = _Run(clip, settings, experts, resolve_device(settings.device), inbox)
+        try:
+            return (yield from inbox.joined(run.events(finished)))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise UserError(
+                f"Memory ran out at {settings.size} pixels and {settings.budget} Gaussians; "
+                "close other programs, or take the preset fast or a smaller size (finished frames are kept)."
+            ) from error
 
 
-def check(settings: Settings) -> None:
-    """Tells at once what `lift` would only find out later.
+@dataclass(eq=False)
+class _Run:
+    """One run of the engine."""
 
-    Raises:
-        UserError: an expert or the device asked for is not to be had here.
-    """
-    device = resolve_device(settings.device)
-    first, later = _roles(settings)
-    require(first, settings.initialize.expert, device)
+    clip: Clip
+    settings: Settings
+    given: Experts
+    device: torch.device
+    inbox: Inbox
+
+    def __post_init__(self) -> None:
+        self.rgba = torch.from_numpy(self.clip.frames).to(self.device).float() / 255  # [F, S, S, 4]
+        self.targets = self.clip.rgb_on_white().to(self.device)  # [F, S, S, 3]
+
+    def events(self, finished: Sequence[Gaussians]) -> Generator[Event, None, Asset4D]:
+        settings = self.settings
+        for message in self.clip.warnings:
+            yield Warned(message)
+        frames = [gaussians.to(self.device) for gaussians in finished]
+        sigmoid_colors = settings.initialize.sigmoid_colors
+        if not frames:
+            expert = yield from self._expert(_first_role(settings), settings.initialize.expert)
+            if settings.facing == "auto" and settings.elevation_deg == 0:  # else no plane is used
+                yield from _facing(expert)
+            first = initialize(
+                self.rgba[0],
+                self.targets[0],
+                expert,
+                settings.initialize,
+                settings.rig,
+                settings.budget,
+                settings.seed,
+            )
+            frames = [(yield from first)]
+            del expert  # its networks leave the memory
+        if len(frames) < self.clip.num_frames:
+            pseudo_views = yield from self._pseudo_views(frames[0])
+            frames = yield from generate(
+                self.rgba,
+                self.targets,
+                frames,
+                pseudo_views,
+                settings.generate,
+                settings.rig,
+                settings.seed,
+                sigmoid_colors,
+            )
+            del pseudo_views
+        asset: Asset4D = FrameSequence(tuple(frames), self.clip.fps)
+        if settings.refine.enabled and len(frames) > 1:
+            asset = yield from refine(
+                self.targets,
+                frames,
+                self.clip.fps,
+                settings.refine,
+                settings.rig,
+                settings.seed,
+                sigmoid_colors,
+            )
+        yield _finished(asset, self.targets, settings)
+        return asset
+
+    def _expert(self, role: Role, name: str) -> Generator[Event, None, Any]:
+        """The expert for a role, given as an object or by its name, having seen the clip."""
+        facing_deg = FACING_DEG.get(self.settings.facing)
+        if role in self.given:
+            yield ExpertChosen(role, self.given[role].name, "given as an object")
+            return shown_clip(self.given[role], self.rgba, facing_deg)
+        expert = yield from Fallback.load(role, name, self.device, self.inbox.put)
+        return expert.with_clip(self.rgba, facing_deg)
+
+    def _pseudo_views(self, first: Gaussians) -> Generator[Event, None, PseudoViews | None]:
+        """The source of stage 2's pseudo-views that the settings ask for."""
+        settings, options = self.settings, self.settings.generate
+        if not options.progressive_views:
+            return None
+        grid = yield from self._grid(first)
+        expert = yield from self._expert(_later_role(settings), options.expert)
+        if settings.kind == "scene":
+            return SceneViews(self.rgba, expert, settings.rig, settings.budget, options.pseudo_every)
+        if grid is not None:
+            return GridViews(grid, expert, settings.rig)
+        return RenderedViews(self.rgba, expert, settings.rig, options.pseudo_every)
+
+    def _grid(self, first: Gaussians) -> Generator[Event, None, ViewGrid | None]:
+        settings = self.settings
+        if not _imagines(settings) and "clip_to_views" not in self.given:
+            return None
+        expert = yield from self._expert("clip_to_views", settings.views.expert)
+        return (yield from imagine_views(self.rgba, first, expert, settings.rig, settings.seed))
+
+
+def _imagines(settings: Settings) -> bool:
+    return (
+        settings.views.expert != "none" and settings.generate.progressive_views and settings.kind == "object"
+    )
+
+
+def _first_role(settings: Settings) -> Role:
+    return "image_to_gaussians" if settings.kind == "object" else "scene_to_gaussians"
+
+
+def _later_role(settings: Settings) -> Role:
+    return "views_to_gaussians" if settings.kind == "object" else "scene_to_gaussians"
+
+
+def _needed(settings: Settings) -> dict[Role, str]:
+    """The experts of a run, by role."""
+    needed = {_first_role(settings): settings.initialize.expert}
     if settings.generate.progressive_views:
-        require(later, settings.generate.expert, device)
+        needed[_later_role(settings)] = settings.generate.expert
+    if _imagines(settings):
+        needed["clip_to_views"] = settings.views.expert
+    return needed
 
 
-def resolve_device(device: Device) -> torch.device:
-    """The device to compute on; "auto" is the GPU where there is one.
-
-    Raises:
-        UserError: a GPU is asked for and torch sees none.
-    """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError(
-            "No CUDA device is visible to torch: install torch with CUDA and a driver, or use --device cpu."
-        )
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(device)
-
-
-def _roles(settings: Settings) -> tuple[Role, Role]:
-    """What the experts of stages 1 and 2 have to be able to do."""
-    if settings.kind == "scene":
-        return "scene_to_gaussians", "scene_to_gaussians"
-    return "image_to_gaussians", "views_to_gaussians"
+def _facing(expert: Any) -> Generator[Event, None, None]:
+    """The direction that the object faces, if the expert estimates it."""
+    if isinstance(expert, ClipAware) and expert.facing_estimate is not None:
+        yield FacingEstimated(*expert.facing_estimate)
 
 
 @torch.no_grad()
-def _finished(asset: Asset4D, targets: torch.Tensor, settings: Settings) -> Finished:
+def _finished(asset: Asset4D, targets: Tensor, settings: Settings) -> Finished:
     """Measures the asset at the reference view, frame by frame."""
     camera = orbit(0.0, settings.elevation_deg, size=settings.size)
     qualities = []

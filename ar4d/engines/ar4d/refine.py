@@ -9,22 +9,28 @@ import torch
 from torch import Tensor
 
 from ar4d.asset import DeformedGaussians, frame_time
-from ar4d.cameras import RADIUS, orbit
+from ar4d.cameras import orbit
 from ar4d.deformation import DeformationField, NodeField, global_field
 from ar4d.engines.ar4d.fitting import REPORT_EVERY, FallingAdam, random_stream, seed_networks
 from ar4d.events import Event, StageFinished, StageStarted, Step
 from ar4d.gaussians import Gaussians
-from ar4d.losses import photometric, psnr
+from ar4d.losses import geometry_loss, photometric, psnr
 from ar4d.parameters import Parameters
 from ar4d.rendering import render
-from ar4d.settings import Settings
+from ar4d.settings import ReferenceRig, RefineSettings
 
 WARM_LR = 2e-3
 WARM_SHARE = 0.05
 
 
 def refine(
-    targets: Tensor, frames: Sequence[Gaussians], fps: float, settings: Settings
+    targets: Tensor,
+    frames: Sequence[Gaussians],
+    fps: float,
+    options: RefineSettings,
+    rig: ReferenceRig,
+    seed: int,
+    sigmoid_colors: bool,
 ) -> Generator[Event, None, DeformedGaussians]:
     """Fits G₁ and a global field F_θ(γ(μ), t) to all frames (Eq. 9-11).
 
@@ -32,6 +38,9 @@ def refine(
         targets: [F, S, S, 3] the clip on white.
         frames: F frames of stage 2; frames[0] is the canonical G₁.
         fps: of the clip, for the asset.
+        rig: the cameras; S is `rig.size`.
+        seed: of the run.
+        sigmoid_colors: optimise the colours' logits.
 
     Yields:
         Progress.
@@ -39,15 +48,14 @@ def refine(
     Returns:
         The asset.
     """
-    options = settings.refine
     started = time.perf_counter()
     yield StageStarted("refine", options.warm_start + options.iterations)
-    seed_networks(settings.seed, 3)
-    parameters = Parameters.of(frames[0], settings.initialize.sigmoid_colors)
+    seed_networks(seed, 3)
+    parameters = Parameters.of(frames[0], sigmoid_colors)
     field = global_field(options.field, torch.stack([frame.means for frame in frames]))
     if options.warm_start:
-        yield from _learn_motion(field, frames, settings)
-    yield from _fit(parameters, field, frames, targets, settings)
+        yield from _learn_motion(field, frames, options, seed, sigmoid_colors)
+    yield from _fit(parameters, field, frames, targets, options, rig, seed)
     yield StageFinished("refine", time.perf_counter() - started)
     for tensor in parameters.state().values():
         tensor.requires_grad_(False)
@@ -59,17 +67,18 @@ def _fit(
     field: DeformationField,
     frames: Sequence[Gaussians],
     targets: Tensor,
-    settings: Settings,
+    options: RefineSettings,
+    rig: ReferenceRig,
+    seed: int,
 ) -> Generator[Event, None, None]:
     """Eq. 10: l_ref + l_depth, one random frame and one random azimuth a step."""
-    options = settings.refine
-    random = random_stream(settings.seed, 3)
+    random = random_stream(seed, 3)
     optimizer = FallingAdam(options.iterations)
     optimizer.add(field.parameters(), options.field.lr, options.field.lr_final / options.field.lr)
     for tensor, lr in parameters.trainable(options.rates):
         optimizer.add([tensor], lr, options.decay)
     optimizer.start()
-    reference = orbit(0.0, settings.elevation_deg, size=settings.size)
+    reference = orbit(0.0, rig.elevation_deg, size=rig.size)
     order: list[int] = []
     for u in range(options.iterations):
         order = order or random.permutation(len(frames)).tolist()  # every frame equally often
@@ -82,39 +91,34 @@ def _fit(
             with torch.no_grad():
                 target = render(frames[k], reference).rgb
         loss = photometric(view, target, 1 - options.l1)
-        azimuth_deg = int(random.integers(-settings.sides_deg, settings.sides_deg))
-        loss = loss + _geometry_loss(gaussians, frames[k], azimuth_deg, settings)
+        azimuth_deg = int(random.integers(-rig.sides_deg, rig.sides_deg))
+        camera = orbit(float(azimuth_deg), rig.elevation_deg, size=rig.pseudo_size)
+        with torch.no_grad():
+            expected = render(frames[k], camera)
+        loss = loss + geometry_loss(render(gaussians, camera), expected, options.depth, options.rgb)  # Eq. 11
         optimizer.step(loss, u)
         if (u + 1) % REPORT_EVERY == 0 or u + 1 == options.iterations:
             step, total = options.warm_start + u + 1, options.warm_start + options.iterations
             yield Step("refine", None, step, total, loss.item(), psnr(view, targets[k][None]).item())
 
 
-def _geometry_loss(now: Gaussians, was: Gaussians, azimuth_deg: int, settings: Settings) -> Tensor:
-    """l_depth of Eq. 11, in orbit radii; with `rgb` > 0 also the colours at that view (not in the paper)."""
-    options = settings.refine
-    camera = orbit(float(azimuth_deg), settings.elevation_deg, size=settings.pseudo_size)
-    with torch.no_grad():
-        expected = render(was, camera)
-    seen = render(now, camera)
-    depth = options.depth * (seen.depth - expected.depth).abs().mean() / RADIUS
-    return depth + options.rgb * (seen.rgb - expected.rgb).abs().mean()
-
-
 def _learn_motion(
-    field: DeformationField, frames: Sequence[Gaussians], settings: Settings
+    field: DeformationField,
+    frames: Sequence[Gaussians],
+    options: RefineSettings,
+    seed: int,
+    sigmoid_colors: bool,
 ) -> Generator[Event, None, None]:
     """Warm start: the field learns where stage 2 moved every Gaussian of G₁ (they correspond).
 
     Without it the field would have to find the motion again from renders of single frames, and the
     reference view would lose what stage 2 won.
     """
-    options = settings.refine
-    random = random_stream(settings.seed, 3, 1)
+    random = random_stream(seed, 3, 1)
     optimizer = FallingAdam(options.warm_start)
     optimizer.add(field.parameters(), WARM_LR, WARM_SHARE)
     optimizer.start()
-    canonical = Parameters.of(frames[0], settings.initialize.sigmoid_colors)
+    canonical = Parameters.of(frames[0], sigmoid_colors)
     if isinstance(field, NodeField) and options.field.kind == "node-table":
         _follow_gaussians(field, canonical, frames)
     order: list[int] = []

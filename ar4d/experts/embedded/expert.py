@@ -59,15 +59,15 @@ class Embedded:
         network, facing = load_networks(WEIGHTS, SHA256)
         return Embedded(network, PlaneFinder(facing))
 
-    def watching(self, clip: Tensor, facing_deg: float | None = None) -> Embedded:
-        """As `WatchesClip.watching`: which way an object faces is plainer from many frames than from one."""
+    def with_clip(self, clip: Tensor, facing_deg: float | None = None) -> Embedded:
+        """As `ClipAware.with_clip`: which way an object faces is plainer from many frames than from one."""
         size = min(clip.shape[1], FINE * IN_SIZE)
         pictures = torch.stack([_sized(_premultiplied(frame.cpu().float()), size) for frame in clip])
-        return replace(self, planes_of=self.planes_of.watching(pictures, facing_deg))
+        return replace(self, planes_of=self.planes_of.with_clip(pictures, facing_deg))
 
     @property
-    def seen_facing(self) -> tuple[float, float] | None:
-        """As `WatchesClip.seen_facing`."""
+    def facing_estimate(self) -> tuple[float, float] | None:
+        """As `ClipAware.facing_estimate`."""
         return self.planes_of.facing
 
     def lift(self, rgba: Tensor, budget: int, elevation_deg: float = 0.0) -> Gaussians:

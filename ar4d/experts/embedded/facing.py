@@ -78,13 +78,13 @@ class Finder(Protocol):
         """
         ...
 
-    def watching(self, pictures: Tensor, facing_deg: float | None = None) -> Finder:
-        """The same, having seen a clip of such pictures [F, 4, S, S]; see `WatchesClip`."""
+    def with_clip(self, pictures: Tensor, facing_deg: float | None = None) -> Finder:
+        """The same, having seen a clip of such pictures [F, 4, S, S]; see `ClipAware`."""
         ...
 
     @property
     def facing(self) -> tuple[float, float] | None:
-        """As `WatchesClip.seen_facing`."""
+        """As `ClipAware.facing_estimate`."""
         ...
 
 
@@ -97,7 +97,7 @@ class KnownPlane:
     def __call__(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         return self.plane[None], torch.ones(1)
 
-    def watching(self, pictures: Tensor, facing_deg: float | None = None) -> KnownPlane:
+    def with_clip(self, pictures: Tensor, facing_deg: float | None = None) -> KnownPlane:
         return self
 
     @property
@@ -132,7 +132,7 @@ class PlaneFinder:
         return likely_planes(self.clip.logits[frame], self.clip.offsets[frame])
 
     @torch.no_grad()
-    def watching(self, pictures: Tensor, facing_deg: float | None = None) -> PlaneFinder:
+    def with_clip(self, pictures: Tensor, facing_deg: float | None = None) -> PlaneFinder:
         told = [self._looked_at(picture) for picture in pictures]
         logits, offsets = (torch.cat(parts) for parts in zip(*told, strict=True))
         steadied = steadied_by_others(logits, facing_deg)

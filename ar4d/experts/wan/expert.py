@@ -18,7 +18,7 @@ from ar4d.experts.hardware import (
     missing_libraries,
     missing_memory,
 )
-from ar4d.experts.protocols import Footage, OnProgress, Unavailable, Wish
+from ar4d.experts.protocols import OnProgress, Unavailable, VideoFrames, VideoRequest
 from ar4d.experts.wan import memory, parts
 from ar4d.experts.wan.config import WanConfig
 from ar4d.weights.checkpoints import fetch, obstacle
@@ -81,16 +81,18 @@ class Wan:
         """
         return Wan(config, fetch(config.release, folder), device)
 
-    def film(self, wish: Wish, on_progress: OnProgress | None = None) -> Footage:
-        """As `TextToVideo.film`."""
-        return Footage(self._sample(wish, None, on_progress), self.config.fps)
+    def generate_video(self, request: VideoRequest, on_progress: OnProgress | None = None) -> VideoFrames:
+        """As `TextToVideo.generate_video`."""
+        return VideoFrames(self._sample(request, None, on_progress), self.config.fps)
 
-    def paint(self, wish: Wish, on_progress: OnProgress | None = None) -> np.ndarray:
-        """As `TextToImage.paint`: a clip of one frame."""
-        single = Wish(**{**vars(wish), "num_frames": 1})
+    def generate_image(self, request: VideoRequest, on_progress: OnProgress | None = None) -> np.ndarray:
+        """As `TextToImage.generate_image`: a clip of one frame."""
+        single = VideoRequest(**{**vars(request), "num_frames": 1})
         return self._sample(single, None, on_progress)[0]
 
-    def animate(self, picture: np.ndarray, wish: Wish, on_progress: OnProgress | None = None) -> Footage:
+    def animate(
+        self, picture: np.ndarray, request: VideoRequest, on_progress: OnProgress | None = None
+    ) -> VideoFrames:
         """As `ImageToVideo.animate`.
 
         Raises:
@@ -98,17 +100,19 @@ class Wan:
         """
         if not self.config.animates:
             raise UserError(f"{self.name} makes clips of prompts only; take another expert for a picture.")
-        return Footage(self._sample(wish, picture, on_progress), self.config.fps)
+        return VideoFrames(self._sample(request, picture, on_progress), self.config.fps)
 
-    def size_of(self, wish: Wish) -> tuple[int, int]:
+    def size_of(self, request: VideoRequest) -> tuple[int, int]:
         """As `ImageToVideo.size_of`."""
         scale, step = memory.FITS[self._fit].scale, self.config.multiple
-        wished = wish.width or self.config.width, wish.height or self.config.height
-        width, height = (max(step, int(length * scale) // step * step) for length in wished)
+        requested = request.width or self.config.width, request.height or self.config.height
+        width, height = (max(step, int(length * scale) // step * step) for length in requested)
         return width, height
 
     @torch.no_grad()
-    def _sample(self, wish: Wish, picture: np.ndarray | None, on_progress: OnProgress | None) -> np.ndarray:
+    def _sample(
+        self, request: VideoRequest, picture: np.ndarray | None, on_progress: OnProgress | None
+    ) -> np.ndarray:
         """[F, H, W, 3] uint8; on a full memory it begins again in the next smaller way.
 
         Raises:
@@ -116,7 +120,7 @@ class Wan:
         """
         while True:
             try:
-                return self._try(wish, picture, on_progress)
+                return self._try(request, picture, on_progress)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -135,12 +139,14 @@ class Wan:
         now = memory.FITS[self._fit]
         self.warnings.append(f"Memory ran out in {self.name}: it goes on with less ({now.name}).")
 
-    def _try(self, wish: Wish, picture: np.ndarray | None, on_progress: OnProgress | None) -> np.ndarray:
+    def _try(
+        self, request: VideoRequest, picture: np.ndarray | None, on_progress: OnProgress | None
+    ) -> np.ndarray:
         report = on_progress or (lambda task, done, total: None)
-        embeddings = self._encode(wish, report)
+        embeddings = self._encode(request, report)
         pipeline = self._pipeline(picture is not None, report)
-        steps = wish.steps or self.config.steps
-        width, height = self.size_of(wish)
+        steps = request.steps or self.config.steps
+        width, height = self.size_of(request)
 
         def on_step(pipe: Any, index: int, timestep: Any, values: dict[str, Any]) -> dict[str, Any]:
             report("sampling", index + 1, steps)
@@ -153,21 +159,21 @@ class Wan:
             negative_prompt_embeds=embeddings[1].to(self.device),
             width=width,
             height=height,
-            num_frames=((wish.num_frames or self.config.num_frames) - 1) // 4 * 4 + 1,
+            num_frames=((request.num_frames or self.config.num_frames) - 1) // 4 * 4 + 1,
             num_inference_steps=steps,
-            guidance_scale=wish.guidance or self.config.guidance,
+            guidance_scale=request.guidance or self.config.guidance,
             # Drawn on the CPU, so that a seed means the same on every device.
-            generator=torch.Generator().manual_seed(wish.seed),
+            generator=torch.Generator().manual_seed(request.seed),
             callback_on_step_end=on_step,
             output_type="np",
         )
         return (output.frames[0] * 255).round().astype(np.uint8)
 
-    def _encode(self, wish: Wish, report: OnProgress) -> tuple[Tensor, Tensor]:
+    def _encode(self, request: VideoRequest, report: OnProgress) -> tuple[Tensor, Tensor]:
         """Prompt and negative prompt, [1, T, C] each, kept on the CPU for the next seed."""
         from diffusers import WanPipeline
 
-        key = (wish.prompt, wish.negative_prompt)
+        key = (request.prompt, request.negative_prompt)
         if key not in self._prompts:
             self._networks = None
             free_gpu_memory()
@@ -181,8 +187,8 @@ class Wan:
                 scheduler=None,  # pyright: ignore[reportArgumentType]
             )
             both = reader.encode_prompt(
-                wish.prompt,
-                wish.negative_prompt,
+                request.prompt,
+                request.negative_prompt,
                 max_sequence_length=self.config.text_tokens,
                 device=device,
             )

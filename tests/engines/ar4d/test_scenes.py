@@ -13,13 +13,12 @@ from ar4d.cameras import RADIUS, orbit
 from ar4d.cli import main
 from ar4d.clip import ClipSettings, load_clip
 from ar4d.engines.ar4d import generate, initialize, refine
-from ar4d.engines.ar4d.pipeline import lift
 from ar4d.errors import UserError
 from ar4d.events import ExpertChosen, Finished
 from ar4d.experts import registry
 from ar4d.experts.depth import INDOOR, DepthAnything, DepthLift
-from ar4d.experts.fallback import Ladder
-from ar4d.experts.registry import Entry
+from ar4d.experts.registry import Entry, require
+from ar4d.lifting import lift_events
 from ar4d.losses import psnr
 from ar4d.presets import CPU
 from ar4d.rendering import render
@@ -44,7 +43,7 @@ def known_depth(monkeypatch):
 
 
 def test_a_scene_goes_through_all_stages_and_stays_where_it_is(known_depth):
-    events = list(lift(scene_clip(), SCENE))
+    events = list(lift_events(scene_clip(), SCENE))
     finished = events[-1]
     assert isinstance(finished, Finished)
     targets = scene_clip().rgb_on_white()
@@ -72,7 +71,7 @@ def test_views_are_sampled_only_a_little_to_the_sides(known_depth, monkeypatch):
         monkeypatch.setattr(module, "orbit", spy)
     monkeypatch.setattr("ar4d.engines.ar4d.fitting.orbit", spy)
     settings = replace(SCENE, scene_azimuth=15.0, generate=replace(SCENE.generate, steps_per_degree=0.01))
-    list(lift(scene_clip(2), settings))
+    list(lift_events(scene_clip(2), settings))
     assert 10 < max(azimuths) <= 15
     assert -15 <= min(azimuths) < -10
 
@@ -88,7 +87,7 @@ def test_the_tiny_network_goes_the_whole_way(tmp_path, monkeypatch):
     network = DepthAnything.load(INDOOR, "cpu", save_depth(tmp_path / "net"))
     network.side = 28
     monkeypatch.setattr(registry, "ENTRIES", (depth_entry(DepthLift(network)),))
-    finished = list(lift(scene_clip(2), SCENE))[-1]
+    finished = list(lift_events(scene_clip(2), SCENE))[-1]
     assert isinstance(finished, Finished)
     assert min(finished.psnr) > 18
 
@@ -124,7 +123,7 @@ def test_the_command_lifts_a_scene(known_depth, tmp_path, capsys):
 def test_splatt3r_says_what_keeps_it_from_running(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("AR4D_HOME", str(tmp_path))
     monkeypatch.delenv("AR4D_ACCEPT", raising=False)
-    build = partial(Ladder, "scene_to_gaussians", "splatt3r", torch.device("cpu"))
+    build = partial(require, "scene_to_gaussians", "splatt3r", torch.device("cpu"))
     with pytest.raises(UserError, match=r"is in no package .* cannot load it; take depth-indoor"):
         build()
     assert main(["fetch", "splatt3r"]) == 2

@@ -10,10 +10,11 @@ from ar4d.asset import DeformedGaussians, FrameSequence, frame_time
 from ar4d.cameras import orbit
 from ar4d.engines.ar4d.generate import azimuth_limit, generate
 from ar4d.engines.ar4d.initialize import initialize
-from ar4d.engines.ar4d.pipeline import lift
+from ar4d.engines.ar4d.pseudo_views import RenderedViews
 from ar4d.engines.ar4d.refine import refine
 from ar4d.events import ExpertChosen, Finished, FrameFinished, StageFinished, StageStarted, Step, Warned
 from ar4d.experts.silhouette import Silhouette
+from ar4d.lifting import lift_events
 from ar4d.losses import psnr
 from ar4d.presets import CPU, FAST, PAPER
 from ar4d.rendering import render
@@ -24,8 +25,25 @@ from tests.support.streams import drained
 
 def lifted(clip, settings):
     """The asset of a whole run."""
-    (last,) = [event for event in lift(clip, settings) if isinstance(event, Finished)]
+    (last,) = [event for event in lift_events(clip, settings) if isinstance(event, Finished)]
     return last.asset
+
+
+def stage1(rgba, targets, expert, settings):
+    options, budget = settings.initialize, settings.budget
+    return initialize(rgba[0], targets[0], expert, options, settings.rig, budget, settings.seed)
+
+
+def stage2(rgba, targets, frames, expert, settings):
+    options, rig = settings.generate, settings.rig
+    views = RenderedViews(rgba, expert, rig, options.pseudo_every) if expert is not None else None
+    colors = settings.initialize.sigmoid_colors
+    return generate(rgba, targets, frames, views, options, rig, settings.seed, colors)
+
+
+def stage3(targets, frames, fps, settings):
+    colors = settings.initialize.sigmoid_colors
+    return refine(targets, frames, fps, settings.refine, settings.rig, settings.seed, colors)
 
 
 def tensors(clip):
@@ -41,7 +59,7 @@ def test_finetuning_moves_means_and_colours_only(clip, settings):
     rgba, targets = tensors(clip)
     expert = Silhouette()
     before = expert.lift(rgba[0], settings.initialize.gaussians)
-    events, after = drained(initialize(rgba[0], targets[0], expert, settings))
+    events, after = drained(stage1(rgba, targets, expert, settings))
     for name in ("quats", "scales", "opacities"):
         torch.testing.assert_close(getattr(after, name), getattr(before, name), atol=1e-5, rtol=1e-4)
     camera = orbit(0.0, size=clip.size)
@@ -60,7 +78,7 @@ def test_preservation_keeps_the_hidden_side(clip, settings):
         changed = replace(
             settings, initialize=replace(settings.initialize, preservation=weight, iterations=80)
         )
-        _, after = drained(initialize(rgba[0], targets[0], Silhouette(), changed))
+        _, after = drained(stage1(rgba, targets, Silhouette(), changed))
         departures[weight] = float((render(after, camera).rgb - before).abs().mean())
     assert departures[3.0] < 0.8 * departures[0.0]
 
@@ -69,7 +87,7 @@ def test_a_frame_is_made_from_a_copy_of_the_previous_one(clip, settings):
     rgba, targets = tensors(clip)
     first = Silhouette().lift(rgba[0], settings.initialize.gaussians)
     kept = first.detach()
-    _, frames = drained(generate(rgba, targets, [first], Silhouette(), settings))
+    _, frames = drained(stage2(rgba, targets, [first], Silhouette(), settings))
     assert len(frames) == clip.num_frames
     assert all(torch.equal(a, b) for a, b in zip(first.state().values(), kept.state().values(), strict=True))
     camera = orbit(0.0, size=clip.size)
@@ -83,7 +101,7 @@ def test_generation_follows_the_motion_of_corresponding_gaussians(clip, settings
     rgba, targets = tensors(clip)
     first = Silhouette().lift(rgba[0], settings.initialize.gaussians)
     longer = replace(settings, generate=replace(settings.generate, iterations=60))
-    _, frames = drained(generate(rgba, targets, [first], Silhouette(), longer))
+    _, frames = drained(stage2(rgba, targets, [first], Silhouette(), longer))
     step = (frames[-1].means - frames[0].means).mean(0) / (clip.num_frames - 1)
     expected = 0.03 * clip.size * 1.5 / float(orbit(0.0, size=clip.size).Ks[0, 0, 0])
     np.testing.assert_allclose(step.numpy(), [expected, 0, 0], atol=0.35 * expected)
@@ -93,9 +111,9 @@ def test_generation_follows_the_motion_of_corresponding_gaussians(clip, settings
 def test_refinement_gives_one_asset_for_all_frames(clip, preset):
     settings = quick(preset)
     rgba, targets = tensors(clip)
-    _, first = drained(initialize(rgba[0], targets[0], Silhouette(), settings))
-    _, frames = drained(generate(rgba, targets, [first], Silhouette(), settings))
-    events, asset = drained(refine(targets, frames, clip.fps, settings))
+    _, first = drained(stage1(rgba, targets, Silhouette(), settings))
+    _, frames = drained(stage2(rgba, targets, [first], Silhouette(), settings))
+    events, asset = drained(stage3(targets, frames, clip.fps, settings))
     assert isinstance(asset, DeformedGaussians)
     steps = [e for e in events if isinstance(e, Step)]
     assert steps[-1].step == steps[-1].num_steps == settings.refine.iterations + settings.refine.warm_start
@@ -109,16 +127,16 @@ def test_refinement_gives_one_asset_for_all_frames(clip, preset):
 def test_warm_start_brings_the_motion_of_stage_2(clip, settings):
     rgba, targets = tensors(clip)
     first = Silhouette().lift(rgba[0], settings.initialize.gaussians)
-    _, frames = drained(generate(rgba, targets, [first], Silhouette(), settings))
+    _, frames = drained(stage2(rgba, targets, [first], Silhouette(), settings))
     only_warm = replace(settings, refine=replace(settings.refine, warm_start=80, iterations=1))
-    _, asset = drained(refine(targets, frames, clip.fps, only_warm))
+    _, asset = drained(stage3(targets, frames, clip.fps, only_warm))
     for k, frame in enumerate(frames):
         error = (asset.at(frame_time(k, len(frames))).means - frame.means).norm(dim=-1).mean()
         assert error < 0.01
 
 
 def test_events_of_a_whole_run(clip, settings):
-    events = list(lift(clip, settings))
+    events = list(lift_events(clip, settings))
     assert [type(e) for e in events if isinstance(e, ExpertChosen)] == [ExpertChosen, ExpertChosen]
     assert [e.stage for e in events if isinstance(e, StageFinished)] == ["initialize", "generate", "refine"]
     frames = [e.frame_index for e in events if isinstance(e, FrameFinished)]
@@ -153,4 +171,4 @@ def test_one_frame_is_a_static_asset(settings):
 
 def test_warnings_of_the_clip_are_passed_on(settings):
     clip = replace(make_clip(1), warnings=("the subject touches the border",))
-    assert Warned("the subject touches the border") in list(lift(clip, settings))
+    assert Warned("the subject touches the border") in list(lift_events(clip, settings))

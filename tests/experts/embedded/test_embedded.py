@@ -14,7 +14,7 @@ from ar4d.experts.embedded.expert import ALL, FIRST, SHA256, WEIGHTS, Embedded, 
 from ar4d.experts.embedded.facing import KnownPlane, angle_between_deg
 from ar4d.experts.embedded.network import IN_SIZE
 from ar4d.experts.embedded.symmetry import upright_plane
-from ar4d.experts.registry import choose
+from ar4d.experts.registry import require
 from ar4d.gaussians import Gaussians
 from ar4d.losses import psnr
 from ar4d.rendering import render
@@ -60,8 +60,9 @@ def on_white(rgba: torch.Tensor) -> torch.Tensor:
 
 
 def test_it_is_the_default_without_a_gpu():
+    device = torch.device("cpu")
     for role in ("image_to_gaussians", "views_to_gaussians"):
-        assert isinstance(choose(role, "auto", torch.device("cpu")).expert, Embedded)
+        assert isinstance(require(role, "auto", device)[0].build(device), Embedded)
 
 
 def test_shows_the_picture_from_the_reference_camera(expert, views):
@@ -126,12 +127,12 @@ def test_a_plane_that_is_known_shows_on_the_far_side(expert):
 
 
 def test_having_watched_a_clip_it_answers_for_each_of_its_frames(expert, views):
-    watching = expert.watching(views)
-    assert watching.name == expert.name
+    with_clip = expert.with_clip(views)
+    assert with_clip.name == expert.name
     for view in views:
-        seen = render(watching.lift(view, 4000), orbit(0.0, size=SIZE)).rgb
+        seen = render(with_clip.lift(view, 4000), orbit(0.0, size=SIZE)).rgb
         assert psnr(seen, on_white(view[None])) > 22
-    told = expert.watching(views[:1], facing_deg=90.0)
+    told = expert.with_clip(views[:1], facing_deg=90.0)
     planes, chances = told.planes_of(module._sized(module._premultiplied(views[0]), IN_SIZE))
     assert angle_between_deg(planes[0], torch.tensor(upright_plane(90.0, 0.0))) < 20
     assert chances[0] > 0.6
@@ -189,9 +190,9 @@ def test_other_weights_are_refused(tmp_path):
 
 def test_without_weights_the_next_expert_is_taken(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "WEIGHTS", tmp_path / "none.safetensors")
-    choice = choose("image_to_gaussians", "auto", torch.device("cpu"))
-    assert choice.name == "silhouette"
-    assert "embedded expert needs its weights" in choice.reason
+    entry, reason = require("image_to_gaussians", "auto", torch.device("cpu"))
+    assert entry.name == "silhouette"
+    assert "embedded expert needs its weights" in reason
 
 
 def test_thin_and_tiny_things(expert):

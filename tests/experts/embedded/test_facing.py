@@ -148,7 +148,7 @@ def test_a_finder_that_watched_a_clip_is_not_misled_by_one_frame():
     facing = torch.tensor(upright_plane(40, 0))
     assert angle_between_deg(alone(pictures[0])[0][0], facing) < 2
     assert angle_between_deg(alone(pictures[3])[0][0], facing) > 60
-    watched = alone.watching(pictures)
+    watched = alone.with_clip(pictures)
     for picture in pictures:
         assert angle_between_deg(watched(picture)[0][0], facing) < 4
     assert alone.facing is None
@@ -160,7 +160,7 @@ def test_a_finder_that_watched_a_clip_is_not_misled_by_one_frame():
 
 def test_a_known_plane_stays_what_it_is():
     plane = torch.tensor(upright_plane(20, 0.1))
-    finder = KnownPlane(plane).watching(torch.zeros(2, 4, IN_SIZE, IN_SIZE))
+    finder = KnownPlane(plane).with_clip(torch.zeros(2, 4, IN_SIZE, IN_SIZE))
     planes, chances = finder(torch.zeros(4, IN_SIZE, IN_SIZE))
     assert torch.equal(planes[0], plane)
     assert chances.tolist() == [1.0]
