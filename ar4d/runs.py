@@ -136,9 +136,7 @@ class Run:
         """
         path = self.folder / "refined.safetensors"
         if not path.exists():
-            raise UserError(
-                f"{self.folder} is not finished: run `python -m ar4d lift --resume --out {self.folder}`."
-            )
+            raise UserError(f"{self.folder} is not finished: run `ar4d lift --resume --out {self.folder}`.")
         return load_asset(path)
 
     def metrics(self) -> tuple[list[float], list[float]] | None:

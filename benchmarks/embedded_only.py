@@ -17,9 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import ar4d  # noqa: F401  before torch: it tells torch's threads to sleep while they wait
-
-# isort: split
 import torch
 import tyro
 from torch import Tensor

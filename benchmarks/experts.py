@@ -15,9 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-import ar4d  # noqa: F401  before torch: it tells torch's threads to sleep while they wait
-
-# isort: split
 import torch
 
 from ar4d.experts import memory

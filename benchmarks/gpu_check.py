@@ -18,9 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-import ar4d  # noqa: F401  before torch: it tells torch's threads to sleep while they wait
-
-# isort: split
 import torch
 
 from app.viewer.live import View, draw, encode

@@ -17,9 +17,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import ar4d  # noqa: F401  before torch: it tells torch's threads to sleep while they wait
-
-# isort: split
 import torch
 
 from ar4d.runs import Run

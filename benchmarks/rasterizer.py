@@ -14,9 +14,6 @@ import platform
 import time
 from collections.abc import Callable
 
-import ar4d  # noqa: F401  before torch: it tells torch's threads to sleep while they wait
-
-# isort: split
 import numba
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""The command line: `ar4d lift | imagine | render | export | evaluate | …`.
+"""The command line: `ar4d lift | imagine | render | export | evaluate | app | …`.
 
 Exit codes: 0 done, 2 something the user can mend (one sentence on stderr), 130 stopped by Ctrl-C.
 """
@@ -9,10 +9,12 @@ import sys
 from collections.abc import Callable
 
 from ar4d.errors import UserError
+from ar4d.threads import let_workers_sleep
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
+    let_workers_sleep()
     argv = sys.argv[1:] if argv is None else argv
     commands = _commands()
     if not argv or argv[0] in ("-h", "--help"):
@@ -33,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _commands() -> dict[str, Callable[[list[str]], None]]:
-    from ar4d.cli import experts, imagine, inspect, lift, output
+    from ar4d.cli import app, experts, imagine, inspect, lift, output
 
     return {
         "lift": lift.main,
@@ -41,6 +43,7 @@ def _commands() -> dict[str, Callable[[list[str]], None]]:
         "render": output.render,
         "export": output.export,
         "evaluate": output.evaluate,
+        "app": app.main,
         "info": inspect.info,
         "presets": inspect.presets,
         "doctor": inspect.doctor,
@@ -51,4 +54,4 @@ def _commands() -> dict[str, Callable[[list[str]], None]]:
 
 def _overview(commands: dict[str, Callable[[list[str]], None]]) -> str:
     lines = [f"  {name:<10}{(command.__doc__ or '').splitlines()[0]}" for name, command in commands.items()]
-    return "usage: ar4d COMMAND [options]; COMMAND --help tells more\n\n" + "\n".join(lines)
+    return "usage: ar4d COMMAND [options]; COMMAND --help lists its options\n\n" + "\n".join(lines)

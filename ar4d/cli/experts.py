@@ -15,7 +15,7 @@ from ar4d.errors import UserError
 
 if TYPE_CHECKING:
     from ar4d.experts.registry import Entry
-    from ar4d.weights.checkpoints import Release
+    from ar4d.weights.release import Release
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _wanted(options: _FetchArguments) -> list[Entry]:
 
 def _fetch(release: Release, options: _FetchArguments) -> Path:
     """Downloads one release behind a bar; the folder in which it lies."""
-    from ar4d.weights import checkpoints
+    from ar4d.weights import hub
 
     columns = [TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()]
     to = None if options.to is None else options.to / release.repo
@@ -143,9 +143,9 @@ def _fetch(release: Release, options: _FetchArguments) -> Path:
                 tasks[name] = progress.add_task(name, total=total or None)
             progress.update(tasks[name], completed=done)
 
-        root = checkpoints.fetch(release, on_bytes=show, to=to)
+        root = hub.fetch(release, on_bytes=show, to=to)
     if options.verify:
-        unknown = checkpoints.verify_release(release, root)
+        unknown = hub.verify_release(release, root)
         if unknown:
             print(f"no hash is known here for {', '.join(unknown)}", file=sys.stderr)
     return root

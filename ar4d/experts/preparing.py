@@ -8,7 +8,8 @@ from collections.abc import Generator
 from ar4d.events import Event, Progress
 from ar4d.experts.registry import Entry
 from ar4d.reporting import Report, reporting
-from ar4d.weights.checkpoints import Release, fetch, locate
+from ar4d.weights.hub import fetch
+from ar4d.weights.release import Release, locate
 
 SECONDS = 0.25  # between two events
 

@@ -25,7 +25,7 @@ from ar4d.experts.silhouette import Silhouette
 from ar4d.experts.wan import WAN_2_1_SMALL, WAN_2_2, Wan
 from ar4d.experts.wan.memory import least_gib
 from ar4d.weights import licences
-from ar4d.weights.checkpoints import Release, locate
+from ar4d.weights.release import Release, locate
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Entry:
     gpu_gib: float = 0.0
     """GPU memory that has to be free; 0: it runs on the CPU as well."""
     acceptance: str | None = None
-    """The licence that somebody has to accept before it is used, if there is such a one."""
+    """The licence that a user has to accept before it is used; None if there is none."""
     own_licence: str = "the project's own"
     """Of what comes with the program."""
 

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import numba
+import platformdirs
 
 # No `nnan`: a Gaussian with a NaN is found by comparing.
 FASTMATH = {"contract", "nsz", "arcp", "afn", "reassoc"}
@@ -51,8 +52,7 @@ def cache_folder(package: Path) -> str:
     folders = dict.fromkeys((here, package))
     sources = b"".join(path.read_bytes() for folder in folders for path in sorted(folder.glob("*.py")))
     name = f"kernels-{hashlib.sha256(sources).hexdigest()[:12]}"
-    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    for folder in (SETTINGS["CACHE_DIR"], here / "__pycache__", home / "ar4d"):
+    for folder in (SETTINGS["CACHE_DIR"], here / "__pycache__", platformdirs.user_cache_path("ar4d")):
         if folder and _writable(Path(folder)):
             return str(Path(folder) / name)
     return tempfile.mkdtemp(prefix="ar4d-kernels-")

@@ -1,7 +1,8 @@
-"""Licences that somebody has to accept before an expert may be used, and those that were accepted.
+"""Licences that a user has to accept before an expert may be used, and those that were accepted.
 
-An acceptance is a line in a file of the user's own (`AR4D_HOME`, by default `~/.config/ar4d`), made by
-`python -m ar4d fetch NAME --accept-licence`, or a name in the variable `AR4D_ACCEPT`.
+An acceptance is a line in a file of the user's own, in the folder that `AR4D_HOME` names (by default the
+platform's folder for settings, as `~/.config/ar4d`). `ar4d fetch NAME --accept-licence` adds one; a name in
+the variable `AR4D_ACCEPT` does the same for one process.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import datetime
 import os
 from pathlib import Path
+
+import platformdirs
 
 from ar4d.files import write_text
 
@@ -18,7 +21,8 @@ HOME_VARIABLE = "AR4D_HOME"
 
 def acceptances_file() -> Path:
     home = os.environ.get(HOME_VARIABLE)
-    return (Path(home).expanduser() if home else Path.home() / ".config/ar4d") / "accepted-licences.txt"
+    folder = Path(home).expanduser() if home else platformdirs.user_config_path("ar4d")
+    return folder / "accepted-licences.txt"
 
 
 def is_accepted(name: str) -> bool:
@@ -43,6 +47,6 @@ def accept(name: str, licence: str) -> None:
 def refusal(name: str, licence: str) -> str:
     """The sentence for an expert whose licence was not accepted yet."""
     return (
-        f"{name} is under {licence}, which somebody has to accept: read it, then say so with "
-        f"`python -m ar4d fetch {name} --accept-licence`."
+        f"{name} is under {licence}, which a user has to accept: read it, then say so with "
+        f"`ar4d fetch {name} --accept-licence`."
     )

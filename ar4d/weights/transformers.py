@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ar4d.errors import UserError
-from ar4d.weights.checkpoints import read_shapes
+from ar4d.weights.loading import and_others, first_line, read_shapes
 
 
 def load_pretrained(kind: Any, folder: Path, files: Sequence[Path], dtype: torch.dtype) -> Any:
@@ -40,27 +40,19 @@ def load_pretrained(kind: Any, folder: Path, files: Sequence[Path], dtype: torch
             output_loading_info=True,
         )
     except (OSError, ValueError) as error:
-        raise UserError(f"{folder} cannot be loaded ({_first_line(error)}); fetch it again.") from error
+        raise UserError(f"{folder} cannot be loaded ({first_line(error)}); fetch it again.") from error
     complaints = []
     if missing := sorted(report["missing_keys"]):
-        complaints.append(f"it lacks {missing[0]}{_others(missing)}")
+        complaints.append(f"it lacks {missing[0]}{and_others(missing)}")
     if unknown := sorted(report["unexpected_keys"]):
-        complaints.append(f"it has the unknown {unknown[0]}{_others(unknown)}")
+        complaints.append(f"it has the unknown {unknown[0]}{and_others(unknown)}")
     if reshaped := sorted(report["mismatched_keys"]):
         key, found, expected = reshaped[0]
         shapes = f"{list(found)} instead of {list(expected)}"
-        complaints.append(f"the shape of {key} is {shapes}{_others(reshaped)}")
+        complaints.append(f"the shape of {key} is {shapes}{and_others(reshaped)}")
     if complaints:
         raise UserError(
             f"{folder} does not fit {kind.__name__}: {'; '.join(complaints)}; take the published files, or "
             "fetch them again."
         )
     return network.requires_grad_(False).eval()
-
-
-def _others(keys: Sequence[object]) -> str:
-    return f" and {len(keys) - 1} more" if len(keys) > 1 else ""
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".")

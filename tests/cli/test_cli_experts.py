@@ -7,7 +7,7 @@ from ar4d.cli import main
 from ar4d.experts import registry
 from ar4d.experts.protocols import Unavailable
 from ar4d.experts.registry import ENTRIES, Entry
-from ar4d.weights.checkpoints import Release
+from ar4d.weights.release import Release
 from tests.support.hub_mirror import Mirror
 
 SILHOUETTE = registry.named("silhouette")
@@ -70,8 +70,8 @@ def test_a_licence_has_to_be_accepted_once(capsys, mirror: Mirror, hub_files, mo
     capsys.readouterr()
     assert main(["fetch", "strict"]) == 2
     assert capsys.readouterr().err.strip() == (
-        "ar4d: strict is under CC BY-NC 4.0, which somebody has to accept: read it, then say so with "
-        "`python -m ar4d fetch strict --accept-licence`."
+        "ar4d: strict is under CC BY-NC 4.0, which a user has to accept: read it, then say so with "
+        "`ar4d fetch strict --accept-licence`."
     )
     assert main(["fetch", "strict", "--accept-licence"]) == 0
     assert main(["fetch", "strict"]) == 0

@@ -1,7 +1,7 @@
 from ar4d.events import Progress
 from ar4d.experts.preparing import prepare
 from ar4d.experts.registry import Entry
-from ar4d.weights.checkpoints import Release, locate
+from ar4d.weights.release import Release, locate
 from tests.support.hub_mirror import Mirror
 
 PAIR = Release("someone/pair", ("config.json", "model.safetensors"), 0.1, "MIT")

@@ -12,7 +12,7 @@ from ar4d.errors import UserError
 from ar4d.experts.protocols import VideoRequest
 from ar4d.experts.wan import WAN_2_2, Wan, memory, parts
 from ar4d.experts.wan.expert import fitted
-from ar4d.weights.checkpoints import weight_files
+from ar4d.weights.release import weight_files
 from tests.support.hub_mirror import Mirror
 from tests.support.toy_wan import TOY, TOY_WITHOUT_PICTURES, save_wan
 

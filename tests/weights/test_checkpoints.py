@@ -17,7 +17,9 @@ from ar4d.errors import UserError
 from ar4d.experts.hardware import half_precision, missing_gpu
 from ar4d.experts.lgm.expert import LGM, WEIGHTS
 from ar4d.experts.lgm.model import LgmNetwork
-from ar4d.weights.checkpoints import Release, fetch, load_weights, locate, obstacle, shapes_of
+from ar4d.weights.hub import fetch, why_unavailable
+from ar4d.weights.loading import load_weights, shapes_of
+from ar4d.weights.release import Release, locate
 from tests.support.toy_networks import LGM_TOY, hashed_weights, save_lgm, toy_lgm
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -143,7 +145,7 @@ def test_an_incomplete_folder_names_what_it_lacks(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a/one.json").write_text("{}")
     assert locate(release, tmp_path) is None
-    reason = obstacle(release, tmp_path)
+    reason = why_unavailable(release, tmp_path)
     assert reason is not None
     assert "lacks b/two.json of someone/pair (0.1 GiB, MIT); fetch it: `hf download someone/pair" in reason
     assert one_sentence(reason)
@@ -194,7 +196,7 @@ PAIR = Release("someone/pair", ("a/one.json", "two.json"), 0.1, "MIT")
 
 def test_what_the_cache_lacks_is_downloaded_once(local_hub, monkeypatch):
     assert locate(PAIR) is None
-    assert obstacle(PAIR) is None  # it can be fetched
+    assert why_unavailable(PAIR) is None  # it can be fetched
     assert locate(PAIR) is None  # and asking did not fetch it
     root = fetch(PAIR)
     assert json.loads((root / "a/one.json").read_text()) == {}
@@ -218,7 +220,7 @@ def test_every_refusal_of_the_hub_is_one_sentence_with_a_remedy(local_hub, monke
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # the client's pauses between attempts
     with pytest.raises(UserError) as refusal:
         fetch(PAIR)
-    reason = obstacle(PAIR)
+    reason = why_unavailable(PAIR)
     assert reason is not None
     assert reason == str(refusal.value)
     assert said in reason
@@ -230,7 +232,7 @@ def test_a_hub_that_cannot_be_reached(local_hub, monkeypatch):
     local_hub.shutdown()
     local_hub.server_close()
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    reason = obstacle(PAIR)
+    reason = why_unavailable(PAIR)
     assert reason is not None
     with pytest.raises(UserError) as refusal:
         fetch(PAIR)
@@ -241,7 +243,7 @@ def test_a_hub_that_cannot_be_reached(local_hub, monkeypatch):
 
 def test_offline_mode_says_so(local_hub, monkeypatch):
     monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
-    reason = obstacle(PAIR)
+    reason = why_unavailable(PAIR)
     assert reason is not None
     assert "HF_HUB_OFFLINE is set; unset it" in reason
     assert one_sentence(reason)

@@ -5,8 +5,9 @@ import huggingface_hub.constants as hub
 import pytest
 
 from ar4d.errors import UserError
-from ar4d.weights.checkpoints import Release, fetch, locate, verify_release, weight_files
 from ar4d.weights.downloads import download
+from ar4d.weights.hub import fetch, verify_release
+from ar4d.weights.release import Release, locate, weight_files
 from tests.support.hub_mirror import Mirror
 
 REPO = "someone/model"

@@ -31,4 +31,4 @@ def test_a_variable_accepts_for_one_process(monkeypatch):
 def test_the_refusal_names_licence_and_command():
     sentence = licences.refusal("model", "CC BY-NC 4.0")
     assert "CC BY-NC 4.0" in sentence
-    assert "`python -m ar4d fetch model --accept-licence`" in sentence
+    assert "`ar4d fetch model --accept-licence`" in sentence

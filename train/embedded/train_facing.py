@@ -11,9 +11,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import ar4d  # noqa: F401  before torch: it tells torch's threads to sleep while they wait
-
-# isort: split
 import numpy as np
 import torch
 import torch.nn.functional as F

@@ -14,9 +14,6 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
-import ar4d  # noqa: F401  before torch: it tells torch's threads to sleep while they wait
-
-# isort: split
 import torch
 import torch.nn.functional as F
 import tyro

@@ -22,7 +22,8 @@ from ar4d.experts.depth.surface import lift_depth
 from ar4d.experts.hardware import missing_libraries
 from ar4d.experts.protocols import Unavailable
 from ar4d.gaussians import Gaussians
-from ar4d.weights.checkpoints import Release, fetch, obstacle, weight_files
+from ar4d.weights.hub import fetch, why_unavailable
+from ar4d.weights.release import Release, weight_files
 from ar4d.weights.transformers import load_pretrained
 
 PATCH = 14
@@ -97,7 +98,7 @@ class DepthLift:
         refusal = missing_libraries("Depth Anything", "transformers")
         if refusal is not None:
             return refusal
-        reason = obstacle(release, folder)
+        reason = why_unavailable(release, folder)
         return None if reason is None else Unavailable(reason)
 
     @staticmethod

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ar4d.errors import UserError
-from ar4d.weights.checkpoints import Release
+from ar4d.weights.release import Release
 
 VIEWS = 4
 

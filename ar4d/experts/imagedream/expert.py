@@ -16,7 +16,8 @@ from ar4d.experts.imagedream.encoding import decode_latents, encode_features, en
 from ar4d.experts.imagedream.parts import Parts, load_parts
 from ar4d.experts.imagedream.sampler import Guide, OnStep, denoise
 from ar4d.experts.protocols import Unavailable
-from ar4d.weights.checkpoints import Release, fetch, obstacle
+from ar4d.weights.hub import fetch, why_unavailable
+from ar4d.weights.release import Release
 
 STEPS = 30
 VIEW_ORDER = (1, 2, 3, 0)
@@ -46,7 +47,7 @@ class MultiViewDiffusion:
         refusal = missing_gpu(cls.name, device, cls.gpu_gib) or missing_libraries(cls.name, *LIBRARIES)
         if refusal is not None:
             return refusal
-        reason = obstacle(cls.release, folder)
+        reason = why_unavailable(cls.release, folder)
         return None if reason is None else Unavailable(reason)
 
     @classmethod

@@ -18,7 +18,7 @@ from ar4d.experts.lgm.inputs import on_white, resize
 from ar4d.experts.protocols import Unavailable
 from ar4d.gaussians import Gaussians
 from ar4d.rendering import render
-from ar4d.weights.checkpoints import fetch
+from ar4d.weights.hub import fetch
 
 Imagine = Callable[[Tensor, float, OnStep], Tensor]
 """(rgb [S, S, 3] on white, elevation in degrees, callback) -> four views [4, S, S, 3] on white."""

@@ -18,7 +18,7 @@ from torch import nn
 from ar4d.errors import UserError
 from ar4d.experts.imagedream.config import UNetConfig
 from ar4d.experts.imagedream.unet import MultiViewUNet
-from ar4d.weights.checkpoints import load_weights
+from ar4d.weights.loading import load_weights
 
 
 @dataclass(frozen=True)

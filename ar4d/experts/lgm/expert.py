@@ -14,7 +14,9 @@ from ar4d.experts.lgm.inputs import canonical_cameras, network_input, on_white, 
 from ar4d.experts.lgm.model import LgmNetwork, activate
 from ar4d.experts.protocols import Unavailable
 from ar4d.gaussians import Gaussians
-from ar4d.weights.checkpoints import Release, fetch, load_weights, obstacle
+from ar4d.weights.hub import fetch, why_unavailable
+from ar4d.weights.loading import load_weights
+from ar4d.weights.release import Release
 
 WEIGHTS = Release(
     repo="ashawkey/LGM",
@@ -55,7 +57,7 @@ class LGM:
         gpu = missing_gpu(cls.name, device, GPU_GIB)
         if gpu is not None:
             return gpu
-        reason = _outdated(WEIGHTS, folder) or obstacle(WEIGHTS, folder)
+        reason = _outdated(WEIGHTS, folder) or why_unavailable(WEIGHTS, folder)
         return None if reason is None else Unavailable(reason)
 
     @classmethod

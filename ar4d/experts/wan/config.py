@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ar4d.weights.checkpoints import Release
+from ar4d.weights.release import Release
 
 FILES = (
     "model_index.json",

@@ -21,7 +21,7 @@ from ar4d.experts.hardware import (
 from ar4d.experts.protocols import OnProgress, Unavailable, VideoFrames, VideoRequest
 from ar4d.experts.wan import memory, parts
 from ar4d.experts.wan.config import WanConfig
-from ar4d.weights.checkpoints import fetch, obstacle
+from ar4d.weights.hub import fetch, why_unavailable
 
 WITHOUT_GPU = "have any video generator make a short clip of one subject before a plain background"
 RAM_GIB = 14.0
@@ -69,7 +69,7 @@ class Wan:
         )
         if refusal is not None:
             return refusal
-        reason = obstacle(config.release, folder)
+        reason = why_unavailable(config.release, folder)
         return None if reason is None else Unavailable(reason)
 
     @staticmethod

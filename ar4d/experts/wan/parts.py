@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from ar4d.errors import UserError
-from ar4d.weights.checkpoints import check_fit, weight_files
+from ar4d.weights.loading import check_fit
+from ar4d.weights.release import weight_files
 from ar4d.weights.transformers import load_pretrained
 
 TEXT_ENCODER, TRANSFORMER, VAE = (
