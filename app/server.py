@@ -88,7 +88,7 @@ class Viewers:
             self.close(id)
 
     @contextmanager
-    def with_clip(self, id: str) -> Iterator[RunViewer | None]:
+    def watching(self, id: str) -> Iterator[RunViewer | None]:
         """Counts one connection while it lasts; None if there is no such viewer."""
         with self._lock:
             entry = self._entries.get(id)
@@ -141,7 +141,7 @@ def routes(viewers: Viewers) -> list[BaseRoute]:
         return Response(FILES[name], media_type=media_type, headers={"Cache-Control": "max-age=300"})
 
     async def scene(websocket: WebSocket) -> None:
-        with viewers.with_clip(websocket.path_params["id"]) as viewer:
+        with viewers.watching(websocket.path_params["id"]) as viewer:
             if viewer is None:
                 return await close(websocket, CLOSED, CLOSED_REASON)
             try:
@@ -150,7 +150,7 @@ def routes(viewers: Viewers) -> list[BaseRoute]:
                 await close(websocket, CLOSED, CLOSED_REASON)
 
     async def stream(websocket: WebSocket) -> None:
-        with viewers.with_clip(websocket.path_params["id"]) as viewer:
+        with viewers.watching(websocket.path_params["id"]) as viewer:
             if viewer is None:
                 return await close(websocket, CLOSED, CLOSED_REASON)
             await converse(websocket, viewer)

@@ -10,7 +10,7 @@ import shutil
 import threading
 import time
 import zipfile
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from app.runs import storage
 from app.runs.drafts import Box, Facts, source_of
 from app.runs.estimates import Estimate, Estimator
-from app.runs.event_log import Feeder, copy_history
+from app.runs.event_log import copy_history
 from app.runs.limits import Limits
 from app.runs.prompt_jobs import CLIP, FILMING_ROLES
 from app.runs.queue import Job, Jobs
@@ -27,6 +27,7 @@ from app.runs.tasks import CutOut, Export
 from app.runs.worker import TaskFailed, Worker, WorkerDied
 from ar4d.clip import Clip, ClipSettings
 from ar4d.errors import UserError
+from ar4d.events import drain
 from ar4d.files import atomic, readable_errors
 from ar4d.imagine import experts_of
 from ar4d.runs import Recipe, Run
@@ -203,7 +204,7 @@ class Studio:
                 os.link(old.frame_path(k), new.frame_path(k))
             if (run / "source").exists():
                 shutil.copytree(run / "source", folder / "source", copy_function=os.link)
-            copy_history(run, folder, first_frame)
+            copy_history(old, new, first_frame)
             self.jobs.submit(folder)
         return folder
 
@@ -258,7 +259,7 @@ class Studio:
 
     def _feed(self, viewer: RunViewer, run: Path) -> None:
         opened = Run.open(run)
-        self.jobs.get(run).follow(lambda: viewer.show_run(opened), Feeder(opened, viewer), viewer.pause)
+        self.jobs.get(run).follow(lambda: viewer.show_run(opened), viewer.on, viewer.pause)
 
     def share(self, run: Path, on: bool) -> str | None:
         """The secret of a run's link, or None once nobody else may watch any more."""
@@ -309,7 +310,7 @@ class Studio:
 
     def _at_desk(self, task: Any) -> Any:
         try:
-            return _result(self._desk.run(task))
+            return drain(self._desk.run(task))
         except WorkerDied as error:
             raise UserError(f"{error} Try a shorter or smaller clip; everything else goes on.") from error
         except TaskFailed as error:
@@ -352,14 +353,6 @@ def _whole_or_gone(folder: Path) -> Iterator[None]:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-
-
-def _result(reports: Generator[dict, None, Any]) -> Any:
-    try:
-        while True:
-            next(reports)
-    except StopIteration as end:
-        return end.value
 
 
 def _safe_name(name: str) -> str:

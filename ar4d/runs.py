@@ -18,30 +18,52 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
-import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import imageio.v3 as iio
 import torch
 from filelock import FileLock, Timeout
-from pydantic import PlainValidator, TypeAdapter, ValidationError
+from pydantic import ConfigDict, PlainValidator, ValidationError, with_config
+from pydantic_core import PydanticCustomError
 
 from ar4d.asset import Asset4D, load_asset
 from ar4d.clip import Clip, ClipSettings, cutout_preview
 from ar4d.devices import resolve_device
-from ar4d.engines.registry import parse_settings
+from ar4d.engines.registry import engine_of, parse_settings
 from ar4d.errors import UserError
-from ar4d.events import Event, ExpertChosen, Finished, FrameFinished, StageFinished, ViewsImagined, Warned
+from ar4d.events import (
+    Event,
+    ExpertChosen,
+    Finished,
+    FrameFinished,
+    Planned,
+    StageFinished,
+    ViewsImagined,
+    Warned,
+    from_json,
+    to_json,
+)
 from ar4d.files import atomic, readable_errors, write_text
 from ar4d.gaussians import Gaussians
 from ar4d.lifting import lift_events
+from ar4d.records import first_problem, load_record
 from ar4d.settings import EngineSettings
 
 Status = Literal["new", "running", "stopped", "failed", "finished"]
 RECORDED = ("torch", "numpy", "numba", "gsplat")  # versions that decide the result's bits
+
+
+def _settings(values: Any) -> EngineSettings:
+    """Settings of the engine that the record names."""
+    try:
+        return parse_settings(values)
+    except ValidationError as error:
+        raise PydanticCustomError("settings", "{problem}", {"problem": first_problem(error)}) from error
+    except UserError as error:
+        raise PydanticCustomError("engine", "{problem}", {"problem": str(error)}) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,12 +73,13 @@ class Recipe:
     source: str
     """Path of the clip."""
     clip: ClipSettings
-    settings: Annotated[EngineSettings, PlainValidator(parse_settings)]
+    settings: Annotated[EngineSettings, PlainValidator(_settings)]
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclasses.dataclass
 class Record:
-    """What run.json holds."""
+    """Contents of run.json."""
 
     recipe: Recipe
     status: Status = "new"
@@ -66,6 +89,28 @@ class Record:
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     machine: str = ""
     error: str | None = None
+
+
+@dataclasses.dataclass
+class ReferenceQuality:
+    """PSNR (dB) and SSIM of an asset at the reference view, one value a frame."""
+
+    psnr: list[float]
+    ssim: list[float]
+
+
+@dataclasses.dataclass
+class ClipLength:
+    """The part of a clip's record that a run needs without reading the pictures."""
+
+    num_frames: int
+
+
+@dataclasses.dataclass
+class Metrics:
+    """Contents of metrics.json."""
+
+    reference: ReferenceQuality
 
 
 class Run:
@@ -110,6 +155,19 @@ class Run:
         return Clip.load(self.folder / "input")
 
     @property
+    def num_frames(self) -> int:
+        """Number of frames of the clip; its pictures are not read.
+
+        Raises:
+            UserError: the clip's record is missing or damaged.
+        """
+        path, remedy = self.folder / "input" / "clip.json", "start again from the video"
+        try:
+            return load_record(path, ClipLength, "a clip's record", remedy).num_frames
+        except OSError as error:
+            raise UserError(f"The clip of this run is gone ({error.strerror}: {path}); {remedy}.") from error
+
+    @property
     def status(self) -> Status:
         return self.record.status
 
@@ -136,16 +194,45 @@ class Run:
         """
         path = self.folder / "refined.safetensors"
         if not path.exists():
-            raise UserError(f"{self.folder} is not finished: run `ar4d lift --resume --out {self.folder}`.")
+            raise UserError(f"{self.folder} is not finished: run {_again(self.folder)}.")
         return load_asset(path)
 
     def metrics(self) -> tuple[list[float], list[float]] | None:
-        """PSNR and SSIM of the asset at the reference view, per frame; None while there is none."""
+        """PSNR and SSIM of the asset at the reference view, per frame; None while there is none.
+
+        Raises:
+            UserError: metrics.json is damaged.
+        """
         path = self.folder / "metrics.json"
         if not path.exists():
             return None
-        reference = json.loads(path.read_text(encoding="utf-8"))["reference"]
-        return reference["psnr"], reference["ssim"]
+        remedy = f"run {_again(self.folder)} to write it again"
+        reference = load_record(path, Metrics, "a run's metrics", remedy).reference
+        return reference.psnr, reference.ssim
+
+    def events(self) -> Iterator[Event]:
+        """Replays the recorded events; their Gaussians and assets are None.
+
+        The first one is `Planned`, also if the run was recorded by a version without it. A line that was
+        cut off because the process was killed is left out. One that this version cannot read for another
+        reason becomes a `Warned` that names it.
+
+        Raises:
+            UserError: the run's clip or its engine is missing.
+        """
+        settings = self.record.recipe.settings
+        yield Planned(engine_of(settings).plan(settings, self.num_frames))
+        path = self.folder / "events.jsonl"
+        if not path.exists():
+            return
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        for number, line in enumerate(lines, 1):
+            try:
+                yield from_json(line)
+            except json.JSONDecodeError:
+                continue
+            except ValidationError as error:
+                yield Warned(f"{path.name}, line {number} was left out: {first_problem(error)}.")
 
     def work(self) -> Generator[Event, None, None]:
         """Does what is left of the run, writing each result as it comes; yields the events.
@@ -178,7 +265,7 @@ class Run:
             with open(self.folder / "events.jsonl", "a", encoding="utf-8") as log:
                 for event in lift_events(self.clip, self.record.recipe.settings, self.frames()):
                     self._write(event)
-                    log.write(json.dumps(describe(event), default=dataclasses.asdict) + "\n")
+                    log.write(to_json(event) + "\n")
                     log.flush()
                     yield event
             status = "finished"
@@ -194,9 +281,9 @@ class Run:
 
     def _write(self, event: Event) -> None:
         match event:
-            case FrameFinished():
+            case FrameFinished(gaussians=Gaussians() as gaussians):
                 with atomic(self.frame_path(event.frame_index)) as path:
-                    event.gaussians.save(path)
+                    gaussians.save(path)
             case ExpertChosen():
                 self.record.experts[event.role] = event.name
             case Warned() if event.message not in self.record.warnings:
@@ -204,13 +291,13 @@ class Run:
             case StageFinished():
                 before = self.record.seconds.get(event.stage, 0.0)
                 self.record.seconds[event.stage] = round(before + event.seconds, 3)
-            case ViewsImagined():
-                event.grid.save(self.folder / "views")
-            case Finished():
+            case ViewsImagined(grid=grid) if grid is not None:
+                grid.save(self.folder / "views")
+            case Finished(asset=asset) if asset is not None:
                 with atomic(self.folder / "refined.safetensors") as path:
-                    event.asset.save(path)
-                metrics = {"reference": {"psnr": event.psnr, "ssim": event.ssim}}
-                write_text(self.folder / "metrics.json", json.dumps(metrics, indent=1))
+                    asset.save(path)
+                metrics = Metrics(ReferenceQuality(list(event.psnr), list(event.ssim)))
+                write_text(self.folder / "metrics.json", json.dumps(dataclasses.asdict(metrics), indent=1))
             case _:
                 return
         self._write_record()
@@ -223,25 +310,15 @@ def read_record(path: Path) -> Record:
     """Reads a run.json.
 
     Raises:
-        UserError: the file is missing or is no run.json.
+        UserError: the file is missing, cut short, of another version or not a run.json.
     """
     try:
-        return TypeAdapter(Record).validate_json(path.read_bytes())
+        return load_record(path, Record, "a run's record", "lift the clip again")
     except OSError as error:
         raise UserError(
             f"{path.parent} holds no run: {path.name} cannot be read ({error.strerror})."
         ) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{path} is not a run's record: {where}: {first['msg']}.") from error
 
 
-def describe(event: Event) -> dict:
-    """An event as JSON: its name, the time, and whatever is not Gaussians."""
-    values = {
-        f.name: getattr(event, f.name)
-        for f in dataclasses.fields(event)
-        if not isinstance(getattr(event, f.name), Gaussians) and f.name not in ("asset", "grid")
-    }
-    return {"event": type(event).__name__, "time": round(time.time(), 3), **values}
+def _again(folder: Path) -> str:
+    return f"`ar4d lift --resume --out {folder}`"

@@ -14,7 +14,6 @@ ratios come from windows that alternate within one run.
 from __future__ import annotations
 
 import gc
-import json
 import multiprocessing
 import os
 import subprocess
@@ -36,7 +35,9 @@ from app.page.steps.source import EXAMPLES
 from app.runs.queue import Job
 from app.viewer import RunViewer
 from ar4d.clip import ClipSettings
+from ar4d.events import Event, FrameFinished, Step
 from ar4d.presets import CPU
+from ar4d.runs import Run
 from benchmarks.viewer import FPS, FRAMES, _visitors, feed
 from tests.support.browser import chromium, opened
 from tests.support.lifting import TOKEN
@@ -128,11 +129,8 @@ def frames(further: int = 4) -> None:
             page.wait_for_function("(k) => window.seen[k] !== undefined", arg=further, timeout=900_000)
             seen = {int(k): at for k, at in page.evaluate("window.seen").items()}
         server.studio.jobs.cancel(run)
-        finished = {}
-        for line in (run / "events.jsonl").read_text(encoding="utf-8").splitlines():
-            event = json.loads(line)
-            if event["event"] == "FrameFinished":
-                finished[event["frame_index"]] = event["time"]
+        events = Run.open(run).events()
+        finished = {event.frame_index: event.time for event in events if isinstance(event, FrameFinished)}
     delays = [seen[k] - finished[k] for k in range(1, further + 1)]
     print(
         f"frames: the first is seen {seen[0] - pressed:.1f} s after Generate ({seen[0] - finished[0]:.2f} s "
@@ -182,11 +180,11 @@ def _count_steps(job: Job) -> list[int]:
     total = [0]
     last: dict[tuple, int] = {}
 
-    def count(message: dict) -> None:
-        if message["event"] == "Step":
-            key = message["stage"], message["frame_index"]
-            total[0] += message["step"] - last.get(key, 0)
-            last[key] = message["step"]
+    def count(event: Event) -> None:
+        if isinstance(event, Step):
+            key = event.stage, event.frame_index
+            total[0] += event.step - last.get(key, 0)
+            last[key] = event.step
 
     job.follow(lambda: None, count)
     return total

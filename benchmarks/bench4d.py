@@ -34,6 +34,7 @@ from ar4d.clip.pictures import STILL_FPS
 from ar4d.errors import UserError
 from ar4d.evaluation import Show, find_lpips, mean, score, shown
 from ar4d.evaluation.ground_truth import GroundTruth, read_ground_truth, read_rgba
+from ar4d.events import drain
 from ar4d.files import write_text
 from ar4d.lifting import lift_events
 from ar4d.presets import find
@@ -164,12 +165,7 @@ def facing_of(folder: Path) -> Facing:
 
 def lift_object(clip: Path, settings: Settings, frames: int) -> Asset4D:
     """The asset that the method makes of the first `frames` frames of a clip."""
-    events = lift_events(clip_of(clip, frames, settings.size), settings)
-    while True:
-        try:
-            next(events)
-        except StopIteration as stop:
-            return stop.value
+    return drain(lift_events(clip_of(clip, frames, settings.size), settings))
 
 
 def clip_of(folder: Path, frames: int, size: int) -> Clip:

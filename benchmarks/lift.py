@@ -7,7 +7,6 @@ stage's time over its optimisation steps, experts and measuring included.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import resource
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from ar4d.events import FrameFinished
 from ar4d.runs import Run
 
 COLUMNS = (
@@ -62,7 +62,7 @@ def measure(clip: Path, preset: str, out: Path, options: list[str]) -> list[str]
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024  # of the largest run so far
     run = Run.open(out)
     settings, stages = run.record.recipe.settings, run.record.seconds
-    frames = [e for e in _events(out) if e["event"] == "FrameFinished"]
+    frames = [event for event in run.events() if isinstance(event, FrameFinished)]
     generated = frames[1:] or frames
     asset_psnr, asset_ssim = run.metrics() or ([], [])
     steps = (
@@ -79,14 +79,10 @@ def measure(clip: Path, preset: str, out: Path, options: list[str]) -> list[str]
         " / ".join(f"{stages.get(stage, 0):.0f}" for stage in ("initialize", "generate", "refine")),
         " / ".join(f"{ms:.1f}" for ms in per_step),
         f"{peak:.0f}",
-        f"{_mean(e['psnr'] for e in generated):.2f} / {_mean(e['ssim'] for e in generated):.4f}",
+        f"{_mean(e.psnr for e in generated):.2f} / {_mean(e.ssim for e in generated):.4f}",
         f"{_mean(asset_psnr):.2f} / {_mean(asset_ssim):.4f}",
         f"{min(asset_psnr) - asset_psnr[0]:+.2f}",
     ]
-
-
-def _events(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
 
 
 def _mean(values) -> float:

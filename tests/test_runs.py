@@ -1,7 +1,6 @@
 """Runs: what is on disk when, resuming after any interruption, determinism."""
 
 import hashlib
-import json
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import pytest
 
 from ar4d.clip import ClipSettings
 from ar4d.errors import UserError
-from ar4d.events import FrameFinished
+from ar4d.events import Finished, FrameFinished
 from ar4d.runs import Recipe, Run, read_record
 from tests.conftest import make_clip, quick
 
@@ -48,8 +47,7 @@ def test_folder_of_a_finished_run(undisturbed):
     names = {"run.json", "stage1.safetensors", "refined.safetensors", "metrics.json", "events.jsonl", "input"}
     assert names <= {path.name for path in undisturbed.iterdir()}
     assert not list(undisturbed.rglob(".*.safetensors"))  # nothing half written
-    events = [json.loads(line) for line in (undisturbed / "events.jsonl").read_text().splitlines()]
-    assert events[-1]["event"] == "Finished"
+    assert isinstance(list(run.events())[-1], Finished)
     metrics = run.metrics()
     assert metrics is not None
     assert [len(values) for values in metrics] == [4, 4]

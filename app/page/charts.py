@@ -12,13 +12,14 @@ MARGIN = 8.0  # left and right, so that the first and the last dot are whole
 
 
 def curves(progress: Progress) -> str:
-    """PSNR and loss per frame, or over the steps while the refinement runs."""
-    if progress.stage == "refine" and len(progress.curve) > 1:
+    """PSNR and loss per frame, or over the steps while a stage works on the whole clip."""
+    if progress.stage is not None and len(progress.curve) > 1:
+        title = progress.title(progress.stage)
         last = len(progress.curve) - 1
         xs = [i / last for i in range(last + 1)]
         charts = [
-            _chart("PSNR, refinement", " dB", xs, [psnr for _, psnr in progress.curve], dots=False),
-            _chart("Loss, refinement", "", xs, [loss for loss, _ in progress.curve], dots=False),
+            _chart(f"PSNR, {title}", " dB", xs, [psnr for _, psnr in progress.curve], dots=False),
+            _chart(f"Loss, {title}", "", xs, [loss for loss, _ in progress.curve], dots=False),
         ]
     else:
         last = max(progress.num_frames - 1, 1)

@@ -8,12 +8,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from app.runs.estimates import Estimate
-from app.runs.progress import STAGES, Progress
+from app.runs.progress import Progress
 from app.runs.queue import Job, State
 from app.runs.storage import discreet
 
-TITLES = {"initialize": "First frame", "generate": "Motion", "refine": "Refinement"}
-SHORT = {"initialize": "Start", "generate": "Motion", "refine": "Refine"}
 STATES: dict[State, str] = {
     "queued": "Waiting",
     "running": "Working",
@@ -93,37 +91,28 @@ def _headline(progress: Progress, state: State, position: int, seconds: float | 
     if progress.stage is None:
         return "Getting ready", left
     if progress.frame_index is None:
-        return TITLES[progress.stage], left
-    return f"{TITLES[progress.stage]}, frame {progress.frame_index + 1} of {progress.num_frames}", left
+        return progress.title(progress.stage), left
+    return (
+        f"{progress.title(progress.stage)}, frame {progress.frame_index + 1} of {progress.num_frames}",
+        left,
+    )
 
 
 def _bars(progress: Progress, state: State, expected: Mapping[str, float]) -> str:
+    """One bar per stage, as wide as the stage takes."""
     total = sum(expected.values()) or 1.0
+    names = list(progress.stages)
+    begun = max((k for k, name in enumerate(names) if progress.stages[name].total), default=-1)
     bars = []
-    for name in STAGES:
-        stage = progress.stages[name]
-        share = stage.fraction
-        if state == "finished":
-            share = 1.0
-        elif name == "generate" and progress.num_frames > 1:
-            within = stage.done / stage.total if stage.total else 0.0
-            share = max((progress.frames_done - 1) / (progress.num_frames - 1), 0.0)
-            share = share if not within else max(share, _frame_share(progress, share))
-        elif name == "initialize" and progress.frames_done:
-            share = 1.0
+    for k, (name, stage) in enumerate(progress.stages.items()):
+        share = 1.0 if state == "finished" or k < begun else stage.fraction
         weight = max(expected.get(name, 0.0) / total, 0.16)
         busy = " busy" if state == "running" and progress.stage == name else ""
         bars.append(
             f'<div class="bar{busy}" style="flex:{weight:.3f}"><i style="width:{100 * share:.1f}%"></i>'
-            f"<span>{SHORT[name]}</span></div>"
+            f"<span>{escape(stage.short_title)}</span></div>"
         )
-    return f'<div class="bars" role="img" aria-label="Progress of the three stages">{"".join(bars)}</div>'
-
-
-def _frame_share(progress: Progress, share: float) -> float:
-    if progress.stage != "generate" or not progress.num_steps:
-        return share
-    return share + progress.step / progress.num_steps / (progress.num_frames - 1)
+    return f'<div class="bars" role="img" aria-label="Progress of the stages">{"".join(bars)}</div>'
 
 
 def _cells(progress: Progress, state: State) -> str:

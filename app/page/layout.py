@@ -235,14 +235,9 @@ class Page:
     def _film(self, kept: Any, *wish: Any) -> Generator[list[Any], None, None]:
         """A clip is made of a prompt; the page sees how far it is, then the draft."""
         here = Here.of(kept)
-        stream = self.source.from_prompt(here.visitor, *wish)
         try:
-            while True:
-                try:
-                    yield [*[gr.skip()] * 5, next(stream)]
-                except StopIteration as end:
-                    yield [*self._taken(here, end.value), ""]
-                    return
+            for progress, draft in self.source.from_prompt(here.visitor, *wish):
+                yield [*(self._taken(here, draft) if draft else [gr.skip()] * 5), progress]
         except (UserError, WorkerDied, TaskFailed) as error:
             raise sentence(error) from error
 

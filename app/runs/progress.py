@@ -1,18 +1,30 @@
-"""How far a run is: its events, folded into what a page shows."""
+"""The progress of a run: its events, folded into what the page shows."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import get_args
+from dataclasses import dataclass, field, replace
 
-from ar4d.events import Stage
+from ar4d import events
+from ar4d.events import (
+    ClipJudged,
+    Event,
+    ExpertChosen,
+    FacingEstimated,
+    Finished,
+    FrameFinished,
+    Planned,
+    Stage,
+    StageFinished,
+    StageInfo,
+    StageStarted,
+    Step,
+    Warned,
+)
+from ar4d.runs import Run
 from ar4d.settings import facing_words
 
-STAGES: tuple[Stage, ...] = get_args(Stage)
 SPEED_SECONDS = 5.0  # over which the speed is averaged
 
 
@@ -20,66 +32,83 @@ SPEED_SECONDS = 5.0  # over which the speed is averaged
 class StageProgress:
     """Steps of one stage, counted since it was last started."""
 
+    title: str
+    short_title: str
+    planned: int = 0
+    """Steps of the whole stage in an undisturbed run; 0 if it was not planned."""
     done: int = 0
     total: int = 0
-    started: float = 0.0  # seconds since the epoch
+    started: float = 0.0
+    """Seconds since the epoch."""
     finished: bool = False
-    seconds: float = 0.0  # once it is finished
+    seconds: float = 0.0
+    """Duration, once it is finished."""
 
     @property
     def fraction(self) -> float:
-        return 1.0 if self.finished else self.done / self.total if self.total else 0.0
+        """The completed share in [0, 1], with the steps before an interruption."""
+        if self.finished or not self.total:
+            return float(self.finished)
+        whole = max(self.planned, self.total)
+        return 1 - (self.total - self.done) / whole
 
 
-def spoken_task(message: Mapping) -> str:
-    """A `Progress` event in words."""
-    done, total = message["done"], message["total"]
-    if message["unit"] == "bytes":
-        amount = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else f"{done / 1e6:.0f} MB"
+def task_in_words(event: events.Progress) -> str:
+    """A `Progress` event as a phrase, as "Sampling views: 12 of 30 steps"."""
+    if event.unit == "bytes":
+        done, total, unit = f"{event.done / 1e6:.0f}", f"{event.total / 1e6:.0f}", "MB"
     else:
-        amount = f"{done} of {total} steps" if total else f"{done} steps"
-    return f"{message['task']}: {amount}"
+        done, total, unit = str(event.done), str(event.total), "steps"
+    return f"{event.task}: {done} of {total} {unit}" if event.total else f"{event.task}: {done} {unit}"
 
 
 @dataclass
 class Progress:
-    """One run. `on` takes the events as `ar4d.runs.describe` writes them."""
+    """One run's progress. `on` takes its events."""
 
     num_frames: int
-    stages: dict[str, StageProgress] = field(default_factory=lambda: {s: StageProgress() for s in STAGES})
-    stage: Stage | None = None  # at work
+    stages: dict[Stage, StageProgress] = field(default_factory=dict)
+    """In the order of the run's plan."""
+    stage: Stage | None = None
+    """The stage at work."""
     frame_index: int | None = None
-    step: int = 0  # within the frame, or within a stage that has none
+    step: int = 0
+    """Within the frame, or within a stage that serves the whole clip."""
     num_steps: int = 0
-    task: str = ""  # what an expert does before the steps, as "Sampling views: 12 of 30 steps"
-    psnr: dict[int, float] = field(default_factory=dict)  # per finished frame
+    task: str = ""
+    """What an expert does before the steps, as "Sampling views: 12 of 30 steps"."""
+    psnr: dict[int, float] = field(default_factory=dict)
+    """dB, by finished frame."""
     ssim: dict[int, float] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
-    loss: dict[int, float] = field(default_factory=dict)  # the frame's last
-    curve: list[tuple[float, float]] = field(default_factory=list)  # (loss, psnr) within stage 3
-    experts: dict[str, tuple[str, str]] = field(default_factory=dict)  # role: name, reason
-    facing: str = ""  # which way the object was taken to look
+    loss: dict[int, float] = field(default_factory=dict)
+    """Last loss, by frame."""
+    curve: list[tuple[float, float]] = field(default_factory=list)
+    """(loss, psnr) of the steps that serve the whole clip, within the stage at work."""
+    experts: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Name and reason, by role."""
+    facing: str = ""
+    """Estimated facing direction in words."""
     warnings: list[str] = field(default_factory=list)
     log: list[tuple[float, str]] = field(default_factory=list)
     _before: int = 0  # steps of this stage's earlier frames
     _recent: list[tuple[float, int]] = field(default_factory=list)
 
     @staticmethod
-    def read(folder: Path, num_frames: int) -> Progress:
-        """From a run's events.jsonl; a last line that was cut off is left out."""
-        progress = Progress(num_frames)
-        path = folder / "events.jsonl"
-        if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    message = json.loads(line)
-                except json.JSONDecodeError:  # the process was killed while it wrote
-                    continue
-                progress.on(message)
+    def read(run: Run) -> Progress:
+        """The progress that a run has recorded.
+
+        Raises:
+            UserError: as `Run.events`.
+        """
+        progress = Progress(run.num_frames)
+        for event in run.events():
+            progress.on(event)
         return progress
 
     @property
     def frames_done(self) -> int:
+        """Number of finished frames, from the first one without a gap."""
         count = 0
         while count in self.psnr:
             count += 1
@@ -87,59 +116,73 @@ class Progress:
 
     @property
     def speed(self) -> float | None:
-        """Steps a second, lately."""
+        """Steps per second over the last seconds; None if it is not known."""
         if len(self._recent) < 2:
             return None
         (t0, done0), (t1, done1) = self._recent[0], self._recent[-1]
         return (done1 - done0) / (t1 - t0) if t1 > t0 and done1 > done0 else None
 
+    def title(self, stage: Stage) -> str:
+        """A stage's title."""
+        return self.stages[stage].title if stage in self.stages else stage
+
     def say(self, text: str, at: float | None = None) -> None:
+        """Adds a line to the log.
+
+        Args:
+            at: seconds since the epoch; now if it is None.
+        """
         self.log.append((time.time() if at is None else at, text))
 
-    def on(self, message: Mapping) -> None:
-        at = message["time"]
+    def on(self, event: Event) -> None:
+        """Takes the next event."""
         self.task = ""
-        match message["event"]:
-            case "Progress":
-                self.task = spoken_task(message)
-            case "ClipJudged":
-                self.say(message["message"], at)
-            case "ExpertChosen":
-                role, name, reason = message["role"], message["name"], message["reason"]
-                self.experts[role] = name, reason
-                self.say(f"{role.replace('_', ' ')}: {name} ({reason})", at)
-            case "FacingEstimated":
-                self.facing = f"faces {facing_words(message['azimuth_deg'])}"
-                self.say(f"The object {self.facing} ({message['chance']:.0%} sure); Facing corrects it", at)
-            case "Warned":
-                if message["message"] not in self.warnings:
-                    self.warnings.append(message["message"])
-                    self.say(f"Note: {message['message']}", at)
-            case "StageStarted":
-                self._start(message["stage"], message["num_steps"], at)
-            case "Step":
-                self._step(message)
-            case "FrameFinished":
-                k = message["frame_index"]
-                self.psnr[k], self.ssim[k] = message["psnr"], message["ssim"]
-                self.seconds[k] = message["seconds"]
-                self.say(f"Frame {k + 1} of {self.num_frames}: {message['psnr']:.2f} dB", at)
-            case "StageFinished":
-                stage = self.stages[message["stage"]]
-                stage.finished, stage.seconds = True, stage.seconds + message["seconds"]
-                self.say(f"Stage “{message['stage']}” finished in {message['seconds']:.1f} s", at)
-            case "Finished":
-                self.psnr = dict(enumerate(message["psnr"]))
-                self.ssim = dict(enumerate(message["ssim"]))
+        match event:
+            case Planned():
+                self.stages = {s.name: self._planned(s) for s in event.stages}
+            case events.Progress():
+                self.task = task_in_words(event)
+            case ClipJudged():
+                self.say(event.message, event.time)
+            case ExpertChosen():
+                self.experts[event.role] = event.name, event.reason
+                self.say(f"{event.role.replace('_', ' ')}: {event.name} ({event.reason})", event.time)
+            case FacingEstimated():
+                self.facing = f"faces {facing_words(event.azimuth_deg)}"
+                sure = f"{event.probability:.0%} sure"
+                self.say(f"The object {self.facing} ({sure}); Facing corrects it", event.time)
+            case Warned() if event.message not in self.warnings:
+                self.warnings.append(event.message)
+                self.say(f"Note: {event.message}", event.time)
+            case StageStarted():
+                self._start(event)
+            case Step():
+                self._step(event)
+            case FrameFinished():
+                k = event.frame_index
+                self.psnr[k], self.ssim[k], self.seconds[k] = event.psnr, event.ssim, event.seconds
+                self.say(f"Frame {k + 1} of {self.num_frames}: {event.psnr:.2f} dB", event.time)
+            case StageFinished():
+                stage = self._of(event.stage)
+                stage.finished, stage.seconds = True, stage.seconds + event.seconds
+                self.say(f"{stage.title} finished in {event.seconds:.1f} s", event.time)
+            case Finished():
+                self.psnr, self.ssim = dict(enumerate(event.psnr)), dict(enumerate(event.ssim))
                 self.stage = None
-                self.say(f"Finished: {sum(message['psnr']) / len(message['psnr']):.2f} dB on average", at)
+                mean = sum(event.psnr) / max(len(event.psnr), 1)
+                self.say(f"Finished: {mean:.2f} dB on average", event.time)
 
-    def seconds_left(self, expected: Mapping[str, float], now: float) -> float | None:
-        """Until the run is whole: this stage at its present speed, later ones as `expected` says."""
+    def seconds_left(self, expected: Mapping[Stage, float], now: float) -> float | None:
+        """Seconds until the run is finished; None if it is not known.
+
+        Args:
+            expected: seconds of each stage, by an estimate. The stage at work is judged by its speed.
+            now: seconds since the epoch.
+        """
         if self.stage is None:
             return sum(expected.values()) if not any(s.finished for s in self.stages.values()) else None
-        stage = self.stages[self.stage]
-        later = STAGES[STAGES.index(self.stage) + 1 :]
+        stage, names = self.stages[self.stage], list(self.stages)
+        later = names[names.index(self.stage) + 1 :]
         speed, left = self.speed, stage.total - stage.done
         if speed is None:
             here = max(expected.get(self.stage, 0.0) - (now - stage.started), 0.0)
@@ -147,26 +190,31 @@ class Progress:
             here = left / speed
         return here + sum(expected.get(name, 0.0) for name in later)
 
-    def _start(self, stage: Stage, num_steps: int, at: float) -> None:
-        self.stage, self._before, self._recent = stage, 0, []
-        self.frame_index, self.step, self.num_steps = None, 0, 0
-        self.stages[stage] = StageProgress(total=num_steps, started=at)
-        if stage == "refine":
-            self.curve = []
-        self.say(f"Stage “{stage}”: {num_steps} steps", at)
+    def _planned(self, info: StageInfo) -> StageProgress:
+        """A stage of the plan, with what is known of it from before an interruption."""
+        known = self.stages.get(info.name) or StageProgress("", "")
+        return replace(known, title=info.title, short_title=info.short_title, planned=info.steps)
 
-    def _step(self, message: Mapping) -> None:
-        self.frame_index = message["frame_index"]
-        self.step, self.num_steps = message["step"], message["num_steps"]
-        stage = self.stages[message["stage"]]
+    def _of(self, stage: Stage) -> StageProgress:
+        return self.stages.setdefault(stage, StageProgress(stage, stage))
+
+    def _start(self, event: StageStarted) -> None:
+        self.stage, self._before, self._recent, self.curve = event.stage, 0, [], []
+        self.frame_index, self.step, self.num_steps = None, 0, 0
+        stage = replace(self._of(event.stage), done=0, total=event.num_steps, started=event.time)
+        self.stages[event.stage] = replace(stage, finished=False, seconds=0.0)
+        self.say(f"{stage.title}: {event.num_steps} steps", event.time)
+
+    def _step(self, event: Step) -> None:
+        self.frame_index, self.step, self.num_steps = event.frame_index, event.step, event.num_steps
+        stage = self._of(event.stage)
         stage.done = self._before + self.step
-        if message["stage"] == "refine":
-            if message["psnr"] == message["psnr"]:  # not while the field learns the motion
-                self.curve.append((message["loss"], message["psnr"]))
-        elif self.frame_index is not None:
-            self.loss[self.frame_index] = message["loss"]
-        if message["stage"] == "generate" and self.step == self.num_steps:
-            self._before = stage.done
-        self._recent.append((message["time"], stage.done))
+        if self.frame_index is not None:
+            self.loss[self.frame_index] = event.loss
+            if self.step == self.num_steps:
+                self._before = stage.done
+        elif event.psnr == event.psnr:  # not NaN, as while the field learns the motion
+            self.curve.append((event.loss, event.psnr))
+        self._recent.append((event.time, stage.done))
         while len(self._recent) > 2 and self._recent[-1][0] - self._recent[0][0] > SPEED_SECONDS:
             self._recent.pop(0)

@@ -6,13 +6,14 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from app.runs.worker import Report, Worker
 from ar4d.errors import UserError
+from ar4d.events import Event, drain
 from ar4d.experts.registry import Entry, of_role
 from ar4d.imagine import ImagineSettings
 from ar4d.settings import Device
@@ -34,17 +35,22 @@ class Film:
     def work(self, report: Report, stopped: threading.Event) -> bool:
         from ar4d.devices import resolve_device
         from ar4d.imagine import imagine, save
-        from ar4d.runs import describe
 
         stream = imagine(self.prompt, self.settings, resolve_device(self.device), self.picture)
-        with closing(stream):
-            while not stopped.is_set():
-                try:
-                    report(describe(next(stream)))
-                except StopIteration as end:
-                    save(end.value, self.out)
-                    return True
+
+        def forward(event: Event) -> None:
+            report(event)
+            if stopped.is_set():
+                raise _Cancelled
+
+        with closing(stream), suppress(_Cancelled):
+            save(drain(stream, forward), self.out)
+            return True
         return False
+
+
+class _Cancelled(Exception):
+    """Ends `drain` early."""
 
 
 class Imagining:
@@ -75,11 +81,11 @@ class Imagining:
 
     def film(
         self, visitor: str, prompt: str, picture: Path | None, settings: ImagineSettings
-    ) -> Generator[dict, None, Path | None]:
+    ) -> Generator[Event, None, Path | None]:
         """Makes a clip.
 
         Yields:
-            Events, as `ar4d.runs.describe` writes them.
+            Events.
 
         Returns:
             A folder with the clip and its facts, or None if the visitor cancelled it.

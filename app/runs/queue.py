@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -17,6 +16,7 @@ from app.runs.storage import change_label, discreet, read_label
 from app.runs.tasks import Lift, Lifted
 from app.runs.worker import TaskFailed, Worker, WorkerDied
 from ar4d.errors import UserError
+from ar4d.events import Event, drain
 from ar4d.runs import Run
 from ar4d.settings import Settings
 
@@ -28,11 +28,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Follower:
-    """Whom a run tells how it goes."""
+    """Callbacks of a listener."""
 
-    event: Callable[[dict], None]
-    rest: Callable[[], None]
-    """It is over: nothing is being made any more."""
+    on_event: Callable[[Event], object]
+    on_end: Callable[[], None]
 
 
 @dataclass(eq=False)
@@ -53,21 +52,24 @@ class Job:
         return self.state in ("queued", "running")
 
     def follow(
-        self, begin: Callable[[], None], then: Callable[[dict], None], rest: Callable[[], None] = lambda: None
+        self,
+        begin: Callable[[], None],
+        on_event: Callable[[Event], object],
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
-        """Calls `begin` at once, to take up what there is, `then` with each later event, at last `rest`."""
+        """Calls `begin` at once, `on_event` with each later event, and `on_end` when the work ends."""
         with self.lock:
             begin()
             if self.alive:
-                self.followers.append(Follower(then, rest))
+                self.followers.append(Follower(on_event, on_end))
 
-    def tell(self, message: dict) -> None:
+    def on(self, event: Event) -> None:
         """Takes a run's event and passes it on."""
         with self.lock:
-            self.progress.on(message)
+            self.progress.on(event)
             for follower in list(self.followers):
                 try:
-                    follower.event(message)
+                    follower.on_event(event)
                 except Exception:  # noqa: BLE001 (whoever watches does not stop the work)
                     _log.exception("A follower of %s is left behind", self.folder)
                     self.followers.remove(follower)
@@ -80,7 +82,7 @@ class Job:
             if not self.alive:
                 followers, self.followers = self.followers, []
                 for follower in followers:
-                    follower.rest()
+                    follower.on_end()
 
 
 class Jobs:
@@ -204,10 +206,9 @@ class Jobs:
 
     def _load(self, folder: Path) -> Job:
         run = Run.open(folder)
-        clip_frames = _num_frames(folder)
         states: dict[str, State] = {"finished": "finished", "failed": "failed"}
         state = states.get(run.status, "stopped")
-        progress = Progress.read(folder, clip_frames)
+        progress = Progress.read(run)
         error = discreet(run.record.error or "")
         return Job(folder, run.record.recipe.settings, progress, state, error, device=self.device)
 
@@ -231,12 +232,8 @@ class Jobs:
 
     def _work(self, job: Job, worker: Worker) -> None:
         resumed = job.progress.frames_done > 0
-        reports = worker.run(Lift(job.folder))
         try:
-            while True:
-                job.tell(next(reports))
-        except StopIteration as result:
-            lifted: Lifted = result.value
+            lifted: Lifted = drain(worker.run(Lift(job.folder)), job.on)
         except UserError as error:
             return self._settle(job, "failed", str(error))
         except WorkerDied as error:
@@ -263,11 +260,3 @@ class Jobs:
             return
         if state != "failed":  # its folder says the rest; why a worker died, it does not
             self._known.pop(job.folder, None)
-
-
-def _num_frames(folder: Path) -> int:
-    """Of the run's clip, without reading its pictures."""
-    try:
-        return json.loads((folder / "input" / "clip.json").read_text(encoding="utf-8"))["num_frames"]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"The clip of this run is damaged ({error}); start again from the video.") from error

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from app.runs.drafts import Box
     from app.runs.worker import Report
     from ar4d.clip import ClipSettings
+    from ar4d.events import Event
 
 STEP_SECONDS = 0.2  # between two reports within a frame
 
@@ -33,20 +34,20 @@ class Lift:
     folder: Path
 
     def work(self, report: Report, stopped: threading.Event) -> Lifted:
-        from ar4d.runs import Run, describe
+        from ar4d.events import Finished
+        from ar4d.runs import Run
 
-        run, memory, told, whole = Run.open(self.folder), _memory(), 0.0, False
+        run, memory, reported, whole = Run.open(self.folder), _memory(), 0.0, False
         with closing(run.work()) as events:
             for event in events:
-                message = describe(event)
-                if _is_amid(message) and time.monotonic() < told + STEP_SECONDS:
+                if _is_intermediate(event) and time.monotonic() < reported + STEP_SECONDS:
                     if stopped.is_set():
                         break
                     continue
-                told = time.monotonic()
+                reported = time.monotonic()
                 memory = max(memory, _memory())
-                report(message)
-                whole = message["event"] == "Finished"
+                report(event)
+                whole = isinstance(event, Finished)
                 if stopped.is_set() and not whole:
                     break
         return Lifted(whole, memory, _gpu_memory())
@@ -98,13 +99,15 @@ class Export:
         return self.out
 
 
-def _is_amid(message: dict) -> bool:
-    """Whether another one of the same follows that says more."""
-    match message["event"]:
-        case "Step":
-            return message["step"] < message["num_steps"]
-        case "Progress":
-            return message["done"] < message["total"]
+def _is_intermediate(event: Event) -> bool:
+    """Whether a later event of the same kind replaces this one."""
+    from ar4d.events import Progress, Step
+
+    match event:
+        case Step():
+            return event.step < event.num_steps
+        case Progress():
+            return event.done < event.total
     return False
 
 

@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 from ar4d.errors import UserError
+from ar4d.events import Event, from_json, to_json
 
 STOP = "stop"
 PATIENCE = 20.0  # seconds that a task gets to stop by itself
@@ -28,7 +29,7 @@ _POLL = 0.25  # seconds between looks at whether the process lives
 _log = logging.getLogger(__name__)
 _context = multiprocessing.get_context("spawn")
 
-Report = Callable[[dict], None]
+Report = Callable[[Event], None]
 
 
 class Task(Protocol):
@@ -93,8 +94,8 @@ class Worker:
             theirs.close()  # else its death would not close the pipe
             self._process, self._connection = process, ours
 
-    def run(self, task: Task) -> Generator[dict, None, Any]:
-        """Yields a task's reports; returns its result. One task at a time: others wait.
+    def run(self, task: Task) -> Generator[Event, None, Any]:
+        """Yields a task's events; returns its result. One task at a time: others wait.
 
         Raises:
             UserError: the task's own.
@@ -110,8 +111,8 @@ class Worker:
             while True:
                 kind, value = self._receive(self._connection)
                 match kind:
-                    case "report":
-                        yield value
+                    case "event":
+                        yield from_json(value)
                     case "result":
                         return value
                     case "sorry":
@@ -203,7 +204,7 @@ def _do(task: Task, stopped: threading.Event, connection: Connection) -> None:
             connection.send((kind, value))
 
     try:
-        send("result", task.work(lambda report: send("report", report), stopped))
+        send("result", task.work(lambda event: send("event", to_json(event)), stopped))
     except UserError as error:
         send("sorry", str(error))
     except MemoryError:

@@ -119,7 +119,7 @@ async def _answer(
         data = await loop.run_in_executor(_workers, question.answer, viewer)
     except UserError as error:
         await _send(websocket, sending, {"id": question.id, "error": str(error)})
-    except Exception as error:  # noqa: BLE001 (whatever a render does, the others go on with_clip)
+    except Exception as error:  # noqa: BLE001 (whatever a render does, the others go on watching)
         _log.exception("A viewer could not answer %s", question.want)
         sentence = f"This view could not be drawn ({type(error).__name__}: {error})."
         await _send(websocket, sending, {"id": question.id, "error": sentence})

@@ -85,11 +85,13 @@ class RunViewer:
                 if event.step < event.num_steps and not self._worth_telling():
                     return
             case FrameFinished():
-                self._set_frame(event.frame_index, event.gaussians)
+                self._set_frame(event)
                 self._psnr[event.frame_index] = event.psnr
                 self._progress = None
-            case Finished():
-                self._stages.set_asset(event.asset)
+            case Finished(asset=None) if self._run:  # from here on, it reads frames from the run's folder
+                self.show_run(self._run)
+            case Finished(asset=asset) if asset is not None:
+                self._stages.set_asset(asset)
                 self._progress = None
             case _:
                 return
@@ -145,11 +147,16 @@ class RunViewer:
         self._elevation_deg = elevation_deg
         place_reference(self._server, elevation_deg)
 
-    def _set_frame(self, index: int, gaussians: Gaussians) -> None:
-        file = self._run.frame_path(index) if self._run else None
-        self._stages.set_frame(index, file if file and file.exists() else gaussians)
+    def _set_frame(self, event: FrameFinished) -> None:
+        """Takes a frame from the run's folder if it is there, else from the event."""
+        index, frame = event.frame_index, event.gaussians
+        if self._run and self._run.frame_path(index).exists():
+            frame = self._run.frame_path(index)
+        if frame is None:
+            return  # the file was deleted
+        self._stages.set_frame(index, frame)
         if index == 0:
-            self._extent = _extent(gaussians)
+            self._extent = _extent(self._stages.at("initial", 0.0))
 
     # --- what the browsers ask for ------------------------------------------------------------
 

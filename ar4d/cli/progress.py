@@ -1,4 +1,4 @@
-"""A run's events as lines and bars on the terminal."""
+"""Shows a run's events as lines and bars on the terminal."""
 
 from __future__ import annotations
 
@@ -28,16 +28,18 @@ from ar4d.events import (
     FacingEstimated,
     Finished,
     FrameFinished,
+    Planned,
+    Stage,
     StageFinished,
     StageStarted,
     Step,
     Warned,
+    drain,
 )
 from ar4d.runs import Run
 from ar4d.settings import facing_words
 
 T = TypeVar("T")
-TITLES = {"initialize": "1 initialize", "generate": "2 generate", "refine": "3 refine"}
 
 
 class _Speed(ProgressColumn):
@@ -46,7 +48,7 @@ class _Speed(ProgressColumn):
 
 
 def show(run: Run) -> None:
-    """Works on a run and shows how it goes, on stderr; the result's place goes to stdout."""
+    """Works on a run and shows its progress on stderr; prints the run's folder to stdout."""
     if resolve_device(run.record.recipe.settings.device).type == "cuda":
         _announce_compilation(Console(file=sys.stderr))
     watch(run.work(), run.clip.num_frames)
@@ -54,7 +56,7 @@ def show(run: Run) -> None:
 
 
 def watch(stream: Generator[Event, None, T], num_frames: int = 0) -> T:
-    """Shows events as they come, on stderr; what their stream returns."""
+    """Shows the events of a stream on stderr as they come; returns what the stream returns."""
     columns = [
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
@@ -64,41 +66,39 @@ def watch(stream: Generator[Event, None, T], num_frames: int = 0) -> T:
         TimeRemainingColumn(),
     ]
     with Progress(*columns, console=Console(file=sys.stderr)) as progress:
-        view = _View(progress, num_frames)
-        while True:
-            try:
-                view.on(next(stream))
-            except StopIteration as end:
-                return end.value
+        return drain(stream, _View(progress, num_frames).on)
 
 
 def _announce_compilation(console: Console) -> None:
-    """Says why the first render on this machine takes minutes."""
+    """Explains why the first render on this machine takes minutes."""
     from ar4d.rendering.cuda import is_compiled, require_gsplat
 
     require_gsplat()
     if not is_compiled():
-        console.print("gsplat's kernels are compiled now, once on this machine: this takes some minutes")
+        console.print("compiling gsplat's kernels, once on this machine; this takes a few minutes")
 
 
 class _View:
-    """Turns one event after the other into output."""
+    """Turns events into output, one after the other."""
 
     def __init__(self, progress: Progress, num_frames: int) -> None:
         self.progress, self.num_frames = progress, num_frames
+        self.titles: dict[Stage, str] = {}  # with the stage's number
         self.task: TaskID | None = None
         self.finished_steps = 0  # of the frames before the current one
 
     def on(self, event: Event) -> None:
         say = self.progress.console.print
         match event:
+            case Planned():
+                self.titles = {s.name: f"{k} {s.title}" for k, s in enumerate(event.stages, 1)}
             case Warned():
                 say(f"[yellow]warning:[/] {event.message}")
             case ExpertChosen():
                 say(f"expert for {event.role.replace('_', ' ')}: [bold]{event.name}[/] ({event.reason})")
             case FacingEstimated():
-                words, sure = facing_words(event.azimuth_deg), f"{event.chance:.0%} sure"
-                say(f"the object faces {words} ({sure}); if not, --facing says it", highlight=False)
+                words, sure = facing_words(event.azimuth_deg), f"{event.probability:.0%} sure"
+                say(f"the object faces {words} ({sure}); --facing overrides this estimate", highlight=False)
             case ClipJudged():
                 say(f"[{'green' if event.accepted else 'red'}]seed {event.seed}:[/] {event.message}")
             case events.Progress():
@@ -107,7 +107,7 @@ class _View:
                 self.finished_steps = 0
                 if self.task is not None:
                     self.progress.remove_task(self.task)
-                self.task = self.progress.add_task(TITLES[event.stage], total=event.num_steps, note="")
+                self.task = self.progress.add_task(self._title(event.stage), total=event.num_steps, note="")
             case Step() if self.task is not None:
                 frame = (
                     "" if event.frame_index is None else f"frame {event.frame_index + 1}/{self.num_frames}  "
@@ -115,14 +115,16 @@ class _View:
                 psnr = "" if event.psnr != event.psnr else f"{event.psnr:.1f} dB"
                 done = self.finished_steps + event.step
                 self.progress.update(self.task, completed=done, note=frame + psnr)
-                if event.stage == "generate" and event.step == event.num_steps:
+                if event.frame_index is not None and event.step == event.num_steps:
                     self.finished_steps = done
             case FrameFinished():
                 at = f"frame {event.frame_index + 1}/{self.num_frames}"
                 quality = f"PSNR {event.psnr:5.2f} dB  SSIM {event.ssim:.4f}"
-                say(f"{TITLES[event.stage]}  {at}  {quality}  {event.seconds:.1f} s", highlight=False)
+                say(f"{self._title(event.stage)}  {at}  {quality}  {event.seconds:.1f} s", highlight=False)
             case StageFinished():
-                say(f"[green]{TITLES[event.stage]} finished[/] in {event.seconds:.1f} s", highlight=False)
+                say(
+                    f"[green]{self._title(event.stage)} finished[/] in {event.seconds:.1f} s", highlight=False
+                )
             case Finished():
                 psnr, ssim = (sum(values) / len(values) for values in (event.psnr, event.ssim))
                 say(
@@ -130,8 +132,11 @@ class _View:
                     highlight=False,
                 )
 
+    def _title(self, stage: Stage) -> str:
+        return self.titles.get(stage, stage)
+
     def _advance(self, event: events.Progress) -> None:
-        """The bar of something that is no stage: a download, an expert's sampling."""
+        """Moves the bar of work that is not a stage: a download, an expert's sampling."""
         if self.task is None or self.progress.tasks[-1].description != event.task:
             if self.task is not None:
                 self.progress.remove_task(self.task)

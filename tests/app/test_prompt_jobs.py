@@ -10,6 +10,7 @@ import pytest
 from app.runs.prompt_jobs import CLIP, FACTS, Imagining
 from ar4d.clip import ClipSettings
 from ar4d.errors import UserError
+from ar4d.events import ExpertChosen, Progress
 from ar4d.experts import registry
 from ar4d.experts.protocols import Unavailable
 from ar4d.experts.registry import Entry
@@ -79,10 +80,8 @@ def test_a_clip_is_made_and_its_experts_are_noted(imagining, workers):
     events, folder = drained(imagining.film("me", "a fox", None, ONE))
     assert iio.imread(folder / CLIP).shape == (8, 128, 192, 3)
     assert experts_of(folder / CLIP) == {"text_to_video": "studio"}
-    assert [event["event"] for event in events if event["event"] == "ExpertChosen"]
-    assert {"event": "Progress", "task": "seed 0 (1 of 1): sampling", "done": 1} in [
-        {key: event.get(key) for key in ("event", "task", "done")} for event in events
-    ]
+    assert [event.name for event in events if isinstance(event, ExpertChosen)] == ["studio"]
+    assert Progress("seed 0 (1 of 1): sampling", 1, 1) in events
     assert workers[0].closed
 
 

@@ -17,7 +17,18 @@ from app.runs.progress import Progress
 from app.runs.queue import Job
 from app.runs.storage import SETTLED_SECONDS, Storage, change_label, discreet, new_token, read_label
 from app.service import Studio
+from ar4d import events
 from ar4d.errors import UserError
+from ar4d.events import (
+    Event,
+    FacingEstimated,
+    Finished,
+    FrameFinished,
+    Planned,
+    StageInfo,
+    StageStarted,
+    Step,
+)
 from ar4d.presets import CPU, PAPER
 from ar4d.runs import Run
 from tests.support.lifting import TOKEN, disk_video, make_run, quick_preset, slow, studio
@@ -50,18 +61,18 @@ def busy(tmp_path_factory: pytest.TempPathFactory):
 def test_runs_are_worked_on_in_order_and_everyone_may_follow(busy: Studio) -> None:
     first, second = make_run(busy, quick_preset()), make_run(busy, quick_preset())
     one, two = busy.jobs.submit(first), busy.jobs.submit(second)
-    told: list[list[dict]] = [[], []]
-    for messages in told:
-        two.follow(lambda: None, messages.append)
+    followed: list[list[Event]] = [[], []]
+    for seen in followed:
+        two.follow(lambda: None, seen.append)
     wait(one, "running")
     assert two.state == "queued"
     assert busy.jobs.position(two) == 0
     assert busy.jobs.seconds_until(two) > 0
     wait(one, "finished")
     wait(two, "finished")
-    assert [m["event"] for m in told[0]] == [m["event"] for m in told[1]]
-    assert [m["frame_index"] for m in told[0] if m["event"] == "FrameFinished"] == [0, 1, 2, 3]
-    assert told[0][-1]["event"] == "Finished"
+    assert followed[0] == followed[1]
+    assert [e.frame_index for e in followed[0] if isinstance(e, FrameFinished)] == [0, 1, 2, 3]
+    assert isinstance(followed[0][-1], Finished)
     assert Run.open(second).asset().num_frames == 4
     assert not read_label(second).wanted
     with pytest.raises(UserError, match="finished already"):
@@ -352,7 +363,7 @@ def test_progress_is_read_back_from_the_run(busy: Studio) -> None:
     wait(job, "finished")
     with open(run / "events.jsonl", "a", encoding="utf-8") as file:
         file.write('{"event": "Step", "sta')  # the process was killed while it wrote
-    again = Progress.read(run, 4)
+    again = Progress.read(Run.open(run))
     assert again.psnr == job.progress.psnr
     assert again.ssim == job.progress.ssim
     assert again.experts == job.progress.experts
@@ -363,29 +374,39 @@ def test_progress_is_read_back_from_the_run(busy: Studio) -> None:
 def test_a_follower_that_fails_does_not_stop_the_run(busy: Studio) -> None:
     run = make_run(busy, quick_preset())
     job = busy.jobs.submit(run)
-    told, rested = [], []
+    followed, rested = [], []
 
-    def fail(_: dict) -> None:
+    def fail(_: Event) -> None:
         raise OSError("its browser is gone")
 
     job.follow(lambda: None, fail)
-    job.follow(lambda: None, told.append, lambda: rested.append(True))
+    job.follow(lambda: None, followed.append, lambda: rested.append(True))
     wait(job, "finished")
-    assert told[-1]["event"] == "Finished"
+    assert isinstance(followed[-1], Finished)
     assert rested == [True]
 
 
 def test_what_an_expert_does_before_the_steps_is_told() -> None:
     progress = Progress(4)
-    download = {"event": "Progress", "task": "Loading weights", "done": 5_000_000, "total": 20_000_000}
-    progress.on({**download, "unit": "bytes", "time": 1.0})
+    progress.on(events.Progress("Loading weights", 5_000_000, 20_000_000, "bytes"))
     assert progress.task == "Loading weights: 5 of 20 MB"
-    progress.on({"event": "StageStarted", "stage": "initialize", "num_steps": 30, "time": 2.0})
+    progress.on(StageStarted("initialize", 30))
     assert progress.task == ""
 
 
-def test_which_way_the_object_was_taken_to_face_is_told() -> None:
+def test_the_estimated_facing_is_shown() -> None:
     progress = Progress(4)
-    progress.on({"event": "FacingEstimated", "azimuth_deg": 70.0, "chance": 0.91, "time": 1.0})
+    progress.on(FacingEstimated(70.0, 0.91))
     assert progress.facing == "faces right or left"
     assert progress.log[-1][1] == "The object faces right or left (91% sure); Facing corrects it"
+
+
+def test_an_interrupted_stage_shows_the_share_of_the_whole_stage() -> None:
+    progress = Progress(4)
+    progress.on(Planned((StageInfo("generate", "Motion", "Motion", 300),)))
+    progress.on(StageStarted("generate", 200))  # resumed: one frame of three is finished
+    progress.on(Step("generate", 2, 50, 100, 0.1, 20.0))
+    assert progress.stages["generate"].fraction == pytest.approx((100 + 50) / 300)
+    progress.on(Planned((StageInfo("generate", "Motion", "Motion", 300),)))  # interrupted once more
+    progress.on(StageStarted("generate", 100))
+    assert progress.stages["generate"].fraction == pytest.approx(200 / 300)

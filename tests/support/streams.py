@@ -1,11 +1,10 @@
-"""Generators that tell events and return a result: those of the stages and of `imagine`."""
+"""Collects the events of streams: those of stages, of whole runs and of `imagine`."""
+
+from ar4d.events import drain
 
 
 def drained(stream):
-    """The events of a stream, and what it returned."""
+    """The events of a stream as a list, and what it returned."""
     events = []
-    while True:
-        try:
-            events.append(next(stream))
-        except StopIteration as end:
-            return events, end.value
+    result = drain(stream, events.append)
+    return events, result

@@ -21,6 +21,7 @@ from app.service import Studio
 from ar4d.presets import PRESETS, default_for
 from ar4d.settings import Settings
 
+GROUPS = {"initialize": "First frame", "generate": "Motion", "refine": "Refinement"}
 LOOK_SECONDS = 0.5  # between two looks at a run
 SWITCHES = {
     "initialize.finetune": ("Fine-tuning", "of the first frame"),
@@ -83,7 +84,7 @@ class GenerateStep:
             form.field("elevation_deg", "Elevation", "", min_width=90)
         form.field("facing", "Facing", "where the object looks at first; right is the picture's right")
         with gr.Accordion("Advanced: all settings", open=False, elem_id="advanced"), gr.Tabs():
-            for group, label in [*fragments.TITLES.items(), ("", "General")]:
+            for group, label in (*GROUPS.items(), ("", "General")):
                 with gr.Tab(label), gr.Row(elem_classes="grid"):
                     form.rest(group)
         for component, value in zip(form.components, form.updates(usual), strict=True):

@@ -14,6 +14,7 @@ from app.page import html as fragments
 from app.runs.prompt_jobs import CLIP, FACTS, Imagining
 from app.service import Studio
 from ar4d.errors import UserError
+from ar4d.events import ClipJudged, Event, ExpertChosen, Progress, Warned
 from ar4d.experts.registry import Entry
 from ar4d.imagine import ImagineSettings
 
@@ -104,32 +105,37 @@ class SourceStep:
 
     def from_prompt(
         self, token: str, prompt: str, picture: str | None, seeds: float, expert: str, route: Any
-    ) -> Generator[str, None, Path]:
-        """Makes a draft of a clip that an expert makes; yields how far it is, as HTML.
+    ) -> Generator[tuple[str, Path | None]]:
+        """Makes a draft of a clip that an expert makes.
+
+        Yields:
+            The progress as HTML, and the draft: None until the last item.
 
         Raises:
             UserError: it was cancelled, or refused, or nothing can make it here.
         """
         settings = ImagineSettings(expert=expert, seeds=int(seeds), route=route)
+        folder: Path | None = None
+
+        def filming() -> Generator[Event]:
+            nonlocal folder
+            folder = yield from self.imagining.film(
+                token, prompt, Path(picture) if picture else None, settings
+            )
+
         said: list[str] = []
-        stream = self.imagining.film(token, prompt, Path(picture) if picture else None, settings)
-        while True:
-            try:
-                event = next(stream)
-            except StopIteration as end:
-                folder = end.value
-                break
+        for event in filming():
             if sentence := _said(event):
                 said.append(sentence)
-            yield _filming(event, said)
+            yield _filming(event, said), None
         if folder is None:
             raise UserError("Cancelled: no clip was made.")
         try:
             draft = self.studio.take(token, folder / CLIP, f"{prompt.strip()[:60] or 'clip'}.mp4")
             shutil.copyfile(folder / FACTS, draft / FACTS)
-            return draft
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+        yield "", draft
 
     def from_file(self, token: str, path: str | None) -> Path:
         """A draft of an uploaded or recorded file.
@@ -182,27 +188,26 @@ def offers_list(offers: list[tuple[Entry, str]]) -> str:
     )
 
 
-def _said(event: dict) -> str:
-    """What stays on the page of an event of filming."""
-    match event["event"]:
-        case "ExpertChosen":
-            return f"{event['name']} for {event['role'].replace('_', ' ')}"
-        case "ClipJudged":
-            return f"Seed {event['seed']}: {event['message']}"
-        case "Warned":
-            return event["message"]
+def _said(event: Event) -> str:
+    """The line that an event leaves on the page, or ""."""
+    match event:
+        case ExpertChosen():
+            return f"{event.name} for {event.role.replace('_', ' ')}"
+        case ClipJudged():
+            return f"Seed {event.seed}: {event.message}"
+        case Warned():
+            return event.message
     return ""
 
 
-def _filming(event: dict, said: list[str]) -> str:
-    """How far a clip is."""
+def _filming(event: Event, said: list[str]) -> str:
+    """The state of a clip that is being made, as HTML."""
     lines = "".join(f"<li>{escape(sentence)}</li>" for sentence in said)
     now = ""
-    if event["event"] == "Progress":
-        total = event["total"]
-        share = f' value="{event["done"]}" max="{total}"' if total else ""
-        count = f" {event['done']} of {total}" if total and event["unit"] == "steps" else ""
-        label = escape(event["task"])
+    if isinstance(event, Progress):
+        share = f' value="{event.done}" max="{event.total}"' if event.total else ""
+        count = f" {event.done} of {event.total}" if event.total and event.unit == "steps" else ""
+        label = escape(event.task)
         now = f'<p>{label}{count}</p><progress{share} aria-label="{label}"></progress>'
     return f'<div role="status">{now}<ul class="hint">{lines}</ul></div>'
 

@@ -41,17 +41,15 @@ class AR4D:
 
     def plan(self, settings: Settings, num_frames: int) -> tuple[StageInfo, ...]:
         first, later = settings.initialize, settings.generate
-        stages = [
-            StageInfo("initialize", "1 initialize", "first frame", first.iterations if first.finetune else 0)
-        ]
+        stages = [StageInfo("initialize", "First frame", "Start", first.iterations if first.finetune else 0)]
         if num_frames > 1 and _imagines(settings):
-            stages.append(StageInfo("imagine", "imagine views", "views", 0))
+            stages.append(StageInfo("imagine", "Views from other sides", "Views", 0))
         if num_frames > 1:
             steps = (num_frames - 1) * later.iterations
-            stages.append(StageInfo("generate", "2 generate", "generated", steps))
+            stages.append(StageInfo("generate", "Motion", "Motion", steps))
         if num_frames > 1 and settings.refine.enabled:
             steps = settings.refine.warm_start + settings.refine.iterations
-            stages.append(StageInfo("refine", "3 refine", "refined", steps))
+            stages.append(StageInfo("refine", "Refinement", "Refine", steps))
         return tuple(stages)
 
     def check(self, settings: Settings, experts: Experts) -> None:

@@ -46,6 +46,7 @@ def test_a_scene_goes_through_all_stages_and_stays_where_it_is(known_depth):
     events = list(lift_events(scene_clip(), SCENE))
     finished = events[-1]
     assert isinstance(finished, Finished)
+    assert finished.asset is not None
     targets = scene_clip().rgb_on_white()
     assert min(finished.psnr) > 22
     assert finished.psnr[2] > psnr(targets[:1], targets[2:3]).item() + 3  # better than a still picture

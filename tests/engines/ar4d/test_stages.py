@@ -12,7 +12,16 @@ from ar4d.engines.ar4d.generate import azimuth_limit, generate
 from ar4d.engines.ar4d.initialize import initialize
 from ar4d.engines.ar4d.pseudo_views import RenderedViews
 from ar4d.engines.ar4d.refine import refine
-from ar4d.events import ExpertChosen, Finished, FrameFinished, StageFinished, StageStarted, Step, Warned
+from ar4d.events import (
+    ExpertChosen,
+    Finished,
+    FrameFinished,
+    StageFinished,
+    StageStarted,
+    Step,
+    Warned,
+    drain,
+)
 from ar4d.experts.silhouette import Silhouette
 from ar4d.lifting import lift_events
 from ar4d.losses import psnr
@@ -25,8 +34,7 @@ from tests.support.streams import drained
 
 def lifted(clip, settings):
     """The asset of a whole run."""
-    (last,) = [event for event in lift_events(clip, settings) if isinstance(event, Finished)]
-    return last.asset
+    return drain(lift_events(clip, settings))
 
 
 def stage1(rgba, targets, expert, settings):

@@ -1,0 +1,49 @@
+"""Records on the disk as typed values: a damaged one is a sentence that names the file and the field."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from ar4d.errors import UserError
+
+T = TypeVar("T")
+_WORDS = {
+    "missing": "it is missing",
+    "missing_argument": "it is missing",
+    "unexpected_keyword_argument": "this version does not know it",
+}
+
+
+def load_record(path: Path, kind: type[T], what: str, remedy: str) -> T:
+    """Reads a JSON file as a dataclass.
+
+    Args:
+        kind: the dataclass; `pydantic.with_config` says whether it forbids unknown fields.
+        what: what the file should hold, as "a run's record".
+        remedy: what the user can do if it does not, as "lift the clip again".
+
+    Raises:
+        OSError: the file is missing or unreadable.
+        UserError: it is cut short, was written by an incompatible version or has values of wrong types.
+    """
+    try:
+        return _adapter(kind).validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise UserError(f"{path} is not {what} of this version: {first_problem(error)}; {remedy}.") from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong: the dotted name of the field, and why its value does not fit."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    words = _WORDS.get(first["type"], first["msg"])
+    return f"{where}: {words}" if where else words
+
+
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
