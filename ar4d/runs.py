@@ -40,17 +40,20 @@ from ar4d.events import (
     Finished,
     FrameFinished,
     Planned,
+    Role,
     StageFinished,
     ViewsImagined,
     Warned,
     from_json,
     to_json,
 )
+from ar4d.experts.played import PlayedViews
 from ar4d.files import atomic, readable_errors, write_text
 from ar4d.gaussians import Gaussians
 from ar4d.lifting import lift_events
 from ar4d.records import first_problem, load_record
 from ar4d.settings import EngineSettings
+from ar4d.views import ViewGrid
 
 Status = Literal["new", "running", "stopped", "failed", "finished"]
 RECORDED = ("torch", "numpy", "numba", "gsplat")  # versions that decide the result's bits
@@ -263,7 +266,10 @@ class Run:
         status: Status = "stopped"
         try:
             with open(self.folder / "events.jsonl", "a", encoding="utf-8") as log:
-                for event in lift_events(self.clip, self.record.recipe.settings, self.frames()):
+                stream = lift_events(
+                    self.clip, self.record.recipe.settings, self.frames(), self._kept_experts()
+                )
+                for event in stream:
                     self._write(event)
                     log.write(to_json(event) + "\n")
                     log.flush()
@@ -278,6 +284,13 @@ class Run:
         finally:
             self.record.status = status
             self._write_record()
+
+    def _kept_experts(self) -> dict[Role, object]:
+        """What an interrupted run had from an expert already."""
+        folder = self.folder / "views"
+        if not (folder / "views.json").exists():
+            return {}
+        return {"clip_to_views": PlayedViews(ViewGrid.load(folder))}
 
     def _write(self, event: Event) -> None:
         match event:
