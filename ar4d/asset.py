@@ -29,7 +29,7 @@ class Asset4D(Protocol):
 
     @property
     def fps(self) -> float:
-        """Of those frames: the clip lasts (num_frames - 1) / fps seconds."""
+        """Frames per second of the clip, which lasts (num_frames - 1) / fps seconds."""
         ...
 
     def at(self, t: float) -> Gaussians:

@@ -2,8 +2,8 @@
 
 
 class UserError(Exception):
-    """Something the user can mend, told in one sentence: what, which file or value, what to do.
+    """Something the user can mend, in one sentence: what was wrong, with which file or value, what to do.
 
-    Whoever talks to the user (command line, page) shows the message alone; a traceback is for
+    The command line and the page show the message alone; a traceback is for
     every other exception, because that one is ours.
     """

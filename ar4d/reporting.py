@@ -24,7 +24,7 @@ class ReportsProgress(Protocol):
 
 
 class Abandoned(BaseException):
-    """Raised inside the work, at its next report, once nobody wants its result any more."""
+    """Raised inside the work, at its next report, once its result is no longer wanted."""
 
 
 def reporting(work: Callable[[Report], T]) -> Generator[Event, None, T]:

@@ -10,7 +10,7 @@
     metrics.json        reference view, per frame
     events.jsonl        every event, as it came
 
-Every file appears whole or not at all, so a run that was killed goes on from its last whole frame.
+Every file appears whole or not at all, so a run that was killed resumes from its last whole frame.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class Run:
         """
         if (folder / "run.json").exists():
             raise UserError(
-                f"{folder} holds a run already: add --resume to go on with it, or choose another --out."
+                f"{folder} holds a run already: add --resume to continue it, or choose another --out."
             )
         run = Run(folder, Record(recipe, experts=dict(experts or {})))
         with readable_errors(folder / "input"):

@@ -28,11 +28,11 @@ class LearningRates:
 
     means: float = 1.6e-4
     colors: float = 2.5e-3
-    """Of the colours, or of their logits where `sigmoid_colors` is on."""
+    """For the colours, or for their logits where `sigmoid_colors` is on."""
     scales: float = 1e-3
-    """Of log-scales."""
+    """For log-scales."""
     opacities: float = 1e-2
-    """Of logit-opacities."""
+    """For logit-opacities."""
     quats: float = 1e-3
 
 
@@ -100,9 +100,9 @@ class GenerateSettings:
     start_azimuth: float = 1.0
     """N_start of Eq. 6, degrees."""
     steps_per_degree: float = 10.0
-    """η of Eq. 6: the range grows by one degree every so many steps."""
+    """η of Eq. 6: the range grows by one degree per this many steps."""
     pseudo_every: int = 200
-    """Make the pseudo-Gaussians anew every so many steps."""
+    """Steps for which the pseudo-Gaussians are kept before they are made again."""
     pseudo_rgb: float = 1.0
     """Weight of l_rgb of Eq. 8."""
     pseudo_depth: float = 1.0

@@ -69,7 +69,7 @@ class _FetchArguments:
     """Download what experts need, so that they run without a network afterwards.
 
     Files go to the model hub's cache (HF_HOME) unless --to names a folder. A download that was broken
-    off goes on where it stopped; every file is compared with the hash under which the hub lists it.
+    off resumes where it stopped. Every file is compared with the hash under which the hub lists it.
     """
 
     experts: tyro.conf.Positional[list[str]] = field(default_factory=list)

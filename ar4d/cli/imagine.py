@@ -20,7 +20,7 @@ class ImagineArguments:
     """Make a clip that can be lifted, of a prompt or a picture."""
 
     prompt: tyro.conf.Positional[str] = ""
-    """What shall be seen, as in "a red fox walking"; with --image: what shall happen (may be left out)."""
+    """What the clip shows, as in "a red fox walking"; with --image: what happens (may be left out)."""
     out: Path | None = None
     """The clip: a file ending in .mp4 or .gif. Beside it lies a .json that says how it was made."""
     image: Path | None = None

@@ -70,7 +70,7 @@ def read_ground_truth(folder: Path, num_frames: int | None = None) -> GroundTrut
 
     Args:
         folder: laid out as described above.
-        num_frames: only so many first frames; None: all.
+        num_frames: how many frames to read, from the first one on; None: all.
 
     Raises:
         UserError: something is missing, unreadable or does not fit together.

@@ -94,7 +94,7 @@ def evaluate(
         views: folder with an object's ground truth, laid out as `ar4d.evaluation.ground_truth` says.
         lpips_weights: LPIPS weights file; None looks into the environment variable AR4D_LPIPS.
         num_frames: of the ground truth, from its beginning; None: all. Give it where the asset was
-            made from only so many first frames.
+            made from the first `num_frames` frames only.
 
     Raises:
         UserError: the folder is not laid out so, or the weights file cannot be used.

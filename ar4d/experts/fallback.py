@@ -29,7 +29,7 @@ class Fallback:
     """
 
     def __init__(self, role: Role, entry: Entry, reason: str, device: torch.device, emit: Emit) -> None:
-        """Builds the expert; what it needs of the hub has to be there.
+        """Builds the expert; what it needs from the hub must be present.
 
         Args:
             reason: why it is this one.
@@ -139,7 +139,7 @@ class Fallback:
                 "programs that use it, or take a smaller preset."
             )
         self._emit(
-            Warned(f'Memory ran out in the expert "{self.name}": "{following.name}" goes on in its place.')
+            Warned(f'Memory ran out in the expert "{self.name}": "{following.name}" continues in its place.')
         )
         failed, self.name = self.name, following.name
         self._build(following, f"memory ran out in {failed}")

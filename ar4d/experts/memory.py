@@ -186,7 +186,7 @@ WAN_SHAPES: dict[str, dict[str, Any]] = {
         "vae": {},
     },
 }
-"""Of the published configurations, what diffusers' defaults are not."""
+"""The published configurations where they differ from diffusers' defaults."""
 TILE = 256  # pixels of the side of what is decoded at a time where it is done in tiles: diffusers' default
 
 

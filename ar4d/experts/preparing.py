@@ -27,12 +27,12 @@ def prepare(entry: Entry) -> Generator[Event, None, None]:
 
 def _fetched(release: Release) -> Generator[Event, None, None]:
     def work(report: Report) -> None:
-        told = 0.0
+        reported = 0.0
 
         def on_bytes(name: str, done: int, total: int) -> None:
-            nonlocal told
-            if done == total or time.monotonic() > told + SECONDS:
-                told = time.monotonic()
+            nonlocal reported
+            if done == total or time.monotonic() > reported + SECONDS:
+                reported = time.monotonic()
                 report(Progress(f"downloading {name}", done, total, "bytes"))
 
         fetch(release, on_bytes=on_bytes)

@@ -47,12 +47,12 @@ class Entry:
     acceptance: str | None = None
     """The licence that a user has to accept before it is used; None if there is none."""
     own_licence: str = "the project's own"
-    """Of what comes with the program."""
+    """Licence of the bundled files."""
 
     def why_unavailable(self, device: torch.device) -> Unavailable | None:
         """Why it cannot run on a device, or None if it can.
 
-        A licence is asked for last: nobody shall accept one for an expert that cannot run anyway.
+        The licence is checked last, so that users accept one only for an expert that can run.
         """
         unavailable = self.check(device)
         if unavailable is None and self.acceptance is not None and not licences.is_accepted(self.name):

@@ -86,7 +86,8 @@ def judge(frames: np.ndarray, limits: GateLimits | None = None) -> Verdict:
     masks = _masks(pictures, limits)
     seen = np.asarray((masks > limits.threshold).any(axis=(1, 2)))
     if not seen.all():
-        absent = f"no subject can be told from the background in {_count(int((~seen).sum()), len(seen))}"
+        where = _count(int((~seen).sum()), len(seen))
+        absent = f"no subject can be distinguished from the background in {where}"
         return Verdict(False, _sentence(absent), ("name one clear subject",), float("inf"), None)
     measures = measure(pictures, masks, limits)
     complaints = _complaints(measures, limits, len(pictures))
@@ -131,7 +132,7 @@ def measure(pictures: np.ndarray, masks: np.ndarray, limits: GateLimits) -> Meas
 
 
 def _furthest_shift(pictures: np.ndarray, masks: np.ndarray, threshold: float) -> float:
-    """Of the background, from frame to frame and across the clip: a slow pan adds up."""
+    """Motion of the background, from frame to frame and across the clip: a slow pan adds up."""
     apart = sorted({0, len(pictures) // 2, len(pictures) - 1})
     shifts = [
         *background_shifts(pictures, masks, threshold),

@@ -1,4 +1,4 @@
-"""Prompt → clip: an expert films several seeds, the gate looks at each, the best one is taken."""
+"""Prompt → clip: an expert generates several seeds, the gate judges each, the best one is kept."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ImagineSettings:
     """How a prompt becomes a clip."""
 
     expert: str = "auto"
-    """Which expert films; auto takes the best that runs here."""
+    """Which expert generates the clip; auto takes the best that runs here."""
     seeds: int = 3
     """How many clips are made; the gate picks the best."""
     first_seed: int = 0
@@ -46,9 +46,9 @@ class ImagineSettings:
     gate: bool = True
     """Refuse clips that cannot be lifted well; off: take the best as it is."""
     num_frames: int | None = None
-    """Of the clip; by default as many as the expert's authors advise."""
+    """Frames of the clip; by default as many as the expert's authors advise."""
     steps: int | None = None
-    """Of the sampler; by default as many as the expert's authors advise."""
+    """Steps of the sampler; by default as many as the expert's authors advise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ def imagine(
     """Makes a clip of what the prompt says, or of a picture.
 
     Args:
-        prompt: what shall be seen; with a picture what shall happen, and it may be empty.
+        prompt: what the clip shows; with a picture what happens, and it may be empty.
         picture: an image file of one subject, which is cut out and set in motion.
 
     Yields:

@@ -54,7 +54,7 @@ def motion_prompt(prompt: str) -> str:
 def _checked(prompt: str) -> str:
     words = " ".join(prompt.split()).rstrip(".!?,;: ")
     if not words:
-        raise UserError('The prompt is empty: say what shall be seen, as in "a red fox walking".')
+        raise UserError('The prompt is empty: say what the clip shows, as in "a red fox walking".')
     if len(words) > MAX_LENGTH:
         raise UserError(f"The prompt has {len(words)} characters and {MAX_LENGTH} are read: shorten it.")
     return words[0].upper() + words[1:]

@@ -53,7 +53,7 @@ def fetch(
 ) -> Path:
     """The folder that holds every file of the release; downloads what the cache lacks.
 
-    A download that was broken off goes on where it stopped; what arrived is compared with the hash
+    A broken download resumes where it stopped. What arrived is compared with the hash
     under which the hub lists it.
 
     Args:

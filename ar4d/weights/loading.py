@@ -26,7 +26,7 @@ def load_weights(
     """Fills a network that was built on the meta device, and freezes it.
 
     Args:
-        network: every entry of its state dict has to be in the file, and nothing else may be.
+        network: the file must hold every entry of its state dict, and nothing else.
         dtype: to convert to; None keeps the file's.
         prefix: what keys in the file may begin with and the network's do not.
         ignored: keys with this ending may be in the file and mean nothing.

@@ -30,7 +30,7 @@ class Release:
     """Size of the download."""
     licence: str
     sha256: Mapping[str, str] = field(default_factory=dict)
-    """Of those files whose contents could be mistaken for another version's."""
+    """Hashes of the files whose contents could be mistaken for another version's."""
     weights: tuple[str, ...] = ()
     """Stems of weights that lie in `STEM.safetensors`, or in the parts that an index beside it names."""
 

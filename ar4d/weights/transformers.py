@@ -29,7 +29,7 @@ def load_pretrained(kind: Any, folder: Path, files: Sequence[Path], dtype: torch
 
     disable_progress_bar()  # progress is an event, not a line on stderr
     for path in files:
-        read_shapes(path)  # a file that is cut short is told by name
+        read_shapes(path)  # names a file that is cut short
     try:
         network, report = kind.from_pretrained(
             folder,

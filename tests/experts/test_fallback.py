@@ -69,7 +69,7 @@ def test_a_full_memory_in_stage_1_and_2_costs_the_expert_but_not_the_run(monkeyp
     assert isinstance(events[-1], Finished)
     sentences = [event.message for event in events if isinstance(event, Warned)]
     assert len(sentences) == 2
-    assert all('ran out in the expert "hungry": "small" goes on' in sentence for sentence in sentences)
+    assert all('ran out in the expert "hungry": "small" continues' in sentence for sentence in sentences)
     chosen = [(event.role, event.name) for event in events if isinstance(event, ExpertChosen)]
     assert [name for role, name in chosen if role == "image_to_gaussians"] == ["hungry", "small"]
     assert [name for role, name in chosen if role == "views_to_gaussians"] == ["hungry", "small"]

@@ -125,7 +125,7 @@ def test_a_full_memory_means_the_next_smaller_way(release, monkeypatch):
     wan = toy(release)
     monkeypatch.setattr(parts, "load_vae", full(1, parts.load_vae))
     assert wan.generate_video(REQUEST).frames.shape == (5, 32, 64, 3)
-    assert wan.warnings == ["Memory ran out in Toy Wan: it goes on with less (decoding in tiles)."]
+    assert wan.warnings == ["Memory ran out in Toy Wan: it continues with less (decoding in tiles)."]
 
 
 def test_the_smallest_way_makes_smaller_pictures(release, monkeypatch):

@@ -90,7 +90,7 @@ def test_a_speck_is_refused():
 
 def test_an_empty_clip_is_refused():
     verdict = complaint(np.full((4, 64, 64, 3), 255, np.uint8))
-    assert "no subject can be told from the background in 4 of 4 frames" in verdict.message.lower()
+    assert "no subject can be distinguished from the background in 4 of 4 frames" in verdict.message.lower()
     assert verdict.measures is None
 
 

@@ -58,7 +58,7 @@ class DepthAnything:
         """Loads the published weights, in float32: it is a small network.
 
         Raises:
-            UserError: the weights are not to be had or do not fit.
+            UserError: the weights are unavailable or do not fit.
         """
         from transformers import DepthAnythingForDepthEstimation
 

@@ -1,4 +1,4 @@
-"""Cameras as MVDream and ImageDream are told them."""
+"""Cameras in the form that MVDream and ImageDream take."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class MultiViewDiffusion:
         """Loads the published weights; CUDA computes in half precision, everything else in float32.
 
         Raises:
-            UserError: the weights are not to be had or do not fit.
+            UserError: the weights are unavailable or do not fit.
         """
         return cls(load_parts(fetch(cls.release, folder), device, half_precision(device)))
 

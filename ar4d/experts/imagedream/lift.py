@@ -37,7 +37,7 @@ class ImageDreamLGM:
         """
         Args:
             imagine: makes four views of a picture; it may load its networks and drop them again.
-            on_progress: told how far a `lift` is.
+            on_progress: called as a `lift` proceeds.
         """
         self.imagine = imagine
         self.lgm = lgm
@@ -73,7 +73,7 @@ class ImageDreamLGM:
             seed: of ImageDream's noise; another seed imagines another back.
 
         Raises:
-            UserError: weights are not to be had or do not fit.
+            UserError: weights are unavailable or do not fit.
         """
         imagedream_folder = fetch(ImageDream.release, folder)
 

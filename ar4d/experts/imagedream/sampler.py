@@ -17,7 +17,7 @@ OnStep = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Guide:
-    """What the sample shall show. With a picture, the last of the V rows is the picture's own."""
+    """What the sample is to show. With a picture, the last of the V rows is the picture's own."""
 
     text: Tensor  # [2, T, context_dim] the negative prompt, the prompt
     camera: Tensor  # [V, camera_dim]

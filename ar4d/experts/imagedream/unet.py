@@ -1,6 +1,6 @@
 """The multi-view U-Net of MVDream (arXiv 2308.16512) and ImageDream (arXiv 2312.02201).
 
-Stable Diffusion's U-Net whose self-attention runs over all views of a sample and which is told each
+Stable Diffusion's U-Net whose self-attention runs over all views of a sample and which receives each
 view's camera. Module names are the published checkpoints' keys.
 """
 

@@ -40,7 +40,7 @@ class LGM:
     def __init__(self, network: LgmNetwork, min_opacity: float = MIN_OPACITY):
         """
         Args:
-            network: with its weights, on the device where it shall run.
+            network: with its weights, on the device where it runs.
             min_opacity: fainter Gaussians are left out; 0 keeps all, one per pixel of the maps.
         """
         self.network = network
@@ -78,7 +78,7 @@ class LGM:
             config: the size that `weights` were made for.
 
         Raises:
-            UserError: the weights are not to be had, are an outdated version or do not fit.
+            UserError: the weights are unavailable, are an outdated version or do not fit.
         """
         outdated = _outdated(weights, folder)
         if outdated is not None:

@@ -29,7 +29,7 @@ class WanConfig:
     width: int  # pixels, as trained
     height: int
     multiple: int
-    """Of which width and height are multiples: the autoencoder's cell times the denoiser's patch."""
+    """Width and height are multiples of it: the autoencoder's cell times the denoiser's patch."""
     num_frames: int  # 4 k + 1: the autoencoder takes the first frame alone, then four at a time
     fps: float
     animates: bool

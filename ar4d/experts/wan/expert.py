@@ -32,7 +32,7 @@ class Wan:
     """Makes clips. Networks are in memory only while they work, the prompt's encoder once per prompt.
 
     Attributes:
-        warnings: sentences about what had to be made smaller, for whoever asks next.
+        warnings: sentences about what had to be made smaller since they were last read.
     """
 
     def __init__(self, config: WanConfig, folder: Path, device: torch.device | str) -> None:
@@ -77,7 +77,7 @@ class Wan:
         """Makes sure of the release; its networks are read when they are needed.
 
         Raises:
-            UserError: the release is not to be had.
+            UserError: the release is unavailable.
         """
         return Wan(config, fetch(config.release, folder), device)
 
@@ -137,7 +137,7 @@ class Wan:
             )
         self._fit += 1
         now = memory.FITS[self._fit]
-        self.warnings.append(f"Memory ran out in {self.name}: it goes on with less ({now.name}).")
+        self.warnings.append(f"Memory ran out in {self.name}: it continues with less ({now.name}).")
 
     def _try(
         self, request: VideoRequest, picture: np.ndarray | None, on_progress: OnProgress | None

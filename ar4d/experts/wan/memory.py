@@ -21,7 +21,7 @@ class Fit:
     tiles: bool
     """Whether frames are decoded in tiles."""
     scale: float = 1.0
-    """Of width and height."""
+    """Share of the width and height."""
 
 
 FITS = (
