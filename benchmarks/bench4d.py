@@ -1,10 +1,10 @@
-"""Lifts objects with ground truth in several variants of the method and measures what comes out.
+"""Lifts objects with ground truth in several variants of the method and measures the results.
 
     python -m benchmarks.bench4d --views DIR
 
-`DIR/NAME/input` holds an object's clip, already framed for the reference camera, and `DIR/NAME` its
-ground truth, laid out as `ar4d.evaluation.ground_truth` says. Results are kept pair by pair in
-`OUT/bench4d.json`: the same command goes on where it was stopped.
+`DIR/NAME/input` holds an object's clip, already framed for the reference camera, and `DIR/NAME` its ground
+truth in the layout of `ar4d.evaluation.ground_truth`. Each result is stored in `OUT/bench4d.json` when it is
+finished, so the same command resumes a stopped run.
 """
 
 from __future__ import annotations
@@ -27,27 +27,30 @@ import torch.nn.functional as F
 import tyro
 from PIL import Image
 
-from ar4d.asset import Asset4D
 from ar4d.cameras import Cameras
 from ar4d.clip import Clip, ClipSettings, load_clip
 from ar4d.clip.pictures import STILL_FPS
 from ar4d.errors import UserError
 from ar4d.evaluation import Show, find_lpips, mean, score, shown
 from ar4d.evaluation.ground_truth import GroundTruth, read_ground_truth, read_rgba
-from ar4d.events import drain
 from ar4d.files import write_text
-from ar4d.lifting import lift_events
+from ar4d.lifting import lift
 from ar4d.presets import find
 from ar4d.rendering import Rendering
 from ar4d.settings import FACING_DEG, Facing, Settings
 from ar4d.warmup import warm_up
 from benchmarks.tables import markdown
-from benchmarks.true_views import TRUE_VIEWS, true_views
+from benchmarks.true_views import TrueViews
 
-SIDES_DEG = (90.0, 180.0, 270.0, -75.0)  # where a weak prior shows as roughness and fog
-EDGES_DEG = (90.0, 270.0)  # where a front and a back sheet meet in a seam
+SIDES_DEG = (90.0, 180.0, 270.0, -75.0)
+"""Azimuths at which a weak prior shows as roughness and fog."""
+EDGES_DEG = (90.0, 270.0)
+"""Azimuths at which a front and a back sheet meet in a seam."""
 
-TOLD = "embedded-told"  # which way each object faces, in a word
+HINTED = "embedded-hinted"
+"""The variant whose settings name each object's facing direction."""
+TRUE_VIEWS = "true-views"
+"""The variant whose pseudo-views are reconstructed from ground truth."""
 
 VARIANTS: dict[str, Callable[[Settings], Settings]] = {
     "full": lambda s: s,
@@ -59,10 +62,11 @@ VARIANTS: dict[str, Callable[[Settings], Settings]] = {
     "embedded-first": lambda s: with_experts(s, "embedded", "silhouette"),
     "embedded-later": lambda s: with_experts(s, "silhouette", "embedded"),
     "embedded": lambda s: with_experts(s, "embedded", "embedded"),
-    TOLD: lambda s: with_experts(s, "embedded", "embedded"),
-    "true-views": lambda s: with_experts(s, "embedded", TRUE_VIEWS),
+    HINTED: lambda s: with_experts(s, "embedded", "embedded"),
+    TRUE_VIEWS: lambda s: with_experts(s, "embedded", "embedded"),
 }
-BASELINES = ("truth", "white", "input-frame")  # nothing is lifted for these
+BASELINES = ("truth", "white", "input-frame")
+"""Variants that lift nothing."""
 
 
 def with_experts(settings: Settings, first: str, later: str) -> Settings:
@@ -83,33 +87,34 @@ class Options:
     objects: tuple[str, ...] = ()
     """Names of objects; all by default."""
     variants: tuple[str, ...] = (*BASELINES, *VARIANTS)
-    """What to measure, see benchmarks/README.md."""
+    """Variants to measure; see benchmarks/README.md."""
     preset: str = "cpu"
     """Preset whose variants are lifted."""
     frames: int | None = None
-    """First so many frames of each clip; all by default."""
+    """Number of frames of each clip, from the first; all by default."""
     size: int | None = None
     """Width and height at which clips are fitted; the preset's by default."""
     refinement: bool = True
-    """Off: stages 1 and 2 alone, in a third of the time; unseen views change little."""
+    """Off: stages 1 and 2 only, which takes a third of the time and changes unseen views little."""
     jobs: Literal[1, 2] = 1
-    """Pairs of object and variant at once; 2 gives each a process with one thread."""
+    """Pairs of object and variant measured at once; 2 gives each a process with one thread."""
     lpips: Path | None = None
     """LPIPS weights file; the environment variable AR4D_LPIPS by default."""
     out: Path = Path("benchmarks/results")
     """Folder for bench4d.json and bench4d.md."""
     renders: Path = Path("runs/bench4d")
-    """Folder for the pictures that benchmarks/contact_sheet.py puts together."""
+    """Folder for the pictures that benchmarks/contact_sheet.py arranges on sheets."""
 
     @property
     def settings(self) -> Settings:
+        """The settings that the variants change."""
         preset = find(self.preset).settings
         refine = replace(preset.refine, enabled=preset.refine.enabled and self.refinement)
         return replace(preset, size=self.size or preset.size, refine=refine)
 
 
 def main(argv: Sequence[str]) -> None:
-    """Measures every pair that is not finished yet and writes the tables."""
+    """Measure every pair that is not finished yet and write the tables."""
     options = tyro.cli(Options, prog="python -m benchmarks.bench4d", args=argv)
     objects = objects_of(options.views, options.objects)
     _require_known("variant", options.variants, (*BASELINES, *VARIANTS))
@@ -129,7 +134,11 @@ def main(argv: Sequence[str]) -> None:
 
 
 def measure(options: Options, name: str, variant: str) -> dict:
-    """Lifts one object in one variant and measures it; what is returned goes into bench4d.json."""
+    """Lift one object in one variant and measure it.
+
+    Returns:
+        The pair's entry in bench4d.json.
+    """
     folder = options.views / name
     truth = read_ground_truth(folder, options.frames)
     warm_up()
@@ -137,11 +146,12 @@ def measure(options: Options, name: str, variant: str) -> dict:
     if variant in BASELINES:
         show = baseline(variant, folder, truth)
     else:
-        with true_views(truth):
-            settings = VARIANTS[variant](options.settings)
-            if variant == TOLD:
-                settings = replace(settings, facing=facing_of(folder))
-            show = shown(lift_object(folder / "input", settings, truth.num_frames))
+        settings = VARIANTS[variant](options.settings)
+        if variant == HINTED:
+            settings = replace(settings, facing=facing_of(folder))
+        clip = clip_of(folder / "input", truth.num_frames, settings.size)
+        experts = {"views_to_gaussians": TrueViews.of(truth)} if variant == TRUE_VIEWS else {}
+        show = shown(lift(clip, settings, experts=experts))
     seconds = time.perf_counter() - begin
     report = score(show, truth, find_lpips(options.lpips))
     _save_renders(show, truth, options.renders / name / variant)
@@ -158,18 +168,13 @@ def measure(options: Options, name: str, variant: str) -> dict:
 
 
 def facing_of(folder: Path) -> Facing:
-    """The word for the direction that is nearest to an object's yaw (`yaw_deg` in meta.json)."""
+    """The named direction nearest to an object's yaw (`yaw_deg` in meta.json)."""
     yaw = json.loads((folder / "meta.json").read_text())["yaw_deg"]
     return min(FACING_DEG, key=lambda name: abs((FACING_DEG[name] - yaw + 180) % 360 - 180))
 
 
-def lift_object(clip: Path, settings: Settings, frames: int) -> Asset4D:
-    """The asset that the method makes of the first `frames` frames of a clip."""
-    return drain(lift_events(clip_of(clip, frames, settings.size), settings))
-
-
 def clip_of(folder: Path, frames: int, size: int) -> Clip:
-    """The first `frames` pictures of a folder, at another size."""
+    """The first `frames` pictures of a folder as a clip, resized to `size`."""
     end = (frames - 0.5) / STILL_FPS  # pictures have no rate of their own
     return load_clip(folder, ClipSettings(framing="keep", num_frames=frames, end=end), size)
 
@@ -192,7 +197,7 @@ def baseline(variant: str, folder: Path, truth: GroundTruth) -> Show:
 
 
 def _as_rendering(rgba: torch.Tensor, camera: Cameras) -> Rendering:
-    """Pictures with straight alpha, resized to the camera's size, as if they had been rendered."""
+    """Convert straight-alpha pictures [F, S, S, 4] to a rendering on white at the camera's size."""
     premultiplied = torch.cat([rgba[..., :3] * rgba[..., 3:], rgba[..., 3:]], dim=-1).permute(0, 3, 1, 2)
     resized = F.interpolate(premultiplied, (camera.height, camera.width), mode="area").permute(0, 2, 3, 1)
     alpha = resized[..., 3]
@@ -213,7 +218,7 @@ def _measure_all(options: Options, pairs: list[tuple[str, str]]) -> Iterator[tup
 
 @torch.no_grad()
 def _save_renders(show: Show, truth: GroundTruth, folder: Path) -> None:
-    """A frame of the middle and the last one, from every camera."""
+    """Save the middle and the last frame from every camera."""
     kept = sorted({truth.num_frames // 2, truth.num_frames - 1})
     for view in truth.views:
         rgb = show([truth.times[k] for k in kept], view.camera).rgb
@@ -223,10 +228,10 @@ def _save_renders(show: Show, truth: GroundTruth, folder: Path) -> None:
 
 
 def objects_of(views: Path, named: Sequence[str]) -> list[str]:
-    """Names of the objects in a folder, or those of them that were named.
+    """Names of the objects in a folder, or those of them in `named`, if there are any.
 
     Raises:
-        UserError: there is none, or a named one is not there.
+        UserError: the folder holds no object, or not a named one.
     """
     known = sorted(path.parent.name for path in views.glob("*/meta.json"))
     if not known:
@@ -242,14 +247,14 @@ def _require_known(what: str, named: Sequence[str], known: Sequence[str]) -> Non
 
 
 def _read_results(options: Options) -> dict:
-    """What earlier runs finished that may stand in one table with this one's results."""
+    """Results of earlier runs with the same settings and frames, or an empty record."""
     path = options.out / "bench4d.json"
     frames, settings = options.frames or "all", asdict(options.settings)
     fresh = {"frames": frames, "settings": settings, "machine": _machine(), "commands": [], "finished": {}}
     if not path.exists():
         return fresh
     results = json.loads(path.read_text())
-    lifted = not set(results["finished"]) <= set(BASELINES)  # the baselines know no settings
+    lifted = not set(results["finished"]) <= set(BASELINES)  # baselines do not depend on settings
     if results["frames"] != frames or (lifted and results["settings"] != settings):
         raise UserError(f"{path} holds results of other settings or frames: choose another --out.")
     return {**results, "settings": settings}

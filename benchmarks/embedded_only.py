@@ -1,10 +1,10 @@
-"""What the embedded expert alone knows of every frame, without the stages: what is a plane of symmetry worth?
+"""Ablation of the symmetry plane with the embedded expert alone: no stages, no pseudo-views, no motion.
 
     python -m benchmarks.embedded_only --views DIR
 
-`DIR` is laid out as for `benchmarks.bench4d`. For true planes, `meta.json` has to tell `yaw_deg` and
-`framing` (`scale` and `centre`: the model, symmetric about x = 0, was turned and placed at
-scale (x - centre)).
+`DIR` is laid out as for `benchmarks.bench4d`. True planes need `yaw_deg` and `framing` in `meta.json`; the
+latter has `scale` and `centre`. The model, which is symmetric about x = 0, was turned by the yaw and placed
+at scale · (x - centre).
 """
 
 from __future__ import annotations
@@ -27,44 +27,45 @@ from ar4d.errors import UserError
 from ar4d.evaluation import Scores, cells, find_lpips, mean, score, shown
 from ar4d.evaluation.ground_truth import read_ground_truth
 from ar4d.experts.embedded import Embedded
-from ar4d.experts.embedded.facing import Finder, KnownPlane
+from ar4d.experts.embedded.facing import KnownPlane, PlaneFinder
 from ar4d.experts.embedded.symmetry import upright_plane
 from ar4d.settings import FACING_DEG
 from benchmarks.bench4d import clip_of, facing_of, objects_of
 
-Planes = Literal["none", "found", "told", "likeliest", "true-offset", "true-azimuth", "true"]
+Planes = Literal["none", "found", "hinted", "likeliest", "true-offset", "true-azimuth", "true"]
 COLUMNS = ("PSNR", "IoU", "LPIPS", "roughness", "fog")
 
 
 @dataclass(frozen=True)
 class Options:
-    """Measure what the embedded expert alone makes of every frame, at azimuths -75, 15, 105 and 195."""
+    """Measure the embedded expert's result for every frame, at azimuths -75, 15, 105 and 195."""
 
     views: Path
     """Folder that holds a folder for each object."""
     objects: tuple[str, ...] = ()
     """Names of objects; all by default."""
     planes: tuple[Planes, ...] = ("none", "found", "true")
-    """Which planes of symmetry the network is told; see benchmarks/README.md."""
+    """Source of the planes of symmetry; see benchmarks/README.md."""
     frames: int | None = None
-    """First so many frames of each clip; all by default."""
+    """Number of frames of each clip, from the first; all by default."""
     size: int = 256
     """Width and height at which clips are fitted."""
     gaussians: int = 8000
-    """About so many for every frame."""
+    """About how many Gaussians to make of every frame."""
     lpips: Path | None = None
     """LPIPS weights file; the environment variable AR4D_LPIPS by default."""
 
 
 @dataclass(frozen=True)
 class Likeliest:
-    """`Finder` of one plane: the likeliest that another one finds, corrected by what is known of it."""
+    """A `PlaneFinder` of one plane: another finder's first, with its azimuth or offset replaced if given."""
 
-    found: Finder
+    found: PlaneFinder
     azimuth_deg: float | None = None
     offset: float | None = None
 
     def __call__(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the plane [1, 4] with weight 1."""
         azimuth_deg, offset = azimuth_and_offset(self.found(picture)[0][0].tolist())
         if self.azimuth_deg is not None:
             azimuth_deg = self.azimuth_deg
@@ -73,15 +74,17 @@ class Likeliest:
         return torch.tensor([upright_plane(azimuth_deg, offset)]), torch.ones(1)
 
     def with_clip(self, pictures: Tensor, facing_deg: float | None = None) -> Likeliest:
+        """See `PlaneFinder.with_clip`."""
         return replace(self, found=self.found.with_clip(pictures, facing_deg))
 
     @property
-    def facing(self) -> tuple[float, float] | None:
-        return self.found.facing
+    def facing_estimate(self) -> tuple[float, float] | None:
+        """See `PlaneFinder.facing_estimate`."""
+        return self.found.facing_estimate
 
 
 def main(argv: Sequence[str]) -> None:
-    """Prints a table for each kind of planes."""
+    """Print a table for each kind of planes."""
     options = tyro.cli(Options, prog="python -m benchmarks.embedded_only", args=argv)
     for planes in options.planes:
         print(f"\nplanes: {planes}\n\n| object | {' | '.join(COLUMNS)} |")
@@ -96,14 +99,14 @@ def main(argv: Sequence[str]) -> None:
 
 
 def measure(options: Options, name: str, planes: Planes) -> Scores:
-    """What the expert makes of every frame of one object, at the test views."""
+    """Scores at the test views, averaged over the frames of one object."""
     folder = options.views / name
     truth = read_ground_truth(folder, options.frames)
     frames = torch.from_numpy(clip_of(folder / "input", truth.num_frames, options.size).frames).float() / 255
     expert = Embedded.load(torch.device("cpu"))
-    expert = replace(expert, planes_of=finder(planes, folder, expert.planes_of))
-    told = FACING_DEG[facing_of(folder)] if planes == "told" else None
-    expert = expert.with_clip(frames, told)
+    expert = replace(expert, plane_finder=plane_finder(planes, folder, expert.plane_finder))
+    hint_deg = FACING_DEG[facing_of(folder)] if planes == "hinted" else None
+    expert = expert.with_clip(frames, hint_deg)
     lifted = FrameSequence(tuple(expert.lift(frame, options.gaussians) for frame in frames), STILL_FPS)
     test = score(shown(lifted), truth, find_lpips(options.lpips)).test
     if test is None:
@@ -111,9 +114,9 @@ def measure(options: Options, name: str, planes: Planes) -> Scores:
     return test
 
 
-def finder(planes: Planes, folder: Path, found: Finder) -> Finder:
-    """What tells the planes of one object."""
-    if planes in ("found", "told"):
+def plane_finder(planes: Planes, folder: Path, found: PlaneFinder) -> PlaneFinder:
+    """The finder of one object's planes; `found` is the expert's own."""
+    if planes in ("found", "hinted"):
         return found
     if planes == "none":
         return KnownPlane(torch.zeros(4))
@@ -131,7 +134,7 @@ def true_plane(folder: Path) -> tuple[float, float]:
     """Azimuth in degrees and offset in world units of an object's plane, from its meta.json.
 
     Raises:
-        UserError: it does not tell.
+        UserError: meta.json lacks them.
     """
     path = folder / "meta.json"
     try:
@@ -140,7 +143,7 @@ def true_plane(folder: Path) -> tuple[float, float]:
         x, _, z = (-float(framing["scale"]) * float(c) for c in framing["centre"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{path} does not tell the plane of symmetry ({error!r}): it needs yaw_deg and framing; "
+            f"{path} does not define the plane of symmetry ({error!r}): it needs yaw_deg and framing; "
             "measure with --planes none found."
         ) from error
     a = math.radians(yaw_deg)
@@ -148,19 +151,20 @@ def true_plane(folder: Path) -> tuple[float, float]:
 
 
 def azimuth_and_offset(plane: Sequence[float]) -> tuple[float, float]:
-    """Of a plane as `upright_plane` tells it; the azimuth in degrees, from -90 to 90."""
+    """Azimuth in [-90, 90] degrees and offset in world units of a plane as `upright_plane` gives it."""
     c, s, x, z = plane
     a = math.atan2(s, c) / 2
     return math.degrees(a), x * math.cos(a) - z * math.sin(a)
 
 
 def row(name: str, scores: Scores) -> str:
-    named = cells(scores)
-    return f"| {name} | {' | '.join(named[title] for title in COLUMNS)} |"
+    """A row of the table."""
+    formatted = cells(scores)
+    return f"| {name} | {' | '.join(formatted[title] for title in COLUMNS)} |"
 
 
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except UserError as error:
-        sys.exit(f"bare: {error}")
+        sys.exit(f"embedded_only: {error}")

@@ -1,7 +1,7 @@
-"""The loop that both networks are trained in: AdamW, a falling rate, averaged weights, a curve.
+"""The training loop of both networks: AdamW, a cosine schedule, averaged weights, a validation curve.
 
 On a CPU several processes can train one network: each takes its own batches, and their gradients are
-averaged. Stopped, a run goes on from its last checkpoint.
+averaged. A run that was stopped resumes from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from train.report import draw_curve
 
-WARM_UP = 400  # steps
+WARM_UP = 400
+"""Steps over which the learning rate rises."""
 CHECKPOINT = "last.pt"
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -32,71 +35,77 @@ Losses = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Options:
-    """Of a run."""
+    """Options of a training run."""
 
     out: Path
     """Folder of the run: checkpoint, curve."""
     data: tuple[Path, ...] = ()
     """Folders of rendered samples."""
     actors: Path | None = None
-    """Packed actors, which are photographed anew for every example; then `data` only validates."""
-    made_up: int = 0
-    """So many made-up objects, photographed in the same way."""
+    """Packed actors, rendered anew for every example; `data` is then used for validation only."""
+    procedural: int = 0
+    """Number of procedural objects, rendered in the same way."""
     points: int = 20_000
-    """Of an object that is photographed."""
+    """Points of every object's cloud."""
     reuse: int = 1
-    """So many batches are made of the same shots, each turned, mirrored and recoloured in another way."""
+    """Batches that are made from the same views, each reordered, mirrored and recoloured in another way."""
     together: int = 1
-    """So many batches are made at once: on a GPU that takes hardly longer than one."""
+    """Batches that are made at once: on a GPU that takes hardly longer than one."""
     compiled: bool = False
-    """Fuse the networks' operations, which takes a minute at first. For GPUs."""
+    """Compile the losses with torch.compile, which takes a minute at first. For GPUs."""
     minutes: float = 60.0
-    """How long to train in all; the learning rate falls to nothing by then."""
+    """Total training time; the learning rate falls to almost nothing by its end."""
     examples: int | None = None
-    """Stop after so many, if the time is not over before."""
+    """Stop after this many examples, if the time is not over before."""
     batch: int = 8
+    """Examples per step."""
     lr: float = 1.5e-3
+    """Largest learning rate."""
     weight_decay: float = 0.02
     ema: float = 0.998
     """Share of the averaged weights that a step keeps."""
     processes: int = 1
-    """On a CPU: one for each core. Each takes its own batches; their gradients are averaged."""
+    """Processes on a CPU, one for each core. Each takes its own batches; their gradients are averaged."""
     save_every: float = 6.0
     """Minutes between checkpoints and validations."""
     start: Path | None = None
-    """Weights to begin with, as those in ar4d/experts/embedded/weights; by default random ones."""
+    """Initial weights, as in ar4d/experts/embedded/weights; by default random ones."""
     seed: int = 0
     device: str = "auto"
+    """PyTorch device of the networks; auto: CUDA if there is any."""
 
     @property
-    def on(self) -> torch.device:
-        """Where the networks are."""
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-        return torch.device(wanted if self.device == "auto" else self.device)
+    def torch_device(self) -> torch.device:
+        """The device of the networks."""
+        best = "cuda" if torch.cuda.is_available() else "cpu"
+        return torch.device(best if self.device == "auto" else self.device)
 
 
 class Trainer(Generic[Net]):
-    """Network, averaged network, optimiser and where the run stands."""
+    """The network, its average, the optimiser and the progress of a run."""
 
     def __init__(
         self,
         options: Options,
         rank: int,
         make: Callable[[], Net],
-        begin_with: Callable[[Net, dict[str, Tensor]], None],
+        load_initial_weights: Callable[[Net, dict[str, Tensor]], None],
     ) -> None:
         """
         Args:
-            begin_with: fills a network with what a file of weights has for it.
+            options: of the run; a checkpoint in `options.out` is resumed.
+            rank: of this process.
+            make: makes a network.
+            load_initial_weights: fills a network with its tensors among those of a weights file.
         """
         self.options, self.rank = options, rank
-        self.device = options.on
+        self.device = options.torch_device
         if options.compiled and self.device.type != "cuda":
             raise SystemExit("--compiled needs a GPU: PyTorch's compiler fails on these networks on a CPU.")
         torch.manual_seed(options.seed)
         self.network = make().to(self.device)
         if options.start is not None:
-            begin_with(self.network, load_file(options.start, device=str(self.device)))
+            load_initial_weights(self.network, load_file(options.start, device=str(self.device)))
         self.average = make().to(self.device).eval()
         self.average.load_state_dict(self.network.state_dict())
         self.optimizer = torch.optim.AdamW(
@@ -110,15 +119,14 @@ class Trainer(Generic[Net]):
         self.elapsed = 0.0
         self.last = options.out / CHECKPOINT
         if self.last.exists():
-            state = torch.load(self.last, map_location=self.device, weights_only=True)
-            self.network.load_state_dict(state["network"])
-            self.average.load_state_dict(state["average"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.steps, self.seen, self.elapsed = state["steps"], state["seen"], state["elapsed"]
+            self._resume()
+        self.synchronized = cast(
+            Net, DistributedDataParallel(self.network) if options.processes > 1 else self.network
+        )
 
     @property
     def finished(self) -> bool:
-        """Whether the time is over, or the examples are through."""
+        """Whether the time is over or all examples have been seen."""
         limit = self.options.examples
         return self.elapsed >= 60 * self.options.minutes or (limit is not None and self.seen >= limit)
 
@@ -128,18 +136,19 @@ class Trainer(Generic[Net]):
         losses: Callable[[Net, Batch], Losses],
         validate: Callable[[Net], dict[str, float]],
     ) -> None:
-        """Trains until the run is finished.
+        """Train until the run is finished.
 
         Args:
-            batch: makes the next one.
-            validate: scores the averaged network; the picture of the curve shows the first two.
+            batch: makes the next training batch.
+            losses: the terms whose sum is minimised.
+            validate: scores the averaged network; the curve's picture shows the first two scores.
         """
         if self.options.compiled:
             losses = torch.compile(losses, dynamic=False)
         begin, steps, reported = time.perf_counter() - self.elapsed, 0, self.elapsed
         sums: dict[str, Tensor] = {}
         while not self.finished:
-            terms = losses(self.network, batch())
+            terms = losses(self.synchronized, batch())
             self._step(sum(terms.values()), begin)  # type: ignore[arg-type]
             sums = {name: sums.get(name, 0.0) + term.detach() for name, term in terms.items()}
             steps += 1
@@ -157,7 +166,7 @@ class Trainer(Generic[Net]):
             )
 
     def _step(self, loss: Tensor, begin: float) -> None:
-        """One of AdamW, in a run that began at `begin` by the clock."""
+        """One optimiser step; `begin` is the run's start by `time.perf_counter`."""
         options = self.options
         done = min(1.0, self.elapsed / (60 * options.minutes))
         rate = 0.5 * (1 + math.cos(math.pi * done)) + 0.005
@@ -165,33 +174,32 @@ class Trainer(Generic[Net]):
             group["lr"] = options.lr * rate * min(1.0, (self.steps + 1) / WARM_UP)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.elapsed = self._agree(time.perf_counter() - begin)
+        self.elapsed = self._mean_over_processes(time.perf_counter() - begin)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
         self.steps += 1
         self.seen += options.batch * options.processes
-        self._follow()
+        self._update_average()
 
-    def _agree(self, clock: float) -> float:
-        """Averages the gradients over the processes, and their clocks: they stop at the same step."""
+    def _mean_over_processes(self, clock: float) -> float:
+        """The mean of all processes' clocks, so that all of them stop at the same step."""
         if self.options.processes == 1:
             return clock
-        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        flat = torch.cat([*(g.flatten() for g in gradients), torch.tensor([clock])])
-        dist.all_reduce(flat)
-        flat /= self.options.processes
-        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients] + [1]), strict=False):
-            gradient.copy_(mean.view_as(gradient))
-        return float(flat[-1])
+        total = torch.tensor([clock], dtype=torch.float64)
+        dist.all_reduce(total)
+        return float(total) / self.options.processes
 
     @torch.no_grad()
-    def _follow(self) -> None:
+    def _update_average(self) -> None:
+        """Move the averaged weights towards the network's, faster in the first steps.
+
+        `swa_utils.AveragedModel` would compare a counter on the device in every step, which stalls a GPU.
+        """
         keep = min(self.options.ema, (1 + self.steps) / (10 + self.steps))
-        averages: list[Tensor] = list(self.average.parameters())
-        torch._foreach_lerp_(averages, list(self.network.parameters()), 1 - keep)
+        get_ema_multi_avg_fn(keep)(list(self.average.parameters()), list(self.network.parameters()), 0)
 
     def _report(self, loss: dict[str, float], scores: dict[str, float]) -> None:
-        """Adds to the curve."""
+        """Append a line to the curve and print it."""
         line = {"seen": self.seen, "seconds": self.elapsed, "loss": loss, "scores": scores}
         with (self.options.out / "curve.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
@@ -210,24 +218,34 @@ class Trainer(Generic[Net]):
         torch.save(state, temporary)
         temporary.replace(self.last)
 
+    def _resume(self) -> None:
+        state = torch.load(self.last, map_location=self.device, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.steps, self.seen, self.elapsed = state["steps"], state["seen"], state["elapsed"]
 
-Given = TypeVar("Given", bound=Options)
+
+RunOptions = TypeVar("RunOptions", bound=Options)
 
 
-def in_processes(train: Callable[[int, Given], None], options: Given) -> None:
-    """Calls train(rank, options) in as many processes as are wanted, or here."""
+def launch(train: Callable[[int, RunOptions], None], options: RunOptions) -> None:
+    """Call train(rank, options) in `options.processes` processes; if that is one, in this process."""
     options.out.mkdir(parents=True, exist_ok=True)
     if options.processes == 1:
         torch.set_num_threads(1)
         train(0, options)
         return
-    with tempfile.TemporaryDirectory() as meeting:
-        # Spawned, they would pickle the samples for their loaders.
-        arguments = train, options, f"file://{meeting}/point"
-        torch.multiprocessing.start_processes(_begin, arguments, options.processes, start_method="fork")
+    with tempfile.TemporaryDirectory() as folder:
+        # Forked, because spawned processes would receive the training data by pickling.
+        arguments = train, options, f"file://{folder}/rendezvous"
+        torch.multiprocessing.start_processes(_run_process, arguments, options.processes, start_method="fork")
 
 
-def _begin(rank: int, train: Callable[[int, Given], None], options: Given, meeting: str) -> None:
+def _run_process(
+    rank: int, train: Callable[[int, RunOptions], None], options: RunOptions, init_method: str
+) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=options.processes)
+    dist.init_process_group("gloo", init_method=init_method, rank=rank, world_size=options.processes)
     train(rank, options)
+    dist.destroy_process_group()

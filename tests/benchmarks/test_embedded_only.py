@@ -9,8 +9,8 @@ import torch
 from ar4d.errors import UserError
 from ar4d.evaluation import lpips
 from ar4d.experts.embedded.facing import KnownPlane
-from ar4d.experts.embedded.symmetry import reflected, upright_plane
-from benchmarks import embedded_only as bare
+from ar4d.experts.embedded.symmetry import reflect, upright_plane
+from benchmarks import embedded_only
 from tests.support.bench_folder import moving_gaussians, write_object
 
 YAW_DEG, SCALE, CENTRE = 68, 0.25, (0.4, 2.1, -0.3)
@@ -34,13 +34,13 @@ def test_the_true_plane_is_the_models_own(views):
     a = math.radians(YAW_DEG)
     turn = torch.tensor([[math.cos(a), 0, math.sin(a)], [0, 1, 0], [-math.sin(a), 0, math.cos(a)]])
     placed = [SCALE * (points @ turn.T - torch.tensor(CENTRE)) for points in (left, right)]
-    plane = torch.tensor(upright_plane(*bare.true_plane(views / "ant")))
-    torch.testing.assert_close(reflected(placed[0], plane), placed[1], atol=1e-6, rtol=0)
+    plane = torch.tensor(upright_plane(*embedded_only.true_plane(views / "ant")))
+    torch.testing.assert_close(reflect(placed[0], plane), placed[1], atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize(("azimuth_deg", "offset"), [(0.0, 0.1), (-85.0, -0.2), (68.0, 0.0)])
 def test_a_plane_tells_its_azimuth_and_offset(azimuth_deg, offset):
-    told = bare.azimuth_and_offset(upright_plane(azimuth_deg, offset))
+    told = embedded_only.azimuth_and_offset(upright_plane(azimuth_deg, offset))
     assert told == pytest.approx((azimuth_deg, offset))
 
 
@@ -52,17 +52,17 @@ def test_what_is_known_of_a_plane_is_put_right():
         planes, chances = finder(picture)
         assert planes.shape == (1, 4)
         assert chances.tolist() == [1]
-        return bare.azimuth_and_offset(planes[0].tolist())
+        return embedded_only.azimuth_and_offset(planes[0].tolist())
 
-    assert told(bare.Likeliest(found)) == pytest.approx((30, 0.1), abs=1e-5)
-    assert told(bare.Likeliest(found, azimuth_deg=50.0)) == pytest.approx((50, 0.1), abs=1e-5)
-    assert told(bare.Likeliest(found, offset=-0.2)) == pytest.approx((30, -0.2), abs=1e-5)
+    assert told(embedded_only.Likeliest(found)) == pytest.approx((30, 0.1), abs=1e-5)
+    assert told(embedded_only.Likeliest(found, azimuth_deg=50.0)) == pytest.approx((50, 0.1), abs=1e-5)
+    assert told(embedded_only.Likeliest(found, offset=-0.2)) == pytest.approx((30, -0.2), abs=1e-5)
 
 
 def test_a_table_for_each_kind_of_planes(views, capsys):
-    kinds = ("none", "found", "told", "likeliest", "true-azimuth", "true-offset", "true")
+    kinds = ("none", "found", "hinted", "likeliest", "true-azimuth", "true-offset", "true")
     options = ("--frames", 2, "--size", 96, "--gaussians", 800, "--planes", *kinds)
-    bare.main([str(x) for x in ("--views", views, *options)])
+    embedded_only.main([str(x) for x in ("--views", views, *options)])
     tables = capsys.readouterr().out.split("planes: ")[1:]
     assert [table.splitlines()[0] for table in tables] == list(kinds)
     rows = [next(line for line in table.splitlines() if line.startswith("| ant")) for table in tables]
@@ -77,10 +77,10 @@ def test_a_plane_that_nobody_told_is_asked_for(views):
     meta = json.loads(path.read_text())
     del meta["framing"]
     path.write_text(json.dumps(meta))
-    with pytest.raises(UserError, match=r"does not tell the plane of symmetry .*yaw_deg and framing"):
-        bare.main(["--views", str(views), "--planes", "true"])
+    with pytest.raises(UserError, match=r"does not define the plane of symmetry .*yaw_deg and framing"):
+        embedded_only.main(["--views", str(views), "--planes", "true"])
 
 
 def test_an_unknown_object_is_named(views):
     with pytest.raises(UserError, match='no object "bee"; choose from: ant'):
-        bare.main(["--views", str(views), "--objects", "bee"])
+        embedded_only.main(["--views", str(views), "--objects", "bee"])

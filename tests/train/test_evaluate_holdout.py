@@ -7,13 +7,13 @@ import torch
 
 from ar4d.errors import UserError
 from ar4d.rendering import Rendering
-from train.embedded import evaluate_holdout as kept
+from train.embedded import evaluate_holdout
 
 NUMBER = r"(\d+\.\d+)"
 
 
 def test_a_line_for_each_kind_of_planes(capsys):
-    kept.main(["--pictures", "8", "--points", "4000", "--gaussians", "1500"])
+    evaluate_holdout.main(["--pictures", "8", "--points", "4000", "--gaussians", "1500"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "8 pictures: PSNR, IoU, roughness, fog"
     told = [re.fullmatch(rf"planes (\w+): {NUMBER}, {NUMBER}, {NUMBER}, {NUMBER}%", x) for x in lines[1:]]
@@ -30,11 +30,13 @@ def test_what_is_measured_are_the_sides(monkeypatch):
     views[:, :3] *= views[:, 3:]
     white = (views[:, :3] + 1 - views[:, 3:]).permute(0, 2, 3, 1)
     truth = Rendering(white[1:], torch.zeros(3, 128, 128), views[1:, 3])
-    monkeypatch.setattr(kept, "render", lambda gaussians, cameras: truth)
-    assert kept.measure(views, torch.zeros(4), "true", 500).psnr > 60
+    monkeypatch.setattr(evaluate_holdout, "render", lambda gaussians, cameras: truth)
+    assert evaluate_holdout.measure(views, torch.zeros(4), "true", 500).psnr > 60
 
 
 def test_a_pack_that_keeps_nothing_is_told(monkeypatch, tmp_path):
-    monkeypatch.setattr(kept, "clouds_of_actors", lambda *arguments, **options: [])
-    with pytest.raises(UserError, match=r"actors.npz keeps no meshes; pack it without --no-keep"):
-        kept.main(["--actors", str(tmp_path / "actors.npz")])
+    monkeypatch.setattr(evaluate_holdout, "clouds_of_actors", lambda *arguments, **options: [])
+    with pytest.raises(
+        UserError, match=r"actors.npz has no validation meshes; pack it again, without --no-holdout"
+    ):
+        evaluate_holdout.main(["--actors", str(tmp_path / "actors.npz")])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from train.data.procedural.anatomy import Body
-from train.data.procedural.clouds import _made_up_cloud
+from train.data.procedural.clouds import _procedural_cloud
 from train.data.procedural.parts import Coat, Part
 from train.data.procedural.shapes import FAUNA, KINDS, SYMMETRIC
 
@@ -93,7 +93,7 @@ def test_what_is_symmetric_is_said():
 @pytest.mark.parametrize("kind", ["giant", "bird", "vehicle"])
 def test_points_are_on_the_outside(kind):
     """In the first pose few points lie within other parts: those that the other pose shows."""
-    cloud = _made_up_cloud((kind, 1, 6000, 5))
+    cloud = _procedural_cloud((kind, 1, 6000, 5))
     moves = cloud.matrices[0].astype(float)
     world = (
         np.einsum("nij,nj->ni", moves[cloud.bones[:, 0], :, :3], cloud.rest) + moves[cloud.bones[:, 0], :, 3]

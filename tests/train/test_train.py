@@ -13,21 +13,19 @@ from safetensors.torch import load_file
 from ar4d.cameras import RADIUS
 from ar4d.experts.embedded.expert import WEIGHTS, load_networks
 from ar4d.experts.embedded.facing import FacingNetwork, angle_between_deg
-from ar4d.experts.embedded.network import BEHIND, IN_SIZE, OUT_SIZE, Network
+from ar4d.experts.embedded.network import IN_SIZE, OCCUPANCY_OFFSETS, OUT_SIZE, Network
 from train.data import render_shapes
+from train.data.batch_rng import BatchRng
 from train.data.device_constants import constant
-from train.data.example_source import in_parts
-from train.data.examples import examples, targets
+from train.data.example_source import amortized
+from train.data.examples import make_examples, ray_targets
 from train.data.procedural.shapes import Part
-from train.data.rendered import Album
-from train.data.rng import Dice
+from train.data.rendered_dataset import RenderedDataset
 from train.data.samples import Samples
-from train.data.warp import Warp, warped
+from train.data.warp import Warp, warp_clip
 from train.data.zeroad.mesh import Clip
 from train.data.zeroad.mesh import Part as MeshPart
-from train.embedded import export as export_expert
-from train.embedded import train_facing
-from train.embedded import train_reconstruction as train_expert
+from train.embedded import export, train_facing, train_reconstruction
 
 
 @pytest.fixture(scope="module")
@@ -61,33 +59,33 @@ def test_targets_tell_the_thickness_of_a_ball():
     rgba = torch.from_numpy(np.stack([picture for picture, _ in drawn])).float() / 255
     views = torch.cat([rgba[..., :3] * rgba[..., 3:], rgba[..., 3:]], -1).permute(0, 3, 1, 2)
     depth = torch.from_numpy(np.stack([far for _, far in drawn])).float()
-    _, front, solid = (part[0] for part in targets(views[None], depth[None]))
+    _, front, solid = (part[0] for part in ray_targets(views[None], depth[None]))
     middle = OUT_SIZE // 2
     assert front[middle, middle] == pytest.approx(RADIUS - 0.4, abs=0.01)
-    for distance, there in zip(BEHIND, solid[:, middle, middle], strict=True):
+    for distance, there in zip(OCCUPANCY_OFFSETS, solid[:, middle, middle], strict=True):
         if abs(distance - 0.8) > 0.03:
             assert bool(there > 0.5) == (distance < 0.8)
 
 
 def test_examples_are_what_the_network_takes(data):
-    album = Album(Samples((data,), validation=False), seed=0)
-    made = examples(album.shots(12), torch.Generator().manual_seed(0))
+    dataset = RenderedDataset(Samples((data,), validation=False), seed=0)
+    made = make_examples(dataset.sample_views(12), torch.Generator().manual_seed(0))
     prediction = Network()(made.inputs)
-    assert prediction.front.shape == made.front.shape
-    assert prediction.solid.shape == made.solid.shape
-    assert set(made.solid.unique().tolist()) == {0.0, 1.0}
-    assert (made.counts.sum(1) > 50).all()
-    assert (made.places[made.counts > 0][:, :2].abs() < 1).all()
+    assert prediction.front_depth.shape == made.front_depth.shape
+    assert prediction.occupancy_logits.shape == made.occupancy.shape
+    assert set(made.occupancy.unique().tolist()) == {0.0, 1.0}
+    assert (made.color_mask.sum(1) > 50).all()
+    assert (made.color_points[made.color_mask > 0][:, :2].abs() < 1).all()
     assert 1 <= (made.inputs[:, -1].amax((1, 2)) > 0).sum() < 12  # some are shown their mirrored picture
-    again = examples(album.shots(12), torch.Generator().manual_seed(0))
+    again = make_examples(dataset.sample_views(12), torch.Generator().manual_seed(0))
     assert not torch.equal(made.inputs, again.inputs)
 
 
 def test_every_sample_comes_before_any_comes_twice(data):
     samples = Samples((data,), validation=False)
-    album, count = Album(samples, seed=0), len(samples)
+    dataset, count = RenderedDataset(samples, seed=0), len(samples)
     for _ in range(2):
-        planes = album.shots(count).planes
+        planes = dataset.sample_views(count).planes
         own = torch.stack(samples.planes)
         assert torch.equal(planes.sort(0).values, own.sort(0).values)
 
@@ -95,12 +93,12 @@ def test_every_sample_comes_before_any_comes_twice(data):
 def test_training_stops_goes_on_and_is_exported(data, tmp_path, capsys):
     run = tmp_path / "run"
     command = ["--data", str(data), "--out", str(run), "--batch", "2"]
-    train_expert.main([*command, "--examples", "4"])
+    train_reconstruction.main([*command, "--examples", "4"])
     first = json.loads((run / "curve.jsonl").read_text().splitlines()[-1])
-    train_expert.main([*command, "--examples", "16"])
+    train_reconstruction.main([*command, "--examples", "16"])
     last = json.loads((run / "curve.jsonl").read_text().splitlines()[-1])
     assert (first["seen"], last["seen"]) == (4, 16)
-    assert last["loss"]["solid"] < 1.4  # it starts at 2 ln 2 = 1.39
+    assert last["loss"]["occupancy"] < 1.4  # it starts at 2 ln 2 = 1.39
     assert 0 <= last["scores"]["iou"] <= 1
     assert (run / "curve.png").exists()
     assert (run / "sheet.png").exists()
@@ -108,19 +106,19 @@ def test_training_stops_goes_on_and_is_exported(data, tmp_path, capsys):
     train_facing.main(["--data", str(data), "--out", str(facing), "--batch", "2", "--examples", "6"])
     learned = json.loads((facing / "curve.jsonl").read_text().splitlines()[-1])
     assert learned["seen"] == 6
-    assert 0 <= learned["scores"]["right"] <= 1
+    assert 0 <= learned["scores"]["correct"] <= 1
     assert 0 <= learned["scores"]["median_deg"] <= 90
     assert (facing / "curve.png").exists()
     capsys.readouterr()
     out = tmp_path / "weights" / "expert.safetensors"
     checkpoints = ["--expert", str(run / "last.pt"), "--facing", str(facing / "last.pt")]
-    export_expert.main([*checkpoints, "--out", str(out)])
+    export.main([*checkpoints, "--out", str(out)])
     sha256 = capsys.readouterr().out.strip()
     network, finder = load_networks(out, sha256)
     state = torch.load(run / "last.pt", weights_only=True)["average"]
     assert all(torch.equal(x, state[name].half().float()) for name, x in network.state_dict().items())
     blend = tmp_path / "blend"
-    export_expert.main([*checkpoints, "--out", str(blend), "--before", str(WEIGHTS), "--keep", "0.5"])
+    export.main([*checkpoints, "--out", str(blend), "--before", str(WEIGHTS), "--keep", "0.5"])
     half, earlier = load_file(blend), load_file(WEIGHTS)
     name = "facing.head.5.weight"
     both = load_file(out)[name].float() + earlier[name].float()
@@ -134,8 +132,8 @@ def test_training_stops_goes_on_and_is_exported(data, tmp_path, capsys):
 def begun_networks(weights: Path) -> tuple[Network, FacingNetwork]:
     """The networks of runs that would begin with these weights."""
     network, facing = Network(), FacingNetwork()
-    train_expert.begin_with(network, load_file(weights))
-    train_facing.begin_with(facing, load_file(weights))
+    train_reconstruction.load_initial_weights(network, load_file(weights))
+    train_facing.load_initial_weights(facing, load_file(weights))
     return network, facing
 
 
@@ -145,10 +143,10 @@ def test_pictures_come_with_the_planes_that_they_show(data):
     `tests/experts/embedded/test_symmetry.py` has the geometry.
     """
     samples = Samples((data,), validation=False)
-    pictures = Album(samples, seed=0).close_ups(len(samples))
+    pictures = RenderedDataset(samples, seed=0).sample_crops(len(samples))
     assert 0 < len(pictures.planes) < 4 * len(samples)  # a plant has no plane
     assert len(pictures.planes) % 4 == 0
-    altered = train_facing.altered(pictures, torch.Generator().manual_seed(0))
+    altered = train_facing.augment(pictures, torch.Generator().manual_seed(0))
     assert altered.pictures.shape == (len(altered.planes), 4, IN_SIZE, IN_SIZE)
     torch.testing.assert_close(altered.planes[:, :2].norm(dim=1), torch.ones(len(altered.planes)))
     mirror = torch.tensor([1.0, -1, -1, 1])
@@ -189,7 +187,7 @@ def test_a_warp_keeps_frames_parts_and_the_two_sides_together():
     clip = Clip((part, part))
     changed = 0
     for seed in range(12):
-        one, other = warped(clip, np.random.default_rng(seed)).parts
+        one, other = warp_clip(clip, np.random.default_rng(seed)).parts
         assert np.array_equal(one.vertices, other.vertices)
         assert np.array_equal(one.vertices[0], one.vertices[1])
         assert np.isfinite(one.vertices).all()
@@ -208,7 +206,7 @@ def test_a_warped_animal_stands_on_all_its_feet():
     body = torch.rand(count, 30, 3, generator=generator) * torch.tensor([0.4, 1, 2])
     body[..., 1] += 3
     feet = torch.tensor([[x, 3.0, z] for x in (-0.3, 0.3) for z in (-1.0, 0, 1)]).expand(count, -1, -1)
-    warp = Warp.random(torch.cat([body, feet], 1), torch.ones(count), Dice(count, body.device, generator))
+    warp = Warp.random(torch.cat([body, feet], 1), torch.ones(count), BatchRng(count, body.device, generator))
     torch.testing.assert_close(warp(feet)[..., 1], feet[..., 1])
     assert (warp(feet) - feet).abs().amax((1, 2)).gt(0.01).sum() > 25
     assert (warp(body)[..., 1] >= 3).all()
@@ -219,7 +217,7 @@ def test_a_warp_folds_nothing():
     count, tall = 200, torch.linspace(0, 2, 41)
     body = torch.stack([torch.zeros(41), tall, torch.zeros(41)], 1).expand(count, -1, -1)
     generator = torch.Generator().manual_seed(0)
-    warp = Warp.random(body, torch.full((count,), 1.6), Dice(count, body.device, generator))
+    warp = Warp.random(body, torch.full((count,), 1.6), BatchRng(count, body.device, generator))
     steps = warp(body)[..., 1].diff(dim=1) / (warp(body)[:, -1:, 1] / 40)  # beside their mean
     assert steps.min() > 0.4
     assert steps.max() < 2.5
@@ -227,18 +225,18 @@ def test_a_warp_folds_nothing():
 
 
 def test_batches_that_are_made_at_once_are_handed_out_one_by_one(data):
-    album = Album(Samples((data,), validation=False), seed=0)
-    made = examples(album.shots(6), torch.Generator().manual_seed(0))
+    dataset = RenderedDataset(Samples((data,), validation=False), seed=0)
+    made = make_examples(dataset.sample_views(6), torch.Generator().manual_seed(0))
     calls: list[int] = []
 
     def make():
         calls.append(1)
         return made.split(2)
 
-    take = in_parts(make)
+    take = amortized(make)
     taken = [take() for _ in range(4)]
     assert len(calls) == 2
-    for name in ("inputs", "front", "places", "counts"):
+    for name in ("inputs", "front_depth", "color_points", "color_mask"):
         whole = torch.cat([getattr(part, name) for part in reversed(taken[:3])])
         assert torch.equal(whole, getattr(made, name))
     assert torch.equal(taken[3].inputs, taken[0].inputs)

@@ -8,21 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.data.pack_actors import PackedMesh, PackedPart, read_pack
-from train.data.point_clouds import Cloud, in_processes
+from train.data.point_clouds import PointCloud, map_in_processes
 from train.data.zeroad.mesh import CUTOUT_THRESHOLD, AlphaMode, welded
 
 
-def clouds_of_actors(pack: Path, count: int, validation: bool, seed: int = 0) -> list[Cloud]:
+def clouds_of_actors(pack: Path, count: int, validation: bool, seed: int = 0) -> list[PointCloud]:
     """One for each clip of a pack, with `count` points."""
     jobs = (
         (name, parts, count, seed + number)
         for number, (name, kept, parts) in enumerate(read_pack(pack))
         if kept == validation
     )
-    return list(in_processes(_actor_cloud, jobs))
+    return list(map_in_processes(_actor_cloud, jobs))
 
 
-def _actor_cloud(job: tuple[str, list[PackedPart], int, int]) -> Cloud:
+def _actor_cloud(job: tuple[str, list[PackedPart], int, int]) -> PointCloud:
     name, parts, count, seed = job
     random = np.random.default_rng(seed)
     areas = [_areas(part) for part in parts]
@@ -37,7 +37,7 @@ def _actor_cloud(job: tuple[str, list[PackedPart], int, int]) -> Cloud:
         first += part.matrices.shape[1]
     rest, normals, bones, weights, colors = (np.concatenate(x) for x in zip(*pieces, strict=True))
     matrices = np.concatenate([part.matrices for part in parts], 1)
-    return Cloud(
+    return PointCloud(
         name, True, rest.astype(np.float32), normals.astype(np.float32), bones.astype(np.uint8),
         weights.astype(np.float16), colors.astype(np.uint8), matrices,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Numbers that steps need again and again."""
+"""Constant tensors that training steps use repeatedly."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from torch import Tensor
 
 @cache
 def constant(values: tuple[Any, ...], device: torch.device) -> Tensor:
-    """A tensor of (tuples of) numbers, sent to a device once: a GPU waits for everything that is sent."""
+    """A tensor of (nested tuples of) numbers, transferred to a device once: every transfer stalls a GPU."""
     return torch.tensor(values, device=device)

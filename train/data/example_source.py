@@ -1,4 +1,4 @@
-"""Where a run's shots come from: samples on disk, or a studio."""
+"""Sources of training batches: rendered samples on disk, or point clouds rendered on the fly."""
 
 from __future__ import annotations
 
@@ -8,77 +8,93 @@ from typing import Protocol, TypeVar
 import torch
 
 from train.data.actor_clouds import clouds_of_actors
-from train.data.dataset import Studio
-from train.data.point_clouds import Cloud, gather
-from train.data.procedural.clouds import made_up_clouds
-from train.data.rendered import Album
-from train.data.samples import Samples, Shots
-from train.data.view_batch import Pictures
+from train.data.crop_batch import CropBatch
+from train.data.point_cloud_dataset import PointCloudDataset
+from train.data.point_clouds import PointCloud, stack_clouds
+from train.data.procedural.clouds import procedural_clouds
+from train.data.rendered_dataset import RenderedDataset
+from train.data.samples import Samples
+from train.data.view_batch import ViewBatch
 from train.loop import Options
 
-PAIRS = 4  # of neighbouring poses that a made-up object has, as packed actors do
-KEPT = 256  # objects, at most, that runs are validated on
-KEPT_SEED = 1
-KEPT_OBJECTS = 10**9  # seed of made-up objects that no run trains on
+PAIRS = 4
+"""Pairs of neighbouring poses of a procedural object, as many as packed actors have."""
+HOLDOUT_SIZE = 256
+"""Largest number of objects that a run is validated on."""
+HOLDOUT_VIEW_SEED = 1
+"""Seed of the views of holdout objects."""
+HOLDOUT_OBJECT_SEED = 10**9
+"""Seed of procedural objects that no run trains on."""
 
 
-class Source(Protocol):
-    """Never ends."""
+class ExampleSource(Protocol):
+    """An infinite source of training batches."""
 
-    def shots(self, count: int) -> Shots: ...
+    def sample_views(self, count: int) -> ViewBatch:
+        """Views of `count` objects."""
+        ...
 
-    def close_ups(self, count: int) -> Pictures: ...
+    def sample_crops(self, count: int) -> CropBatch:
+        """Crops of all views of about `count` symmetric objects."""
+        ...
 
 
-def sources(options: Options, seed: int) -> tuple[Source, Source]:
-    """What to train on, and kept objects; asked for before anything else is on a GPU.
+def example_sources(options: Options, seed: int) -> tuple[ExampleSource, ExampleSource]:
+    """Make the sources of training and holdout batches.
+
+    Clouds are made in forked processes, so it must be called before a GPU is used.
 
     Args:
-        seed: of what is trained on.
+        options: where the data comes from.
+        seed: of the training batches.
     """
-    if options.actors is None and not options.made_up:
-        training, kept = (Samples(options.data, validation=kept) for kept in (False, True))
-        return Album(training, seed), Album(kept, KEPT_SEED)
-    made_up = made_up_clouds(options.made_up, PAIRS, options.points, seed) if options.made_up else []
-    actors: list[Cloud] = []
-    kept_actors: list[Cloud] = []
+    if options.actors is None and not options.procedural:
+        training, holdout = (Samples(options.data, validation=validation) for validation in (False, True))
+        return RenderedDataset(training, seed), RenderedDataset(holdout, HOLDOUT_VIEW_SEED)
+    procedural = (
+        procedural_clouds(options.procedural, PAIRS, options.points, seed) if options.procedural else []
+    )
+    actors: list[PointCloud] = []
+    holdout_clouds: list[PointCloud] = []
     if options.actors is not None:
         actors = clouds_of_actors(options.actors, options.points, validation=False)
-        kept_actors = clouds_of_actors(options.actors, options.points, validation=True)
-    kept_actors = kept_actors or made_up_clouds(KEPT, PAIRS, options.points, KEPT_OBJECTS)
+        holdout_clouds = clouds_of_actors(options.actors, options.points, validation=True)
+    if not holdout_clouds:
+        holdout_clouds = procedural_clouds(HOLDOUT_SIZE, PAIRS, options.points, HOLDOUT_OBJECT_SEED)
+    device = options.torch_device
     return (
-        Studio(gather(actors + made_up, options.on), seed),
-        Studio(gather(kept_actors, options.on), KEPT_SEED),
+        PointCloudDataset(stack_clouds(actors + procedural, device), seed),
+        PointCloudDataset(stack_clouds(holdout_clouds, device), HOLDOUT_VIEW_SEED),
     )
 
 
-Taken = TypeVar("Taken")
+Drawn = TypeVar("Drawn")
 
 
-def repeated(take: Callable[[int], Taken], times: int) -> Callable[[int], Taken]:
-    """Takes objects as `take` does, but all of them several times: it costs more than looking at them."""
-    kept: list[Taken] = []
+def repeated(draw: Callable[[int], Drawn], times: int) -> Callable[[int], Drawn]:
+    """Return every batch of `draw` `times` times in a row: rendering costs more than a training step."""
+    left: list[Drawn] = []
 
-    def next_ones(count: int) -> Taken:
-        if not kept:
-            kept.extend([take(count)] * times)
-        return kept.pop()
+    def draw_or_repeat(count: int) -> Drawn:
+        if not left:
+            left.extend([draw(count)] * times)
+        return left.pop()
 
-    return next_ones
+    return draw_or_repeat
 
 
-def in_parts(make: Callable[[], list[Taken]]) -> Callable[[], Taken]:
-    """One after the other of what is made as several."""
-    left: list[Taken] = []
+def amortized(make: Callable[[], list[Drawn]]) -> Callable[[], Drawn]:
+    """Return the batches that `make` makes several at a time, one per call, the last one first."""
+    left: list[Drawn] = []
 
-    def next_one() -> Taken:
+    def next_batch() -> Drawn:
         if not left:
             left.extend(make())
         return left.pop()
 
-    return next_one
+    return next_batch
 
 
 def generator(device: torch.device, seed: int) -> torch.Generator:
-    """On a device."""
+    """A seeded generator on `device`."""
     return torch.Generator(device).manual_seed(seed)

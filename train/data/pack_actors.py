@@ -22,7 +22,7 @@ from PIL import Image
 
 from train.data.samples import NEIGHBOUR
 from train.data.zeroad.actors import REST, Archive, SkinnedPart, load_skinned
-from train.data.zeroad.choice import VALIDATION, allowed, choose_actors, listed, reserved_meshes
+from train.data.zeroad.choice import VALIDATION, choose_actors, is_allowed, reserved_meshes, usage_json
 from train.data.zeroad.mesh import AlphaMode, ByteArray
 
 TEXTURE_SIZE, TEXTURE_QUALITY = 192, 75
@@ -40,7 +40,7 @@ class Options:
     """About how many dressed actors in an animation."""
     pairs: int = 4
     """Pairs of neighbouring poses of each."""
-    keep: bool = True
+    holdout: bool = True
     """Keep some meshes (`VALIDATION`) for validation, instead of training on them too."""
     seed: int = 0
 
@@ -83,8 +83,8 @@ class Pack:
             [self._mesh(part), self._texture(part.texture), int(part.alpha_mode), self._moves(part)]
             for part in parts
         ]
-        kept = any(part.name in self.validation for part in parts)
-        self.clips.append({"actor": actor, "validation": kept, "parts": rows})
+        validation = any(part.name in self.validation for part in parts)
+        self.clips.append({"actor": actor, "validation": validation, "parts": rows})
 
     def _mesh(self, part: SkinnedPart) -> int:
         key = "mesh", part.name, part.matrices.shape[1]
@@ -158,7 +158,7 @@ def main(argv: Sequence[str]) -> None:
     """Packs as many clips as are wanted, animals and rare shapes before others."""
     options = tyro.cli(Options, prog="python -m train.data.pack_actors", args=argv)
     archive, random = Archive(options.data), np.random.default_rng(options.seed)
-    pack = Pack(VALIDATION if options.keep else ())
+    pack = Pack(VALIDATION if options.holdout else ())
     weights, banned = choose_actors(archive, pack.validation), reserved_meshes(archive)
     total = sum(weights.values())
     firsts = np.arange(options.pairs) / options.pairs
@@ -170,11 +170,11 @@ def main(argv: Sequence[str]) -> None:
             moves = sorted(actor.animations) or [REST]
             parts = load_skinned(archive, name, moves[int(random.integers(len(moves)))], phases, random)
             meshes = {part.name for part in parts}
-            if allowed(meshes, banned):
+            if is_allowed(meshes, banned):
                 pack.add(name, parts)
     pack.save(options.out)
     options.out.with_suffix(".json").write_text(
-        listed((str(clip["actor"]), bool(clip["validation"])) for clip in pack.clips)
+        usage_json((str(clip["actor"]), bool(clip["validation"])) for clip in pack.clips)
     )
     print(f"{len(pack.clips)} clips, {len(pack.meshes)} meshes, {len(pack.textures)} textures")
 

@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 
 from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, orbit
 from ar4d.experts.embedded.symmetry import upright_plane
-from train.data.framing import FILLED, frame_object
-from train.data.lighting import PLAIN_LIGHT
+from train.data.framing import FILL_RANGE, frame_object
+from train.data.lighting import DEFAULT_LIGHT_PROB
 from train.data.samples import DEPTH_UNIT, TEST_AZIMUTHS_DEG
 from train.data.shards import ShardWriter
-from train.data.warp import warped
+from train.data.warp import warp_clip
 from train.data.zeroad.actors import REST, Archive, load_clip
-from train.data.zeroad.choice import VALIDATION, allowed, choose_actors, listed, reserved_meshes
+from train.data.zeroad.choice import VALIDATION, choose_actors, is_allowed, reserved_meshes, usage_json
 from train.data.zeroad.mesh import Clip
 from train.data.zeroad.render import Renderer
 
@@ -57,7 +57,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Studio:
+class RenderContext:
     """What rendering needs besides an actor."""
 
     archive: Archive
@@ -94,11 +94,11 @@ def main(argv: Sequence[str]) -> None:
     banned = reserved_meshes(archive)
     shots: list[Shot] = []
     writer = ShardWriter(options.out)
-    studio = Studio(archive, renderer, banned, random, options.size)
+    context = RenderContext(archive, renderer, banned, random, options.size)
     started = time.perf_counter()
     for number, name in enumerate(names):
         count = max(2, round(options.samples * chosen[name] / total))
-        for shot, views, depths, extra in render_actor(studio, name, count):
+        for shot, views, depths, extra in render_actor(context, name, count):
             shots.append(shot)
             writer.add(views, depths, extra)
         if number % 10 == 0:
@@ -108,14 +108,14 @@ def main(argv: Sequence[str]) -> None:
             )
     writer.flush()
     (options.out / "samples.json").write_text(json.dumps([vars(shot) for shot in shots]))
-    (options.out / "actors.json").write_text(listed((shot.actor, shot.validation) for shot in shots))
+    (options.out / "actors.json").write_text(usage_json((shot.actor, shot.validation) for shot in shots))
 
 
 def render_actor(
-    studio: Studio, name: str, count: int
+    context: RenderContext, name: str, count: int
 ) -> Iterator[tuple[Shot, NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint8]]]:
     """Samples of one actor: of all its animations, in other clothes for every few samples."""
-    archive, random = studio.archive, studio.random
+    archive, random = context.archive, context.random
     for start in range(0, count, PER_CLIP):
         dressed = archive.actor(name)
         assert dressed is not None
@@ -123,34 +123,34 @@ def render_actor(
         animation = moves[int(random.integers(len(moves)))]
         clip = load_clip(archive, name, animation, FRAMES, random)
         meshes = {part.name for part in clip.parts}
-        if not allowed(meshes, studio.banned):
+        if not is_allowed(meshes, context.banned):
             continue
         validation = bool(meshes & set(VALIDATION))
-        clip = clip if validation else warped(clip, random)
-        studio.renderer.load(clip)
+        clip = clip if validation else warp_clip(clip, random)
+        context.renderer.load(clip)
         for _ in range(min(PER_CLIP, count - start)):
             yaw = float(random.uniform(0, 360))
             yield render_shot(
-                studio, clip, Shot(name, animation, int(random.integers(FRAMES)), yaw, validation)
+                context, clip, Shot(name, animation, int(random.integers(FRAMES)), yaw, validation)
             )
 
 
 def render_shot(
-    studio: Studio, clip: Clip, shot: Shot
+    context: RenderContext, clip: Clip, shot: Shot
 ) -> tuple[Shot, NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint8]]:
     """The shot with its plane; two poses from four views each, and the first from the test views."""
-    renderer, random, size = studio.renderer, studio.random, studio.size
+    renderer, random, size = context.renderer, context.random, context.size
     angle = math.radians(shot.yaw_deg)
     turn = np.array(
         [[math.cos(angle), 0, math.sin(angle)], [0, 1, 0], [-math.sin(angle), 0, math.cos(angle)]]
     )
     frames = [shot.frame, (shot.frame + 1) % FRAMES]
     points = np.concatenate([p for f in frames for p in clip.points(f)]) @ turn.T
-    scale, centre = frame_object(points, float(random.uniform(*FILLED)))
+    scale, centre = frame_object(points, float(random.uniform(*FILL_RANGE)))
     centre = centre + random.normal(0, 0.02, 3) / scale
     normal = np.array([math.cos(angle), 0, -math.sin(angle)])
     plane = upright_plane(shot.yaw_deg, -scale * float(centre @ normal))
-    if random.random() < PLAIN_LIGHT:
+    if random.random() < DEFAULT_LIGHT_PROB:
         renderer.light()
     else:
         around = random.uniform(-math.pi, math.pi)

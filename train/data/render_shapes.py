@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, intrinsics, orbit
 from ar4d.experts.embedded.symmetry import Plane, upright_plane
-from train.data.framing import FILLED, frame_object
+from train.data.framing import FILL_RANGE, frame_object
 from train.data.procedural.parts import Part, rotation
 from train.data.procedural.shapes import KINDS, SYMMETRIC
 from train.data.samples import DEPTH_UNIT, NEIGHBOUR, TEST_AZIMUTHS_DEG
@@ -70,7 +70,7 @@ def render_sample(
     turn = rotation(0, yaw, 0)
     poses = [[_turned(part, turn) for part in pose(p)] for p in (phase, (phase + NEIGHBOUR) % 1)]
     points = np.concatenate([_surface_points(part) for parts in poses for part in parts])
-    scale, centre = frame_object(points, float(random.uniform(*FILLED)))
+    scale, centre = frame_object(points, float(random.uniform(*FILL_RANGE)))
     poses = [[_placed(part, scale, centre) for part in parts] for parts in poses]
     facing = 90 + math.degrees(yaw)
     normal = turn @ np.array([0, 0, -1.0])

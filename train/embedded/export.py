@@ -2,7 +2,8 @@
 
     python -m train.embedded.export --expert RUN/last.pt --facing RUN/last.pt
 
-Half precision, safetensors. Prints the SHA-256 that `ar4d/experts/embedded/expert.py` has to know.
+The file is in half precision and in the safetensors format. The command prints its SHA-256, which belongs
+into `ar4d/experts/embedded/expert.py`.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ class Options:
     facing: Path
     """last.pt of a run of train.embedded.train_facing."""
     before: Path | None = None
-    """Earlier weights of the facing network, of which `keep` is kept."""
+    """Earlier weights to blend the facing network with."""
     keep: float = 0.0
-    """A short run on other pictures forgets some of what it began with; a share of that helps."""
+    """Weight of the earlier weights: after a short run on other pictures, some of them improves both."""
     out: Path = WEIGHTS
     """The safetensors file."""
 
 
 def main(argv: Sequence[str]) -> None:
-    """Writes the file and prints its SHA-256."""
+    """Write the file and print its SHA-256."""
     options = tyro.cli(Options, prog="python -m train.embedded.export", args=argv)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     weights = {}

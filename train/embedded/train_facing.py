@@ -2,7 +2,7 @@
 
     python -m train.embedded.train_facing --data DIR --out RUN --minutes 60
 
-It needs nothing but pictures and their planes. Stopped, it goes on from RUN/last.pt.
+It learns from pictures and their planes alone. A stopped run resumes from RUN/last.pt.
 """
 
 from __future__ import annotations
@@ -17,32 +17,39 @@ import torch.nn.functional as F
 import tyro
 from torch import Tensor
 
-from ar4d.experts.embedded.closeup import FILLED, close_ups
-from ar4d.experts.embedded.expert import part_of
+from ar4d.experts.embedded.crops import FILL, crop_to_object
+from ar4d.experts.embedded.expert import with_prefix
 from ar4d.experts.embedded.facing import (
     AZIMUTHS_DEG,
     OFFSET_UNIT,
     FacingNetwork,
     angle_between_deg,
-    likely_planes,
+    top_planes,
 )
 from ar4d.experts.embedded.geometry import VIEWS
 from ar4d.experts.embedded.network import encode_picture
 from ar4d.experts.embedded.symmetry import upright_plane
+from train.data.batch_rng import BatchRng
+from train.data.crop_batch import CropBatch
 from train.data.device_constants import constant
-from train.data.example_source import KEPT, generator, in_parts, repeated, sources
-from train.data.examples import Paint, blurred, turned
-from train.data.rng import Dice
-from train.data.view_batch import Pictures
-from train.loop import Losses, Options, Trainer, in_processes
+from train.data.example_source import HOLDOUT_SIZE, amortized, example_sources, generator, repeated
+from train.data.examples import ColorJitter, blur, reorder_planes
+from train.loop import Losses, Options, Trainer, launch
 
-SPREAD_DEG = 4.0  # of the azimuths that an example counts for
-RIGHT_DEG = 15.0
-STRETCH = 0.25  # standard deviation of the logarithm
-LESS_FILLED = 0.05  # or more
-BLEMISHED = 0.3  # share of pictures, of either kind
-HOLE = 20  # pixels
-CHUNK = 64  # pictures at a time
+TARGET_STD_DEG = 4.0
+"""Standard deviation of the target distribution over azimuths."""
+CORRECT_DEG = 15.0
+"""Largest error of an answer that validation counts as correct."""
+STRETCH_STD = 0.25
+"""Standard deviation of the logarithm of the vertical stretch."""
+FILL_JITTER = 0.05
+"""Largest deviation of the crops' fill."""
+CORRUPTION_PROB = 0.3
+"""Probability of a blur, and of a missing part."""
+HOLE_SIZE = 20
+"""Width and height in pixels of a missing part."""
+CHUNK = 64
+"""Pictures that validation predicts at a time."""
 
 
 @dataclass(frozen=True)
@@ -55,99 +62,101 @@ class FacingOptions(Options):
 
 
 @torch.no_grad()
-def altered(batch: Pictures, random: torch.Generator) -> Pictures:
-    """The pictures mirrored, recoloured, stretched and with the blemishes that real cut-outs have."""
-    dice = Dice(len(batch.planes), batch.planes.device, random)
-    mirror = dice.chance(0.5)
-    pictures = Paint.random(dice)(batch.pictures[:, None])[:, 0]
+def augment(batch: CropBatch, random: torch.Generator) -> CropBatch:
+    """Mirror, recolour and stretch pictures, and add the flaws of real cut-outs."""
+    rng = BatchRng(len(batch.planes), batch.planes.device, random)
+    mirror = rng.bernoulli(0.5)
+    pictures = ColorJitter.random(rng)(batch.pictures[:, None])[:, 0]
     pictures = torch.where(mirror[:, None, None, None], pictures.flip(-1), pictures)
-    planes = turned(batch.planes, torch.zeros_like(mirror, dtype=torch.long), mirror)
-    filled = FILLED + LESS_FILLED * (2 * dice.uniform() - 1)
-    return Pictures.of(close_ups(_blemished(_stretched(pictures, dice), dice), filled), planes)
+    planes = reorder_planes(batch.planes, torch.zeros_like(mirror, dtype=torch.long), mirror)
+    fill = FILL + FILL_JITTER * (2 * rng.uniform() - 1)
+    corrupted = _corrupt(_stretch(pictures, rng), rng)
+    return CropBatch.from_crops(crop_to_object(corrupted, fill), planes)
 
 
-def _stretched(pictures: Tensor, dice: Dice) -> Tensor:
-    """Taller or flatter: planes stay where they are, and a body's proportions do not tell its azimuth."""
+def _stretch(pictures: Tensor, rng: BatchRng) -> Tensor:
+    """Stretch pictures vertically: planes stay the same, but proportions no longer reveal the azimuth."""
     size = pictures.shape[-1]
-    away = (torch.arange(size, device=pictures.device) + 0.5 - size / 2).abs()
-    reach = ((pictures[:, 3] > 0.5).any(2) * away).amax(1).clamp_min(1.0)
-    factor = torch.minimum((STRETCH * dice.normal()).exp(), 0.98 * size / 2 / reach)
-    place = torch.zeros(dice.count, 2, 3, device=pictures.device)
-    place[:, 0, 0], place[:, 1, 1] = 1, 1 / factor
-    grid = F.affine_grid(place, list(pictures.shape), align_corners=False)
+    distance = (torch.arange(size, device=pictures.device) + 0.5 - size / 2).abs()
+    reach = ((pictures[:, 3] > 0.5).any(2) * distance).amax(1).clamp_min(1.0)
+    factor = torch.minimum((STRETCH_STD * rng.normal()).exp(), 0.98 * size / 2 / reach)
+    theta = torch.zeros(rng.count, 2, 3, device=pictures.device)
+    theta[:, 0, 0], theta[:, 1, 1] = 1, 1 / factor
+    grid = F.affine_grid(theta, list(pictures.shape), align_corners=False)
     return F.grid_sample(pictures, grid, align_corners=False)
 
 
-def _blemished(pictures: Tensor, dice: Dice) -> Tensor:
-    """Blurred, or with a part missing."""
+def _corrupt(pictures: Tensor, rng: BatchRng) -> Tensor:
+    """Blur some pictures, and cut a part out of some."""
     size = pictures.shape[-1]
-    blurry = dice.chance(BLEMISHED)[:, None, None, None]
-    pictures = torch.where(blurry, blurred(pictures, size // 3, dice), pictures)
+    blurry = rng.bernoulli(CORRUPTION_PROB)[:, None, None, None]
+    pictures = torch.where(blurry, blur(pictures, size // 3, rng), pictures)
     line = torch.arange(size, device=pictures.device)
     rows, columns = (
-        (line >= start) & (line < start + HOLE) for start in (dice.numbers(size - HOLE, 1) for _ in range(2))
+        (line >= start) & (line < start + HOLE_SIZE)
+        for start in (rng.integers(size - HOLE_SIZE, 1) for _ in range(2))
     )
-    hole = rows[:, :, None] & columns[:, None, :] & dice.chance(BLEMISHED)[:, None, None]
+    hole = rows[:, :, None] & columns[:, None, :] & rng.bernoulli(CORRUPTION_PROB)[:, None, None]
     return pictures * ~hole[:, None]
 
 
-def losses(network: FacingNetwork, batch: Pictures) -> Losses:
-    """Cross-entropy against azimuths near the true one, and the error of the offsets told there."""
+def compute_losses(network: FacingNetwork, batch: CropBatch) -> Losses:
+    """Cross-entropy against azimuths near the true one, and the absolute error of the offsets there."""
     planes = batch.planes
     with torch.autocast(planes.device.type, torch.bfloat16):
         logits, offsets = network(encode_picture(batch.pictures))
-    every = constant(tuple(upright_plane(azimuth, 1.0) for azimuth in AZIMUTHS_DEG), planes.device)
-    away = angle_between_deg(planes[:, None], every)
-    wanted = F.normalize(torch.exp(-0.5 * (away / SPREAD_DEG).square()), p=1, dim=1)
-    offset = planes[:, 2:] @ every[:, 2:].T / OFFSET_UNIT  # of the foot, along each normal
-    wrong = ((offsets - offset).abs() * wanted).sum(1).mean()
-    return {"azimuth": F.cross_entropy(logits, wanted), "offset": 3 * wrong}
+    unit_planes = constant(tuple(upright_plane(azimuth, 1.0) for azimuth in AZIMUTHS_DEG), planes.device)
+    distances = angle_between_deg(planes[:, None], unit_planes)
+    target = F.normalize(torch.exp(-0.5 * (distances / TARGET_STD_DEG).square()), p=1, dim=1)
+    offset = planes[:, 2:] @ unit_planes[:, 2:].T / OFFSET_UNIT  # the foot's component along each normal
+    error = ((offsets - offset).abs() * target).sum(1).mean()
+    return {"azimuth": F.cross_entropy(logits, target), "offset": 3 * error}
 
 
 @torch.no_grad()
-def validate(network: FacingNetwork, kept: Pictures) -> dict[str, float]:
-    """On pictures of meshes that were kept: how far the answers are off, and how sure."""
-    angles, feet, chances = [], [], []
-    told = [network(encode_picture(part)) for part in kept.pictures.split(CHUNK)]
-    logits, offsets = (torch.cat(parts).cpu() for parts in zip(*told, strict=True))
-    for k, true in enumerate(kept.planes.cpu()):
-        planes, chance = likely_planes(logits[k], offsets[k])
+def validate(network: FacingNetwork, holdout: CropBatch) -> dict[str, float]:
+    """Scores on crops of holdout objects: the first answer's errors, and its mean weight."""
+    angles, feet, weights = [], [], []
+    predictions = [network(encode_picture(part)) for part in holdout.pictures.split(CHUNK)]
+    logits, offsets = (torch.cat(parts).cpu() for parts in zip(*predictions, strict=True))
+    for k, true in enumerate(holdout.planes.cpu()):
+        planes, weight = top_planes(logits[k], offsets[k])
         angles.append(float(angle_between_deg(planes[0], true)))
         feet.append(float((planes[0] - true)[2:].norm()))
-        chances.append(float(chance[0]))
+        weights.append(float(weight[0]))
     return {
-        "right": float(np.mean([angle < RIGHT_DEG for angle in angles])),
+        "correct": float(np.mean([angle < CORRECT_DEG for angle in angles])),
         "median_deg": float(np.median(angles)),
         "foot": float(np.median(feet)),
-        "chance": float(np.mean(chances)),
+        "weight": float(np.mean(weights)),
     }
 
 
 def main(argv: Sequence[str]) -> None:
-    """Trains until the time is over."""
-    in_processes(train, tyro.cli(FacingOptions, prog="python -m train.embedded.train_facing", args=argv))
+    """Train until the time is over."""
+    launch(train, tyro.cli(FacingOptions, prog="python -m train.embedded.train_facing", args=argv))
 
 
 def train(rank: int, options: FacingOptions) -> None:
-    """What each process does."""
+    """The work of one process."""
     seed = options.seed + 7919 * rank
-    source, others = sources(options, seed)
-    trainer = Trainer(options, rank, FacingNetwork, begin_with)
+    source, holdout_source = example_sources(options, seed)
+    trainer = Trainer(options, rank, FacingNetwork, load_initial_weights)
     random = generator(trainer.device, seed + trainer.seen)
-    kept = others.close_ups(min(KEPT, 16 * options.batch))
+    holdout = holdout_source.sample_crops(min(HOLDOUT_SIZE, 16 * options.batch))
 
-    take = repeated(source.close_ups, options.reuse)
+    draw = repeated(source.sample_crops, options.reuse)
     objects = max(1, options.together * options.batch // VIEWS)
     trainer.fit(
-        in_parts(lambda: altered(take(objects), random).split(options.batch)),
-        losses,
-        lambda network: validate(network, kept),
+        amortized(lambda: augment(draw(objects), random).split(options.batch)),
+        compute_losses,
+        lambda network: validate(network, holdout),
     )
 
 
-def begin_with(network: FacingNetwork, weights: dict[str, Tensor]) -> None:
-    """Takes over the weights of an earlier run."""
-    network.load_state_dict(part_of(weights, "facing."))
+def load_initial_weights(network: FacingNetwork, weights: dict[str, Tensor]) -> None:
+    """Load the weights of an earlier run."""
+    network.load_state_dict(with_prefix(weights, "facing."))
 
 
 if __name__ == "__main__":

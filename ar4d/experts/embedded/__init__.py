@@ -1,4 +1,4 @@
-"""The embedded expert: a reconstruction network small enough to come with the program."""
+"""The embedded expert: reconstruction networks small enough to come with the program."""
 
 from ar4d.experts.embedded.expert import Embedded
 

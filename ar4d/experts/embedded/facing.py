@@ -1,8 +1,8 @@
-"""Finds the plane of symmetry of what a picture shows: which way the object faces.
+"""Finds the plane of symmetry of a pictured object: which way the object faces.
 
-One picture leaves it open, more often than not, which end of an object is the nearer one: a mean of
-two such guesses would be a third thing. So the azimuths compete, in steps of 5 degrees, and each
-says where its plane would lie.
+A single view is usually ambiguous about which end is nearer, and averaging the two hypotheses gives a third,
+wrong one. Azimuths therefore compete in a classifier, in steps of 5 degrees, and each comes with the offset
+of its plane. The frames of a clip are combined by a hidden Markov model over the azimuth.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ar4d.experts.embedded.closeup import close_ups
+from ar4d.experts.embedded.crops import crop_to_object
 from ar4d.experts.embedded.network import (
     GROUPS,
     OUT_SIZE,
@@ -23,28 +23,53 @@ from ar4d.experts.embedded.network import (
     NetworkConfig,
     encode_picture,
 )
-from ar4d.experts.embedded.symmetry import proper, upright_plane
+from ar4d.experts.embedded.symmetry import normalize_planes, upright_plane
 
-AZIMUTHS_DEG = tuple(5.0 * k - 90 for k in range(36))  # a plane is the same after half a turn
-OFFSET_UNIT = 0.1  # world units
-PLACED = 16  # channels that the answer is read from, place by place
-CANDIDATES = 3
-DECIDED = 2.0  # power of the chances: a mean of planes that differ is nobody's shape
-THUMBNAIL = 32  # pixels
-WEIGHT = 0.5  # of a frame among others
-ALIKE = 6  # frames whose evidence adds up, at most: others are too far away in time
-RATES_DEG = (-9.0, -7.0, -5.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 5.0, 7.0, 9.0)  # a frame
-USUAL_RATE_DEG = 2.0  # at which an object turns, either way
-TURN_DEG = 3.0  # by which it turns more or less than that from frame to frame
-WORD_DEG = 22.5  # half of what a word for the first frame covers
-BESIDE_WORD_DEG = 3.0  # and how sharply it ends
-LOST = 1e-4  # of another azimuth altogether, as a share of the same
-AROUND = 2  # steps to either side of the best that count as the same answer
-IN_A_WORD = 4  # steps to either side that are the same in words
+AZIMUTHS_DEG = tuple(5.0 * k - 90 for k in range(36))
+"""Azimuths that the network scores; a plane is the same after half a turn."""
+OFFSET_UNIT = 0.1
+"""World units of a predicted offset of 1."""
+HEAD_CHANNELS = 16
+"""Channels per position from which the answer is read."""
+
+
+@dataclass(frozen=True)
+class FacingConfig:
+    """Constants of the inference that follows the network."""
+
+    num_candidates: int = 3
+    """Planes that `top_planes` returns."""
+    sharpening_power: float = 2.0
+    """Power to which the candidates' probabilities are raised: a mean of unlike planes is no plane."""
+    merge_steps: int = 2
+    """Azimuth steps to either side of a candidate that count as the same answer."""
+    report_steps: int = 4
+    """Azimuth steps to either side that the reported probability covers (22.5 degrees)."""
+    thumbnail_size: int = 32
+    """Width in pixels of the thumbnails by which a clip's frame is recognised."""
+    frame_weight: float = 0.5
+    """Weight of a frame's log evidence among others: errors of similar frames are correlated."""
+    max_effective_frames: int = 6
+    """Frames whose evidence adds up, at most; others are too far away in time."""
+    rates_deg: tuple[float, ...] = (-9.0, -7.0, -5.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 5.0, 7.0, 9.0)
+    """Turning rates of the motion model, in degrees per frame."""
+    rate_std_deg: float = 2.0
+    """Standard deviation of the rates' normal prior."""
+    turn_std_deg: float = 3.0
+    """Standard deviation of the turn from frame to frame about a rate."""
+    outlier_prob: float = 1e-4
+    """Added to every transition's unnormalised weight, whose maximum is 1."""
+    hint_half_width_deg: float = 22.5
+    """Half the range of azimuths that a user's hint covers."""
+    hint_edge_std_deg: float = 3.0
+    """Standard deviation of the normal fall-off beyond that range."""
+
+
+DEFAULT_CONFIG = FacingConfig()
 
 
 class FacingNetwork(Encoder):
-    """Input: `encode_picture` of close-ups. Output: of each azimuth a logit and an offset in OFFSET_UNIT."""
+    """A network from crops, encoded by `encode_picture`, to a logit and an offset for every azimuth."""
 
     def __init__(self) -> None:
         config = NetworkConfig()
@@ -52,14 +77,15 @@ class FacingNetwork(Encoder):
         c8 = config.widths[-1]
         self.head = nn.Sequential(
             nn.GroupNorm(GROUPS, c8),
-            nn.Conv2d(c8, PLACED, 1),
+            nn.Conv2d(c8, HEAD_CHANNELS, 1),
             nn.Flatten(),
-            nn.Linear(PLACED * (OUT_SIZE // 8) ** 2, c8),
+            nn.Linear(HEAD_CHANNELS * (OUT_SIZE // 8) ** 2, c8),
             nn.SiLU(),
             nn.Linear(c8, 2 * len(AZIMUTHS_DEG)),
         )
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and offsets [B, 36] of encoded crops [B, 4 PICTURE_CHANNELS, OUT_SIZE, OUT_SIZE]."""
         x = pictures.contiguous(memory_format=torch.channels_last)
         h32 = self.in32(self.down32(F.silu(self.stem(x))))
         h8 = self.in8(F.avg_pool2d(self.in16(F.avg_pool2d(h32, 2)), 2))
@@ -67,180 +93,213 @@ class FacingNetwork(Encoder):
         return logits, offsets
 
 
-class Finder(Protocol):
-    """Tells the planes of symmetry of what a picture shows."""
+class PlaneFinder(Protocol):
+    """Finds the planes of symmetry of a pictured object."""
 
     def __call__(self, picture: Tensor) -> tuple[Tensor, Tensor]:
-        """Planes [K, 4], the likeliest first, 0 for none; and how much each counts [K]; that adds up to 1.
+        """Find candidate planes.
 
         Args:
             picture: [4, S, S] premultiplied.
+
+        Returns:
+            Planes [K, 4], the likeliest first, 0 for none, and their weights [K], which sum to 1.
         """
         ...
 
-    def with_clip(self, pictures: Tensor, facing_deg: float | None = None) -> Finder:
-        """The same, having seen a clip of such pictures [F, 4, S, S]; see `ClipAware`."""
+    def with_clip(self, pictures: Tensor, facing_deg: float | None = None) -> PlaneFinder:
+        """The same finder, informed by a clip.
+
+        Args:
+            pictures: [F, 4, S, S] premultiplied.
+            facing_deg: azimuth towards which the object looks in the first frame, as hinted by the user.
+        """
         ...
 
     @property
-    def facing(self) -> tuple[float, float] | None:
-        """As `ClipAware.facing_estimate`."""
+    def facing_estimate(self) -> tuple[float, float] | None:
+        """Azimuth in degrees in the clip's first frame and its probability; None without a clip."""
         ...
 
 
 @dataclass(frozen=True)
 class KnownPlane:
-    """Somebody knows the plane."""
+    """A `PlaneFinder` that always returns the same plane."""
 
     plane: Tensor  # [4]
 
     def __call__(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the plane [1, 4] with weight 1."""
         return self.plane[None], torch.ones(1)
 
     def with_clip(self, pictures: Tensor, facing_deg: float | None = None) -> KnownPlane:
+        """Return this finder: a clip adds nothing."""
         return self
 
     @property
-    def facing(self) -> None:
-        """Nothing that was seen."""
+    def facing_estimate(self) -> None:
+        """None: nothing is estimated."""
 
 
 @dataclass(frozen=True)
-class SeenClip:
-    """What the frames of a clip, taken together, tell of each of them."""
+class ClipEvidence:
+    """What the frames of a clip, taken together, say about each of them."""
 
-    thumbnails: Tensor  # [F, 4, THUMBNAIL, THUMBNAIL] by which a frame is known again
-    logits: Tensor  # [F, 36]
-    offsets: Tensor  # [F, 36]
+    thumbnails: Tensor  # [F, 4, S, S] premultiplied
+    logits: Tensor  # [F, 36] log probabilities after smoothing
+    offsets: Tensor  # [F, 36] in OFFSET_UNIT
 
 
 @dataclass(frozen=True)
-class PlaneFinder:
-    """`Finder` by a trained network."""
+class NetworkPlaneFinder:
+    """A `PlaneFinder` by a trained network."""
 
     network: FacingNetwork
-    clip: SeenClip | None = None
+    clip: ClipEvidence | None = None
+    config: FacingConfig = DEFAULT_CONFIG
 
     @torch.no_grad()
     def __call__(self, picture: Tensor) -> tuple[Tensor, Tensor]:
-        """Having watched a clip, it answers for the frame that the picture looks most like."""
+        """Candidate planes of the picture, or, given a clip, of its most similar frame."""
         if self.clip is None:
-            logits, offsets = self._looked_at(picture)
-            return likely_planes(logits[0], offsets[0])
-        away = (self.clip.thumbnails - _thumbnails(picture[None])).square().sum((1, 2, 3))
-        frame = int(away.argmin())
-        return likely_planes(self.clip.logits[frame], self.clip.offsets[frame])
+            logits, offsets = self._predict(picture)
+            return top_planes(logits[0], offsets[0], self.config)
+        distances = (self.clip.thumbnails - self._thumbnails(picture[None])).square().sum((1, 2, 3))
+        frame = int(distances.argmin())
+        return top_planes(self.clip.logits[frame], self.clip.offsets[frame], self.config)
 
     @torch.no_grad()
-    def with_clip(self, pictures: Tensor, facing_deg: float | None = None) -> PlaneFinder:
-        told = [self._looked_at(picture) for picture in pictures]
-        logits, offsets = (torch.cat(parts) for parts in zip(*told, strict=True))
-        steadied = steadied_by_others(logits, facing_deg)
-        return replace(self, clip=SeenClip(_thumbnails(pictures), steadied, offsets))
+    def with_clip(self, pictures: Tensor, facing_deg: float | None = None) -> NetworkPlaneFinder:
+        """See `PlaneFinder.with_clip`."""
+        predictions = [self._predict(picture) for picture in pictures]
+        logits, offsets = (torch.cat(parts) for parts in zip(*predictions, strict=True))
+        smoothed = smooth_over_clip(logits, facing_deg, self.config)
+        return replace(self, clip=ClipEvidence(self._thumbnails(pictures), smoothed, offsets))
 
     @property
-    def facing(self) -> tuple[float, float] | None:
+    def facing_estimate(self) -> tuple[float, float] | None:
+        """See `PlaneFinder.facing_estimate`."""
         if self.clip is None:
             return None
-        return facing_and_chance(self.clip.logits[0], len(self.clip.logits))
+        return estimate_facing(self.clip.logits[0], len(self.clip.logits), self.config)
 
-    def _looked_at(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+    def _predict(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and offsets [1, 36] of one picture."""
-        near = close_ups(picture[None])
-        logits, offsets = self.network(encode_picture(near.pictures))
-        return near.of_whole(logits, offsets, OFFSET_UNIT)
+        crops = crop_to_object(picture[None])
+        logits, offsets = self.network(encode_picture(crops.pictures))
+        return crops.predictions_to_full(logits, offsets, OFFSET_UNIT)
+
+    def _thumbnails(self, pictures: Tensor) -> Tensor:
+        size = self.config.thumbnail_size
+        return F.interpolate(pictures, size=(size, size), mode="area")
 
 
-def _thumbnails(pictures: Tensor) -> Tensor:
-    return F.interpolate(pictures, size=(THUMBNAIL, THUMBNAIL), mode="area")
+def smooth_over_clip(
+    logits: Tensor, facing_deg: float | None = None, config: FacingConfig = DEFAULT_CONFIG
+) -> Tensor:
+    """Smooth the azimuths of all frames by the forward–backward algorithm on a hidden Markov model.
 
-
-def steadied_by_others(logits: Tensor, facing_deg: float | None = None) -> Tensor:
-    """Log chances [F, 36] of each frame's azimuths, given all frames' logits [F, 36].
-
-    Forward and backward through a chain in which the object turns at a steady rate, or nearly so; the
-    rates count as much as the frames speak for them. Errors of frames that look alike are alike, so
-    that each frame counts for less than one alone would.
+    The hidden state is the azimuth; each turning rate gives one chain whose transitions are normal about that
+    rate. The marginals are averaged over the rates, weighted by each chain's evidence and prior. Errors of
+    similar frames are correlated, so each frame's log evidence is scaled by `frame_weight`.
+    `tests/experts/embedded/test_facing.py` compares the result with the sum over all paths.
 
     Args:
-        facing_deg: azimuth that somebody told of the first frame; of later ones it holds as far as the
-            object turns steadily.
+        logits: [F, 36] of the frames.
+        facing_deg: azimuth of the first frame, as hinted by the user. It applies to later frames as far as
+            the object turns at the chain's rate.
+        config: constants of the model.
+
+    Returns:
+        Log probabilities [F, 36].
     """
     steps = torch.tensor(AZIMUTHS_DEG, dtype=torch.float64)
-    rates = torch.tensor(RATES_DEG, dtype=torch.float64)[:, None]
-    shown = (WEIGHT if len(logits) > 1 else 1.0) * logits.double()[:, None]  # [F, 1, 36]
+    rates = torch.tensor(config.rates_deg, dtype=torch.float64)[:, None]
+    emission = (config.frame_weight if len(logits) > 1 else 1.0) * logits.double()[:, None]  # [F, 1, 36]
     if facing_deg is not None:
         frames = torch.arange(len(logits))[:, None, None]
-        beside = (_away_deg(steps, facing_deg + rates * frames).abs() - WORD_DEG).clamp_min(0)
-        shown = shown - 0.5 * (beside / BESIDE_WORD_DEG).square()
-    shown = (shown - shown.amax((1, 2), keepdim=True)).exp()
-    away = _away_deg(steps[:, None] + rates[:, None], steps)  # [R, 36, 36], from row to column
-    turning = F.normalize(torch.exp(-0.5 * (away / TURN_DEG).square()) + LOST, p=1, dim=2)
-    evidence = -0.5 * (rates[:, 0] / USUAL_RATE_DEG).square()
-    before, after = [shown[0].expand(len(rates), -1)], [torch.ones(len(rates), len(steps)).double()]
-    for now in shown[1:]:
-        reached = now * torch.einsum("ra,rab->rb", before[-1], turning)
+        away = _difference_deg(steps, facing_deg + rates * frames).abs()
+        beyond = (away - config.hint_half_width_deg).clamp_min(0)
+        emission = emission - 0.5 * (beyond / config.hint_edge_std_deg).square()
+    emission = (emission - emission.amax((1, 2), keepdim=True)).exp()
+    away = _difference_deg(steps[:, None] + rates[:, None], steps)  # [R, 36, 36], from row to column
+    transition = torch.exp(-0.5 * (away / config.turn_std_deg).square()) + config.outlier_prob
+    transition = F.normalize(transition, p=1, dim=2)
+    evidence = -0.5 * (rates[:, 0] / config.rate_std_deg).square()
+    forward, backward = [emission[0].expand(len(rates), -1)], [torch.ones(len(rates), len(steps)).double()]
+    for current in emission[1:]:
+        reached = current * torch.einsum("ra,rab->rb", forward[-1], transition)
         evidence = evidence + reached.sum(1).log()
-        before.append(F.normalize(reached, p=1, dim=1))
-    for later in shown[1:].flip(0):
-        after.append(F.normalize(torch.einsum("rab,rb->ra", turning, later * after[-1]), p=1, dim=1))
-    chances = F.normalize(torch.stack(before) * torch.stack(after[::-1]), p=1, dim=2)  # [F, R, 36]
-    mean = torch.einsum("r,fra->fa", evidence.softmax(0), chances)
+        forward.append(F.normalize(reached, p=1, dim=1))
+    for later in emission[1:].flip(0):
+        message = torch.einsum("rab,rb->ra", transition, later * backward[-1])
+        backward.append(F.normalize(message, p=1, dim=1))
+    marginals = F.normalize(torch.stack(forward) * torch.stack(backward[::-1]), p=1, dim=2)  # [F, R, 36]
+    mean = torch.einsum("r,fra->fa", evidence.softmax(0), marginals)
     return mean.clamp_min(1e-9).log().to(logits.dtype)
 
 
-def _away_deg(azimuths: Tensor, other: Tensor | float) -> Tensor:
-    """Degrees from -90 to 90 between planes that face so."""
+def _difference_deg(azimuths: Tensor, other: Tensor | float) -> Tensor:
+    """Signed differences in [-90, 90) degrees between planes that face these azimuths."""
     return (azimuths - other + 90).remainder(180) - 90
 
 
-def likely_planes(logits: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
-    """The CANDIDATES likeliest planes, and that there is none of them.
+def top_planes(
+    logits: Tensor, offsets: Tensor, config: FacingConfig = DEFAULT_CONFIG
+) -> tuple[Tensor, Tensor]:
+    """The likeliest planes, and the hypothesis that none of them is right.
 
     Args:
         logits: [36] of the azimuths.
         offsets: [36] of their planes, in OFFSET_UNIT.
+        config: the number of candidates K, and how they are merged and sharpened.
 
     Returns:
-        Planes [CANDIDATES + 1, 4], the last one 0, and how much each counts: its chance, the last one's
-        that of all other azimuths, to the power DECIDED. They add up to 1.
+        Planes [K + 1, 4], the last one 0 (none), and weights [K + 1], which sum to 1: each candidate's
+        probability, and for the last one that of all other azimuths, to the power `sharpening_power`.
     """
-    count = len(logits)
+    count, reach = len(logits), config.merge_steps
     left = logits.softmax(0)
-    planes, chances = [], []
-    for _ in range(CANDIDATES):
-        around = _with_neighbours(left)
-        best = int(around.argmax())
-        near = [(best + k) % count for k in range(-AROUND, AROUND + 1)]
-        told = torch.tensor([upright_plane(AZIMUTHS_DEG[k], OFFSET_UNIT * float(offsets[k])) for k in near])
-        planes.append((left[near, None] * told).sum(0))
-        chances.append(around[best])
+    planes, probabilities = [], []
+    for _ in range(config.num_candidates):
+        merged = _windowed_sum(left, reach)
+        best = int(merged.argmax())
+        near = [(best + k) % count for k in range(-reach, reach + 1)]
+        nearby = torch.tensor([upright_plane(AZIMUTHS_DEG[k], OFFSET_UNIT * float(offsets[k])) for k in near])
+        planes.append((left[near, None] * nearby).sum(0))
+        probabilities.append(merged[best])
         left = left.index_fill(0, torch.tensor(near), 0.0)
-    chances = torch.stack(chances)
-    counts = torch.cat([chances, (1 - chances.sum()).clamp_min(0)[None]]) ** DECIDED
-    return F.pad(proper(torch.stack(planes)), (0, 0, 0, 1)), counts / counts.sum()
+    probabilities = torch.stack(probabilities)
+    rest = (1 - probabilities.sum()).clamp_min(0)[None]
+    weights = torch.cat([probabilities, rest]) ** config.sharpening_power
+    return F.pad(normalize_planes(torch.stack(planes)), (0, 0, 0, 1)), weights / weights.sum()
 
 
-def facing_and_chance(logits: Tensor, num_frames: int) -> tuple[float, float]:
-    """The likeliest azimuth in degrees, and the chance that it is right to 22.5 degrees.
+def estimate_facing(
+    logits: Tensor, num_frames: int, config: FacingConfig = DEFAULT_CONFIG
+) -> tuple[float, float]:
+    """The likeliest azimuth in degrees, and the probability that it is right within 22.5 degrees.
 
-    Frames err alike. That does not keep their sum from being the best choice, but all of them
-    together are as sure as one of them is.
+    The sum over correlated frames remains the best choice of azimuth but overstates its certainty, so the
+    reported probability is that of one frame's worth of evidence.
 
     Args:
-        logits: [36] of `steadied_by_others` for one of so many frames.
+        logits: [36] of `smooth_over_clip` for one frame.
+        num_frames: of the clip.
+        config: constants of the model.
     """
-    best = int(_with_neighbours(logits.softmax(0)).argmax())
-    counted = max(1.0, WEIGHT * min(num_frames, ALIKE))
-    return AZIMUTHS_DEG[best], float(_with_neighbours((logits / counted).softmax(0), IN_A_WORD)[best])
+    best = int(_windowed_sum(logits.softmax(0), config.merge_steps).argmax())
+    effective = max(1.0, config.frame_weight * min(num_frames, config.max_effective_frames))
+    within = _windowed_sum((logits / effective).softmax(0), config.report_steps)
+    return AZIMUTHS_DEG[best], float(within[best])
 
 
-def _with_neighbours(chances: Tensor, steps: int = AROUND) -> Tensor:
-    """[36] of each azimuth and those that count as the same answer."""
-    return torch.stack([chances.roll(k) for k in range(-steps, steps + 1)]).sum(0)
+def _windowed_sum(probabilities: Tensor, steps: int) -> Tensor:
+    """Circular sums [36] of each azimuth's probability and those up to `steps` to either side."""
+    return torch.stack([probabilities.roll(k) for k in range(-steps, steps + 1)]).sum(0)
 
 
 def angle_between_deg(planes: Tensor, others: Tensor) -> Tensor:
-    """Degrees in [0, 90] between planes [..., 4]."""
-    alike = (F.normalize(planes[..., :2], dim=-1) * F.normalize(others[..., :2], dim=-1)).sum(-1)
-    return torch.rad2deg(torch.arccos(alike.clamp(-1, 1))) / 2
+    """Angles in [0, 90] degrees between planes [..., 4]."""
+    cosine = (F.normalize(planes[..., :2], dim=-1) * F.normalize(others[..., :2], dim=-1)).sum(-1)
+    return torch.rad2deg(torch.arccos(cosine.clamp(-1, 1))) / 2

@@ -1,4 +1,4 @@
-"""Points along the reference camera's rays, and where the four orthogonal cameras see them."""
+"""Points along the reference camera's rays, and their projections into the four orthogonal cameras."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ CPU = torch.device("cpu")
 
 @cache
 def cameras(size: int) -> Cameras:
-    """The four orthogonal cameras at elevation 0."""
+    """The four orthogonal cameras at elevation 0, for pictures of `size`² pixels."""
     return orbit(ORTHOGONAL_AZIMUTHS_DEG, size=size)
 
 
 @cache
 def rays(size: int, device: torch.device = CPU) -> tuple[Tensor, Tensor]:
-    """Origins [4, 1, 1, 3] and directions [4, S, S, 3], of unit length along the optical axes."""
+    """Ray origins [4, 1, 1, 3] and directions [4, S, S, 3] whose component along the optical axis is 1."""
     views = cameras(size)
-    middles = torch.arange(size) + 0.5 - size / 2
-    y, x = torch.meshgrid(middles, middles, indexing="ij")
+    centers = torch.arange(size) + 0.5 - size / 2
+    y, x = torch.meshgrid(centers, centers, indexing="ij")
     focal = views.Ks[0, 0, 0]
     local = torch.stack([x / focal, y / focal, torch.ones_like(x)], -1)
     rotations, shifts = views.viewmats[:, :3, :3], views.viewmats[:, :3, 3]
@@ -36,7 +36,7 @@ def rays(size: int, device: torch.device = CPU) -> tuple[Tensor, Tensor]:
 
 @cache
 def viewmat_of(view: int, device: torch.device) -> Tensor:
-    """[4, 4] of one of the four cameras; to send it anew each time would make a GPU wait."""
+    """World-to-camera matrix [4, 4] of one of the four cameras, cached because each transfer stalls a GPU."""
     return cameras(1).viewmats[view].to(device)
 
 
@@ -47,7 +47,7 @@ def frustum_points(depths: Tensor, size: int) -> Tensor:
 
 
 def project(points: Tensor, view: int) -> tuple[Tensor, Tensor]:
-    """Places [..., 2] in [-1, 1] and depths [...] of world points [..., 3] in one of the four views."""
+    """Image coordinates [..., 2] in [-1, 1] and depths [...] of world points [..., 3] in one of the views."""
     viewmat = viewmat_of(view, points.device)
     local = torch.addmm(viewmat[:3, 3], points.reshape(-1, 3), viewmat[:3, :3].T).view(points.shape)
     focal = 2 * float(cameras(1).Ks[0, 0, 0])
@@ -55,11 +55,11 @@ def project(points: Tensor, view: int) -> tuple[Tensor, Tensor]:
 
 
 def sample_view(image: Tensor, points: Tensor, view: int, mode: str = "bilinear") -> Tensor:
-    """Samples [C, ...] of a view's image [C, H, W] where points [..., 3] are seen; 0 outside."""
+    """Sample a view's image [C, H, W] at the projections of points [..., 3]; [C, ...], 0 outside."""
     return sample_at(image, project(points, view)[0], mode)
 
 
 def sample_at(image: Tensor, places: Tensor, mode: str = "bilinear") -> Tensor:
-    """Samples [C, ...] of an image [C, H, W] at places [..., 2] in [-1, 1]; 0 outside."""
+    """Sample an image [C, H, W] at image coordinates [..., 2] in [-1, 1]; [C, ...], 0 outside."""
     found = F.grid_sample(image[None], places.reshape(1, 1, -1, 2), mode=mode, align_corners=False)[0, :, 0]
     return found.unflatten(-1, places.shape[:-1])

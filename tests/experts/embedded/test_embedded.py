@@ -10,7 +10,7 @@ from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, orbit
 from ar4d.errors import UserError
 from ar4d.evaluation.metrics import silhouette_iou
 from ar4d.experts.embedded import expert as module
-from ar4d.experts.embedded.expert import ALL, FIRST, SHA256, WEIGHTS, Embedded, load_networks
+from ar4d.experts.embedded.expert import ALL_VIEWS, FIRST_VIEW, SHA256, WEIGHTS, Embedded, load_networks
 from ar4d.experts.embedded.facing import KnownPlane, angle_between_deg
 from ar4d.experts.embedded.network import IN_SIZE
 from ar4d.experts.embedded.symmetry import upright_plane
@@ -100,7 +100,10 @@ def test_other_views_are_looked_at(expert, views):
     """Four true views tell an object's sides better than one; by default the expert is between."""
     sides = orbit((90.0, 270.0), size=SIZE)
     truth = views[[1, 3], ..., 3]
-    one, both, four = (replace(expert, looks=looks) for looks in ((FIRST,), (FIRST, ALL), (ALL,)))
+    one, both, four = (
+        replace(expert, view_subsets=subsets)
+        for subsets in ((FIRST_VIEW,), (FIRST_VIEW, ALL_VIEWS), (ALL_VIEWS,))
+    )
     seen = [
         silhouette_iou(render(e.reconstruct(views), sides).alpha, truth).mean() for e in (one, both, four)
     ]
@@ -119,7 +122,7 @@ def test_a_plane_that_is_known_shows_on_the_far_side(expert):
     plane = torch.tensor(upright_plane(90.0, 0.0))
     green = []
     for finder in (KnownPlane(plane), KnownPlane(torch.zeros(4))):
-        behind = render(replace(expert, planes_of=finder).lift(rgba, 8000), orbit(180.0, size=SIZE)).rgb[0]
+        behind = render(replace(expert, plane_finder=finder).lift(rgba, 8000), orbit(180.0, size=SIZE)).rgb[0]
         middle = behind[54:74, 58:70].mean((0, 1))
         green.append(float(middle[1] - middle[0]))
     assert green[0] > 0.4
@@ -133,7 +136,7 @@ def test_having_watched_a_clip_it_answers_for_each_of_its_frames(expert, views):
         seen = render(with_clip.lift(view, 4000), orbit(0.0, size=SIZE)).rgb
         assert psnr(seen, on_white(view[None])) > 22
     told = expert.with_clip(views[:1], facing_deg=90.0)
-    planes, chances = told.planes_of(module._sized(module._premultiplied(views[0]), IN_SIZE))
+    planes, chances = told.plane_finder(module._resize(module._premultiply(views[0]), IN_SIZE))
     assert angle_between_deg(planes[0], torch.tensor(upright_plane(90.0, 0.0))) < 20
     assert chances[0] > 0.6
 
@@ -156,7 +159,7 @@ def test_values_are_those_of_gaussians(expert, views):
 @pytest.mark.parametrize("elevation", [30.0, -20.0])
 def test_a_raised_camera_sees_the_same_picture(expert, views, elevation):
     """Upright planes lean in its picture: no plane is looked for."""
-    unmirrored = replace(expert, planes_of=KnownPlane(torch.zeros(4)))
+    unmirrored = replace(expert, plane_finder=KnownPlane(torch.zeros(4)))
     level = render(unmirrored.lift(views[0], 3000), orbit(0.0, size=64)).rgb
     raised = render(expert.lift(views[0], 3000, elevation), orbit(0.0, elevation, size=64)).rgb
     assert psnr(raised, level) > 35

@@ -9,23 +9,19 @@ from torch import nn
 
 from ar4d.experts.embedded.facing import (
     AZIMUTHS_DEG,
-    BESIDE_WORD_DEG,
-    LOST,
     OFFSET_UNIT,
-    RATES_DEG,
-    TURN_DEG,
-    USUAL_RATE_DEG,
-    WEIGHT,
-    WORD_DEG,
+    FacingConfig,
     KnownPlane,
-    PlaneFinder,
+    NetworkPlaneFinder,
     angle_between_deg,
-    facing_and_chance,
-    likely_planes,
-    steadied_by_others,
+    estimate_facing,
+    smooth_over_clip,
+    top_planes,
 )
 from ar4d.experts.embedded.network import IN_SIZE
 from ar4d.experts.embedded.symmetry import upright_plane
+
+CONFIG = FacingConfig()
 
 
 def peak(azimuth_deg: float, height: float) -> torch.Tensor:
@@ -36,7 +32,7 @@ def peak(azimuth_deg: float, height: float) -> torch.Tensor:
 @pytest.mark.parametrize("azimuth_deg", [0.0, 37.5, -90.0, 88.0])
 def test_the_likeliest_plane_lies_between_the_steps(azimuth_deg):
     offsets = torch.tensor([0.7 if a > -90 else -0.7 for a in AZIMUTHS_DEG])  # -90 is 90 from behind
-    planes, chances = likely_planes(peak(azimuth_deg, 12.0), offsets)
+    planes, chances = top_planes(peak(azimuth_deg, 12.0), offsets)
     true = torch.tensor(upright_plane(azimuth_deg, 0.7 * OFFSET_UNIT if azimuth_deg > -90 else -0.07))
     assert angle_between_deg(planes[0], true) < 1
     torch.testing.assert_close(planes[0, 2:], true[2:], atol=0.006, rtol=0)
@@ -48,11 +44,11 @@ def test_the_likeliest_plane_lies_between_the_steps(azimuth_deg):
 
 def test_two_ends_are_two_candidates():
     logits = torch.logaddexp(peak(60, 8.0), peak(-60, 7.0))
-    planes, chances = likely_planes(logits, torch.zeros(36))
+    planes, chances = top_planes(logits, torch.zeros(36))
     assert angle_between_deg(planes[0], torch.tensor(upright_plane(60, 0))) < 2
     assert angle_between_deg(planes[1], torch.tensor(upright_plane(-60, 0))) < 2
     assert chances[0] > chances[1] > chances[2]
-    flat, unsure = likely_planes(torch.zeros(36), torch.zeros(36))
+    flat, unsure = top_planes(torch.zeros(36), torch.zeros(36))
     assert unsure[-1] > 0.5  # nothing is known: most of the weight is on no plane
     assert torch.isfinite(flat).all()
 
@@ -60,7 +56,7 @@ def test_two_ends_are_two_candidates():
 def test_what_is_likelier_counts_for_more_than_its_chance():
     logits = torch.full((36,), -60.0)
     logits[[18, 30, 6]] = torch.tensor([0.6, 0.3, 0.1]).log()
-    _, counts = likely_planes(logits, torch.zeros(36))
+    _, counts = top_planes(logits, torch.zeros(36))
     expected = torch.tensor([0.36, 0.09, 0.01, 0.0]) / 0.46
     torch.testing.assert_close(counts, expected, atol=1e-5, rtol=0)
 
@@ -74,45 +70,47 @@ def test_a_clip_is_weighed_as_every_path_through_it_would_be(told_deg):
     logits[:, alive] = torch.from_numpy(random.normal(0, 2, (4, 5))).float()
     steps = np.array(AZIMUTHS_DEG)
     expected = np.zeros((4, 36))
-    for rate in RATES_DEG:
-        shown = WEIGHT * logits.double().numpy()
+    for rate in CONFIG.rates_deg:
+        shown = CONFIG.frame_weight * logits.double().numpy()
         if told_deg is not None:
             beside = (steps - told_deg - rate * np.arange(4)[:, None] + 90) % 180 - 90
-            shown = shown - np.maximum(abs(beside) - WORD_DEG, 0) ** 2 / (2 * BESIDE_WORD_DEG**2)
+            shown = shown - np.maximum(abs(beside) - CONFIG.hint_half_width_deg, 0) ** 2 / (
+                2 * CONFIG.hint_edge_std_deg**2
+            )
         away = (steps[:, None] + rate - steps + 90) % 180 - 90
-        turning = np.exp(-0.5 * (away / TURN_DEG) ** 2) + LOST
+        turning = np.exp(-0.5 * (away / CONFIG.turn_std_deg) ** 2) + CONFIG.outlier_prob
         turning /= turning.sum(1, keepdims=True)
         for path in itertools.product(alive, repeat=4):
-            chance = np.exp(-0.5 * (rate / USUAL_RATE_DEG) ** 2)
+            chance = np.exp(-0.5 * (rate / CONFIG.rate_std_deg) ** 2)
             chance *= np.exp(sum(shown[k, a] for k, a in enumerate(path)))
             chance *= np.prod([turning[a, b] for a, b in itertools.pairwise(path)])
             for k, a in enumerate(path):
                 expected[k, a] += chance
     expected /= expected.sum(1, keepdims=True)
-    np.testing.assert_allclose(steadied_by_others(logits, told_deg).exp().numpy(), expected, atol=1e-4)
+    np.testing.assert_allclose(smooth_over_clip(logits, told_deg).exp().numpy(), expected, atol=1e-4)
 
 
 def test_one_frame_is_taken_at_its_word():
     logits = torch.randn(1, 36, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(steadied_by_others(logits), logits.log_softmax(1))
+    torch.testing.assert_close(smooth_over_clip(logits), logits.log_softmax(1))
 
 
 def test_frames_that_err_alike_are_as_sure_as_one():
     random = np.random.default_rng(1)
     shape = np.exp(-0.5 * (np.arange(-18, 18) / 3.0) ** 2)
     one = torch.from_numpy(np.log(np.roll(shape, 4) + 0.02) + random.normal(0, 0.1, 36)).float()[None]
-    azimuth_deg, alone = facing_and_chance(steadied_by_others(one)[0], 1)
+    azimuth_deg, alone = estimate_facing(smooth_over_clip(one)[0], 1)
     spelled_out = one[0].softmax(0).roll(18 - AZIMUTHS_DEG.index(azimuth_deg))[14:23].sum()
     assert alone == pytest.approx(float(spelled_out), rel=1e-5)  # what lies within four steps
     for count in (2, 8, 24):
-        together = facing_and_chance(steadied_by_others(one.expand(count, -1))[0], count)
+        together = estimate_facing(smooth_over_clip(one.expand(count, -1))[0], count)
         assert together[0] == azimuth_deg
         assert together[1] == pytest.approx(alone, abs=0.1)
 
 
 def test_an_object_may_turn():
     logits = torch.stack([peak(-60 + 6 * k, 10.0) for k in range(20)])
-    best = steadied_by_others(logits).argmax(1)
+    best = smooth_over_clip(logits).argmax(1)
     for k in range(20):
         assert abs(AZIMUTHS_DEG[int(best[k])] - (-60 + 6 * k)) <= 5
 
@@ -122,10 +120,10 @@ def test_a_word_for_the_first_frame_turns_with_the_object(rate_deg):
     """Every frame shows two ends that look alike, 80 degrees apart; a word says which one it is."""
     frames = [(20 + rate_deg * k, 100 + rate_deg * k) for k in range(16)]
     logits = torch.stack([torch.maximum(peak(right, 4.0), peak(wrong, 4.5)) for right, wrong in frames])
-    told = steadied_by_others(logits, 40.0).argmax(1)
+    told = smooth_over_clip(logits, 40.0).argmax(1)
     for k, (right, _) in enumerate(frames):
         assert abs((AZIMUTHS_DEG[int(told[k])] - right + 90) % 180 - 90) <= 5
-    wrong = steadied_by_others(logits).argmax(1)
+    wrong = smooth_over_clip(logits).argmax(1)
     assert abs((AZIMUTHS_DEG[int(wrong[0])] - 100 + 90) % 180 - 90) <= 5
 
 
@@ -144,15 +142,15 @@ def test_a_finder_that_watched_a_clip_is_not_misled_by_one_frame():
     for k in range(7):
         pictures[k, :3, 20 + 4 * k : 60 + 4 * k, 30:90] = 0.3  # something that moves
     pictures[3, :3] = 0.9
-    alone = PlaneFinder(Brightness())  # pyright: ignore[reportArgumentType]
+    alone = NetworkPlaneFinder(Brightness())  # pyright: ignore[reportArgumentType]
     facing = torch.tensor(upright_plane(40, 0))
     assert angle_between_deg(alone(pictures[0])[0][0], facing) < 2
     assert angle_between_deg(alone(pictures[3])[0][0], facing) > 60
     watched = alone.with_clip(pictures)
     for picture in pictures:
         assert angle_between_deg(watched(picture)[0][0], facing) < 4
-    assert alone.facing is None
-    seen = watched.facing
+    assert alone.facing_estimate is None
+    seen = watched.facing_estimate
     assert seen is not None
     assert seen[0] == 40
     assert 0.8 < seen[1] <= 1  # six of seven say so

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from ar4d.cameras import RADIUS, intrinsics
-from ar4d.experts.embedded.network import BEHIND, Prediction
-from ar4d.experts.embedded.prior import steadied
+from ar4d.experts.embedded.network import OCCUPANCY_OFFSETS, Prediction
+from ar4d.experts.embedded.prior import regularize_with_silhouette
 from ar4d.experts.silhouette import half_thickness
 
 SIZE = 32
@@ -20,9 +20,9 @@ def disc() -> torch.Tensor:
 def guesses(count: int = 2) -> Prediction:
     generator = torch.Generator().manual_seed(0)
     return Prediction(
-        front=RADIUS + 0.2 * torch.randn(count, SIZE, SIZE, generator=generator),
-        solid=2 * torch.randn(count, len(BEHIND), SIZE, SIZE, generator=generator),
-        tints=torch.rand(count, 5, 3, SIZE, SIZE, generator=generator),
+        front_depth=RADIUS + 0.2 * torch.randn(count, SIZE, SIZE, generator=generator),
+        occupancy_logits=2 * torch.randn(count, len(OCCUPANCY_OFFSETS), SIZE, SIZE, generator=generator),
+        colors=torch.rand(count, 5, 3, SIZE, SIZE, generator=generator),
     )
 
 
@@ -32,19 +32,24 @@ def test_is_what_it_says_in_double_precision():
     cell = RADIUS / float(intrinsics(SIZE)[0, 0])
     half = np.minimum(half_thickness(given > 0.5, 2.5) * cell, 0.35)
     fronts, solids = [], []
-    for front, solid in zip(guess.front.double().numpy(), guess.solid.double().numpy(), strict=True):
+    for front, solid in zip(
+        guess.front_depth.double().numpy(), guess.occupancy_logits.double().numpy(), strict=True
+    ):
         middle = np.average(front, weights=given)
         fronts.append(0.85 * (middle + 1.2 * (front - middle)) + 0.15 * (RADIUS - half))
-        balloon = [np.clip((2 * half - distance) / 0.025, -4, 4) for distance in BEHIND]
+        balloon = [np.clip((2 * half - distance) / 0.025, -4, 4) for distance in OCCUPANCY_OFFSETS]
         solids.append(0.85 * solid + 0.15 * np.stack(balloon))
-    result = steadied(guess, alpha)
-    np.testing.assert_allclose(result.front.numpy(), np.stack(fronts), atol=1e-5)
-    np.testing.assert_allclose(result.solid.numpy(), np.stack(solids), atol=1e-4)
-    assert result.tints is guess.tints
+    result = regularize_with_silhouette(guess, alpha)
+    np.testing.assert_allclose(result.front_depth.numpy(), np.stack(fronts), atol=1e-5)
+    np.testing.assert_allclose(result.occupancy_logits.numpy(), np.stack(solids), atol=1e-4)
+    assert result.colors is guess.colors
 
 
 def test_relief_neither_moves_the_object_nor_depends_on_its_place():
     alpha, guess = disc(), guesses(1)
-    nearer = Prediction(guess.front - 0.1, guess.solid, guess.tints)
-    moved = steadied(guess, alpha).front - steadied(nearer, alpha).front
+    nearer = Prediction(guess.front_depth - 0.1, guess.occupancy_logits, guess.colors)
+    moved = (
+        regularize_with_silhouette(guess, alpha).front_depth
+        - regularize_with_silhouette(nearer, alpha).front_depth
+    )
     torch.testing.assert_close(moved, torch.full_like(moved, 0.85 * 0.1), atol=1e-5, rtol=0)

@@ -5,10 +5,10 @@ import torch
 
 from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, RADIUS, orbit
 from ar4d.experts.embedded.surface import (
-    FAINTEST,
-    INSIDE,
+    CERTAIN_ALPHA,
+    MIN_OPACITY_SHARE,
+    OBJECT_ALPHA,
     OPACITY,
-    SURE,
     ViewMaps,
     gaussians_from_views,
 )
@@ -40,13 +40,15 @@ def test_points_are_as_opaque_as_they_are_likely(alpha):
     maps = ball(alpha)
     gaussians = gaussians_from_views(maps, NO_PLANE, 0.0)
     shown = gaussians.opacities > OPACITY - 1e-6
-    assert int(shown.sum()) == int((maps.alpha[0] > INSIDE).sum())  # those that the picture shows
-    expected = OPACITY * (FAINTEST + (1 - FAINTEST) * (alpha - INSIDE) / (SURE - INSIDE))
+    assert int(shown.sum()) == int((maps.alpha[0] > OBJECT_ALPHA).sum())  # those that the picture shows
+    expected = OPACITY * (
+        MIN_OPACITY_SHARE + (1 - MIN_OPACITY_SHARE) * (alpha - OBJECT_ALPHA) / (CERTAIN_ALPHA - OBJECT_ALPHA)
+    )
     assert gaussians.opacities[~shown].max() == pytest.approx(expected, abs=1e-4)
-    assert gaussians.opacities[~shown].min() >= FAINTEST * OPACITY - 1e-6
+    assert gaussians.opacities[~shown].min() >= MIN_OPACITY_SHARE * OPACITY - 1e-6
 
 
 def test_what_is_unlikely_is_left_out():
-    maps = ball(INSIDE - 0.05)
+    maps = ball(OBJECT_ALPHA - 0.05)
     gaussians = gaussians_from_views(maps, NO_PLANE, 0.0)
-    assert len(gaussians) == int((maps.alpha[0] > INSIDE).sum())
+    assert len(gaussians) == int((maps.alpha[0] > OBJECT_ALPHA).sum())

@@ -10,15 +10,15 @@ from ar4d.cameras import RADIUS
 from ar4d.experts.embedded.geometry import rays, sample_view
 from ar4d.experts.embedded.network import IN_SIZE, OUT_SIZE
 from ar4d.experts.embedded.symmetry import (
-    SWEEP,
     SWEEP_RANGE,
+    SWEEP_STEPS,
     mirrored_sweep,
-    proper,
-    reflected,
+    normalize_planes,
+    reflect,
     upright_plane,
 )
 from train.data import render_shapes
-from train.data.examples import arranged, turned
+from train.data.examples import reorder_planes, reorder_views
 from train.data.procedural.shapes import Part, rotation
 from train.data.samples import Samples
 
@@ -36,9 +36,9 @@ def test_reflects_as_a_mirror_does(azimuth_deg, offset):
     n = normal(azimuth_deg)
     expected = points - 2 * (points @ n - offset)[:, None] * n
     plane = torch.tensor(upright_plane(azimuth_deg, offset), dtype=torch.float64)
-    found = reflected(torch.from_numpy(points), plane)
+    found = reflect(torch.from_numpy(points), plane)
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-12)
-    np.testing.assert_allclose(reflected(found, plane).numpy(), points, atol=1e-12)
+    np.testing.assert_allclose(reflect(found, plane).numpy(), points, atol=1e-12)
     turned_round = upright_plane(azimuth_deg + 180, -offset)  # the same plane, told from its other side
     np.testing.assert_allclose(turned_round, plane.numpy(), atol=1e-12)
 
@@ -47,7 +47,7 @@ def test_a_guessed_plane_is_made_a_plane():
     true = torch.tensor([upright_plane(40, 0.2), upright_plane(-10, -0.1), (0.0, 0.0, 0.0, 0.0)])
     along = torch.tensor([[math.sin(math.radians(a)), math.cos(math.radians(a))] for a in (40, -10, 0)])
     guessed = torch.cat([0.6 * true[:, :2], true[:, 2:] + 0.3 * along], 1)  # short, the foot aside
-    torch.testing.assert_close(proper(guessed), true, atol=1e-6, rtol=0)
+    torch.testing.assert_close(normalize_planes(guessed), true, atol=1e-6, rtol=0)
 
 
 def beast(azimuth_deg: float) -> list[Part]:
@@ -80,10 +80,10 @@ def test_the_sweep_shows_where_the_object_may_be():
     assert not sweep[1].any()
     assert (sweep[0, -1] == 1).all()
     on = torch.from_numpy(depth > 0) & (picture[3] > 0.99)
-    level = (torch.from_numpy(depth) - RADIUS + SWEEP_RANGE) / (2 * SWEEP_RANGE) * (SWEEP - 1)
-    at_surface = sweep[0, :SWEEP].gather(0, level.round().long().clamp(0, SWEEP - 1)[None])[0]
+    level = (torch.from_numpy(depth) - RADIUS + SWEEP_RANGE) / (2 * SWEEP_RANGE) * (SWEEP_STEPS - 1)
+    at_surface = sweep[0, :SWEEP_STEPS].gather(0, level.round().long().clamp(0, SWEEP_STEPS - 1)[None])[0]
     assert at_surface[on].mean() > 0.8
-    assert sweep[0, SWEEP - 1][on].mean() < 0.1
+    assert sweep[0, SWEEP_STEPS - 1][on].mean() < 0.1
     assert sweep[0, 0][on].mean() < 0.1
 
 
@@ -101,11 +101,11 @@ def test_a_sample_keeps_its_plane_when_it_is_turned_and_mirrored(tmp_path):
             for roll in range(4):
                 for mirror in (False, True):
                     order = torch.tensor([roll]), torch.tensor([mirror])
-                    views, depth = (arranged(x[None], *order)[0] for x in samples.views(k, 0))
+                    views, depth = (reorder_views(x[None], *order)[0] for x in samples.views(k, 0))
                     points = torch.cat(
                         [(origins[v] + directions[v] * depth[v][..., None])[depth[v] > 0] for v in range(4)]
                     )
-                    twins = reflected(points, way * turned(samples.planes[k][None], *order)[0])
+                    twins = reflect(points, way * reorder_planes(samples.planes[k][None], *order)[0])
                     shares.append((sample_view(views[0, 3:], twins, 0)[0] > 0.5).float().mean().item())
         return sum(shares) / len(shares)
 

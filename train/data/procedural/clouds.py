@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from train.data.point_clouds import Cloud, in_processes
+from train.data.point_clouds import PointCloud, map_in_processes
 from train.data.procedural.parts import Part
 from train.data.procedural.shapes import FAUNA, KINDS, OTHERS, SYMMETRIC
 from train.data.samples import NEIGHBOUR
@@ -19,14 +19,14 @@ WITHIN = 0.95  # of a part's square radius, within which nothing is seen
 LOOKS_ALONG_Z = np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]])  # of what looks along x
 
 
-def made_up_clouds(number: int, pairs: int, count: int, seed: int) -> list[Cloud]:
+def procedural_clouds(number: int, pairs: int, count: int, seed: int) -> list[PointCloud]:
     """So many new objects, of all kinds in turn; half are animals, a quarter people."""
     kinds = [*FAUNA, *OTHERS, *6 * ["person"], *2 * ["rider"], "vehicle", "plant"]
     jobs = ((kinds[k % len(kinds)], pairs, count, seed + k) for k in range(number))
-    return list(in_processes(_made_up_cloud, jobs))
+    return list(map_in_processes(_procedural_cloud, jobs))
 
 
-def _made_up_cloud(job: tuple[str, int, int, int]) -> Cloud:
+def _procedural_cloud(job: tuple[str, int, int, int]) -> PointCloud:
     kind, pairs, count, seed = job
     random = np.random.default_rng(seed)
     pose = KINDS[kind](random)
@@ -50,7 +50,7 @@ def _made_up_cloud(job: tuple[str, int, int, int]) -> Cloud:
     bones[:, 0] = bone
     weights = np.tile(np.array([1, 0, 0, 0], np.float16), (count, 1))
     matrices = (LOOKS_ALONG_Z @ moves).astype(np.float32)
-    return Cloud(
+    return PointCloud(
         f"shape/{kind}", kind in SYMMETRIC, rest.astype(np.float32), normals.astype(np.float32), bones,
         weights, np.concatenate([np.round(255 * colors), np.zeros((count, 1))], 1).astype(np.uint8), matrices,
     )  # fmt: skip

@@ -64,13 +64,13 @@ def choose_actors(archive: Archive, validation: Collection[str] = VALIDATION) ->
     return weights
 
 
-def listed(actors: Iterable[tuple[str, bool]]) -> str:
+def usage_json(actors: Iterable[tuple[str, bool]]) -> str:
     """As JSON, how often each actor was used, out of names and whether it is kept for validation."""
     used = Counter(name + " (validation)" * kept for name, kept in actors)
     return json.dumps(dict(sorted(used.items())), indent=1) + "\n"
 
 
-def allowed(meshes: set[str], banned: frozenset[str]) -> bool:
+def is_allowed(meshes: set[str], banned: frozenset[str]) -> bool:
     """Whether something that shows these meshes may be trained on."""
     named = any(word in mesh.lower() for mesh in meshes for word in RESERVED_WORDS)
     return bool(meshes) and not named and not meshes & banned

@@ -5,7 +5,7 @@ from train.data.procedural.fauna.quadruped import quadruped
 from train.data.procedural.parts import Making
 
 FAUNA: dict[str, Making] = {
-    **{family: quadruped(family) for family in breeds.FAMILIES},
+    **{family: quadruped(family) for family in breeds.breeds().families},
     "bird": birds.bird,
     "flyer": birds.flyer,
     "reptile": reptiles.reptile,

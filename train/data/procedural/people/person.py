@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from train.data.procedural.anatomy import FORWARD, UP, Body, down, frame, mirrored
-from train.data.procedural.fauna.breeds import born
+from train.data.procedural.fauna.breeds import random_build
 from train.data.procedural.fauna.coats import coats
 from train.data.procedural.fauna.quadruped import beast
 from train.data.procedural.parts import Part, Pose, Vector, moved, rotation
@@ -32,12 +32,12 @@ def person(random: np.random.Generator) -> Pose:
 def rider(random: np.random.Generator) -> Pose:
     """Somebody on a beast's back."""
     a = Body(random, wardrobe(random))
-    mount = born(random, "hoofed" if a.chance(0.8) else "giant")
+    mount = random_build(random, "hoofed" if a.chance(0.8) else "giant")
     strong = -1 if a.chance(RIGHT_HANDED) else 1
     above = _somebody(a, Build.random(a, a.u(0.5, 0.75)), stances.astride(a, strong), strong)
     below = beast(Body(random, coats(random)), mount)
-    high, wide = mount["chest"], mount["chest"] * mount["wide"]
-    seat = np.array([a.u(0.45, 0.65), 0.95 * high + 0.4 * mount["hump"], 0.0])
+    high, wide = mount.chest_height, mount.chest_height * mount.body_width
+    seat = np.array([a.u(0.45, 0.65), 0.95 * high + 0.4 * mount.hump, 0.0])
     saddle = a.blob(seat - 0.55 * high * UP, (0.2, 0.6 * high, 1.08 * wide), "saddle")
 
     def pose(phase: float) -> list[Part]:

@@ -10,19 +10,19 @@ import torch
 from ar4d.cameras import RADIUS, intrinsics
 from ar4d.experts.embedded.geometry import rays, sample_view
 from ar4d.experts.embedded.network import IN_SIZE
-from ar4d.experts.embedded.symmetry import reflected
+from ar4d.experts.embedded.symmetry import reflect
 from train.data import render_shapes
 from train.data.actor_clouds import clouds_of_actors
-from train.data.dataset import Studio
-from train.data.framing import framed
+from train.data.crop_batch import crops_of_views
+from train.data.framing import frame_objects
 from train.data.pack_actors import Pack
-from train.data.point_clouds import Cloud, gather
-from train.data.procedural.clouds import made_up_clouds
+from train.data.point_cloud_dataset import PointCloudDataset
+from train.data.point_clouds import PointCloud, stack_clouds
+from train.data.procedural.clouds import procedural_clouds
 from train.data.procedural.parts import Part
-from train.data.splatting import Light, photographed
-from train.data.view_batch import every_picture
+from train.data.splatting import Light, splat_views
 from train.data.zeroad.actors import SkinnedPart
-from train.data.zeroad.choice import listed
+from train.data.zeroad.choice import usage_json
 from train.data.zeroad.formats import NO_BONE, SkinnedMesh
 from train.data.zeroad.mesh import AlphaMode
 
@@ -49,7 +49,7 @@ def test_points_look_as_the_surface_that_they_are_on(ellipsoid):
         torch.ones(1, 3),
     )
     albedo = torch.full_like(points, 0.6)
-    views, depth = photographed(points, normals, albedo, light)
+    views, depth = splat_views(points, normals, albedo, light)
     for view, azimuth in enumerate((0.0, 90.0, 180.0, 270.0)):
         rgba, far = render_shapes.draw([part], azimuth, IN_SIZE, (direction, 0.7, 0.2))
         alpha = torch.from_numpy(rgba[..., 3]).float() / 255
@@ -74,7 +74,7 @@ def test_what_is_nearer_hides_what_is_behind(ellipsoid):
     light = Light(
         torch.tensor([[0.0, 1, 0]]), torch.ones(1, 1), torch.zeros(1, 1), torch.ones(1, 3), torch.ones(1, 3)
     )
-    views, _ = photographed(both, all_normals, albedo, light)
+    views, _ = splat_views(both, all_normals, albedo, light)
     assert (views[0, 0, 1] < 0.05).all()  # the wall hides behind the ellipsoid from the front
     assert (views[0, 2, 1] > 0.5).sum() > 100  # not from behind
 
@@ -110,7 +110,7 @@ def test_batches_are_framed_as_single_objects_are():
     random = np.random.default_rng(0)
     points = random.normal(size=(3, 400, 3)) * np.array([[[0.5, 1, 0.2]], [[2, 0.3, 1]], [[0.3, 0.6, 0.3]]])
     filled = np.array([0.62, 0.7, 0.88])
-    scales, centres = framed(torch.from_numpy(points), torch.from_numpy(filled))
+    scales, centres = frame_objects(torch.from_numpy(points), torch.from_numpy(filled))
     for k in range(3):
         scale, centre = framed_plainly(points[k], filled[k])
         assert float(scales[k]) == pytest.approx(scale, rel=1e-6)
@@ -168,7 +168,9 @@ def test_packed_actors_bend_as_their_meshes_do(packed):
     assert not clouds_of_actors(path, 4000, validation=True)
     posed = part.posed()
     for frame in range(4):
-        points, normals = gather(clouds, torch.device("cpu")).posed(torch.tensor([0]), torch.tensor([frame]))
+        points, normals = stack_clouds(clouds, torch.device("cpu")).posed(
+            torch.tensor([0]), torch.tensor([frame])
+        )
         away = torch.cdist(points[0], torch.from_numpy(posed.vertices[frame])).amin(1)
         assert away.max() < 0.2  # between vertices that are 0.25 apart
         corners = posed.vertices[frame][posed.faces]
@@ -191,23 +193,25 @@ def test_actors_with_meshes_for_validation_are_kept(tmp_path):
             assert len(clouds) == (kept == bool(validation))
 
 
-def test_actors_are_listed_by_name():
+def test_actors_are_usage_json_by_name():
     actors = [("units/b", False), ("fauna/a", True), ("units/b", False)]
-    assert json.loads(listed(actors)) == {"fauna/a (validation)": 1, "units/b": 2}
+    assert json.loads(usage_json(actors)) == {"fauna/a (validation)": 1, "units/b": 2}
 
 
 def test_made_up_objects_are_alike_on_both_sides_of_the_plane_that_shots_tell():
     """Points seen by any camera have their twins within the outline: so do shots, after all their steps."""
     clouds = [
         cloud
-        for cloud in made_up_clouds(24, 2, 6000, seed=3)
+        for cloud in procedural_clouds(24, 2, 6000, seed=3)
         if cloud.symmetric and "lathe" not in cloud.name
     ]
-    studio = Studio(gather(clouds, torch.device("cpu")), seed=0)
-    shots = studio.shots(16)
-    assert not torch.equal(shots.views, shots.before)
-    cut_out = every_picture(shots)
-    near = Studio(gather(clouds, torch.device("cpu")), seed=0).close_ups(16)  # of the same objects
+    dataset = PointCloudDataset(stack_clouds(clouds, torch.device("cpu")), seed=0)
+    batch = dataset.sample_views(16)
+    assert not torch.equal(batch.views, batch.other_pose)
+    cut_out = crops_of_views(batch)
+    near = PointCloudDataset(stack_clouds(clouds, torch.device("cpu")), seed=0).sample_crops(
+        16
+    )  # of the same objects
     assert near.pictures.shape == cut_out.pictures.shape == (64, 4, IN_SIZE, IN_SIZE)
     assert (near.pictures - cut_out.pictures).abs().mean() < 0.03
     torch.testing.assert_close(near.planes, cut_out.planes, atol=0.1, rtol=0)
@@ -217,11 +221,11 @@ def test_made_up_objects_are_alike_on_both_sides_of_the_plane_that_shots_tell():
         shares = []
         for k in range(16):
             points = [
-                (origins[v] + directions[v] * shots.depth[k, v][..., None])[shots.depth[k, v] > 0]
+                (origins[v] + directions[v] * batch.depth[k, v][..., None])[batch.depth[k, v] > 0]
                 for v in range(4)
             ]
-            twins = reflected(torch.cat(points), torch.tensor(way) * shots.planes[k])
-            shares.append((sample_view(shots.views[k, 0, 3:], twins, 0)[0] > 0.5).float().mean().item())
+            twins = reflect(torch.cat(points), torch.tensor(way) * batch.planes[k])
+            shares.append((sample_view(batch.views[k, 0, 3:], twins, 0)[0] > 0.5).float().mean().item())
         agree[name] = sum(shares) / len(shares)
     assert agree["right"] > 0.8  # they walk
     assert agree["exchanged"] < agree["right"] - 0.1
@@ -229,11 +233,11 @@ def test_made_up_objects_are_alike_on_both_sides_of_the_plane_that_shots_tell():
 
 
 def test_a_cloud_with_too_many_bones_is_left_out():
-    def cloud(bones: int) -> Cloud:
+    def cloud(bones: int) -> PointCloud:
         zeros = np.zeros((10, 3), np.float32)
-        return Cloud(
+        return PointCloud(
             "units/x", True, zeros, zeros, np.zeros((10, 4), np.uint8), np.zeros((10, 4), np.float16),
             np.zeros((10, 4), np.uint8), np.zeros((2, bones, 3, 4), np.float32),
         )  # fmt: skip
 
-    assert len(gather([cloud(3), cloud(256)], torch.device("cpu"))) == 1
+    assert len(stack_clouds([cloud(3), cloud(256)], torch.device("cpu"))) == 1
