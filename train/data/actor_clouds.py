@@ -1,4 +1,4 @@
-"""Clouds of points on actors out of a pack (`train.data.pack_actors`)."""
+"""Point clouds on the actors of a pack (see `train.data.pack_actors`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from train.data.zeroad.mesh import CUTOUT_THRESHOLD, AlphaMode, welded
 
 
 def clouds_of_actors(pack: Path, count: int, validation: bool, seed: int = 0) -> list[PointCloud]:
-    """One for each clip of a pack, with `count` points."""
+    """Clouds of `count` points for the training or validation clips of a pack."""
     jobs = (
         (name, parts, count, seed + number)
         for number, (name, kept, parts) in enumerate(read_pack(pack))
@@ -44,7 +44,7 @@ def _actor_cloud(job: tuple[str, list[PackedPart], int, int]) -> PointCloud:
 
 
 def _areas(part: PackedPart) -> NDArray[np.float64]:
-    """[T] of the triangles in the first pose."""
+    """Areas [T] of the triangles in the first pose."""
     mesh = part.mesh
     blend = (mesh.weights[:, :, None, None] * part.matrices[0][mesh.bones]).sum(1)
     place = np.einsum("nij,nj->ni", blend[:, :, :3], mesh.positions) + blend[:, :, 3]
@@ -55,7 +55,18 @@ def _areas(part: PackedPart) -> NDArray[np.float64]:
 def _points_of(
     part: PackedPart, area: NDArray[np.float64], count: int, first: int, random: np.random.Generator
 ) -> tuple[NDArray[np.generic], ...]:
-    """Points spread over a part by area, where its texture has no holes."""
+    """Sample points of a part uniformly by area, except in the holes of its texture.
+
+    Args:
+        part: the part.
+        area: [T] of its triangles.
+        count: number of points.
+        first: index of the part's first bone among all bones of the actor.
+        random: a generator.
+
+    Returns:
+        Positions, normals, bones, weights and colours, as in `PointCloud`.
+    """
     mesh = part.mesh
     tries = count * (3 if part.alpha_mode == AlphaMode.CUTOUT else 1)
     triangle = random.choice(len(area), tries, p=area / area.sum())
@@ -86,7 +97,14 @@ def _points_of(
 def _hung(
     mesh: PackedMesh, corners: NDArray[np.int64], shares: NDArray[np.float64], count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The four of `count` bones that hold most of each point between corners, and their shares [N, 4]."""
+    """The four of `count` bones with the largest weights at points in triangles, and these weights.
+
+    Args:
+        mesh: the mesh.
+        corners: [N, 3] vertices of the points' triangles.
+        shares: [N, 3] barycentric coordinates.
+        count: number of bones.
+    """
     held = np.zeros((len(corners), count))
     rows = np.arange(len(corners))
     for k in range(3):
@@ -101,7 +119,7 @@ def _hung(
 
 
 def _normals(positions: NDArray[np.float32], faces: NDArray[np.int64]) -> NDArray[np.float32]:
-    """[V, 3] area-weighted; vertices on the same spot share one."""
+    """Area-weighted vertex normals [V, 3]; vertices in the same place share one."""
     groups, faces = welded(positions, faces)
     a, b, c = (positions[faces[:, k]] for k in range(3))
     total = np.zeros((int(groups.max()) + 1, 3))
@@ -113,7 +131,7 @@ def _normals(positions: NDArray[np.float32], faces: NDArray[np.int64]) -> NDArra
 
 
 def _texels(texture: NDArray[np.uint8] | None, uvs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[N, 4] at texture coordinates [N, 2]; the texture repeats."""
+    """Nearest texels [N, 4] at texture coordinates [N, 2]; the texture repeats."""
     if texture is None:
         return np.full((len(uvs), 4), 255.0)
     height, width = texture.shape[:2]

@@ -1,9 +1,9 @@
-"""Packs actors of the game 0 A.D. into one file that `train.data.dataset` photographs.
+"""Packs actors of the game 0 A.D. into one file from which `train.data.point_cloud_dataset` renders.
 
     python -m train.data.pack_actors --data public.zip --out actors.npz
 
-Meshes, textures and how bones move are kept once each, so that thousands of dressed, moving actors take a few
-dozen megabytes. README.md tells where the data comes from and how it is licensed.
+Each mesh, texture and animation is stored once, so that thousands of dressed, moving actors take a few dozen
+megabytes. train/README.md describes the data's source and licence.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ class Options:
     data: Path
     """The game's public.zip."""
     out: Path
-    """The file to write; a list of the actors lies beside it, as .json."""
+    """The file to write; a list of the actors is written beside it, as .json."""
     clips: int = 2000
-    """About how many dressed actors in an animation."""
+    """About how many clips to pack: dressed actors in an animation."""
     pairs: int = 4
-    """Pairs of neighbouring poses of each."""
+    """Pairs of neighbouring poses of each clip."""
     holdout: bool = True
-    """Keep some meshes (`VALIDATION`) for validation, instead of training on them too."""
+    """Reserve some meshes (`VALIDATION`) for validation, instead of training on them too."""
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class PackedMesh:
-    """What of a mesh its surface is made of."""
+    """A mesh with the attributes that its surface needs."""
 
     positions: NDArray[np.float32]  # [V, 3] at rest
     uvs: NDArray[np.float32]  # [V, 2]
@@ -58,7 +58,7 @@ class PackedMesh:
 
 @dataclass(frozen=True)
 class PackedPart:
-    """A mesh as it hangs on an actor."""
+    """A mesh on an actor, with its animation and texture."""
 
     mesh: PackedMesh
     matrices: NDArray[np.float32]  # [2 pairs, bones, 3, 4]
@@ -68,9 +68,9 @@ class PackedPart:
 
 @dataclass
 class Pack:
-    """What is written: each thing once, under the number that parts know it by."""
+    """The contents of a pack: each mesh, texture and animation once, referred to by its number."""
 
-    validation: Collection[str] = VALIDATION  # meshes; what shows one of them is kept
+    validation: Collection[str] = VALIDATION  # meshes; clips that show one of them are for validation
     meshes: list[dict[str, NDArray[np.generic]]] = field(default_factory=list)
     textures: list[bytes] = field(default_factory=list)
     moves: list[NDArray[np.float16]] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Pack:
     numbers: dict[object, int] = field(default_factory=dict)
 
     def add(self, actor: str, parts: list[SkinnedPart]) -> None:
-        """A dressed actor in an animation."""
+        """Add a dressed actor in an animation."""
         rows = [
             [self._mesh(part), self._texture(part.texture), int(part.alpha_mode), self._moves(part)]
             for part in parts
@@ -105,7 +105,7 @@ class Pack:
     def _texture(self, texture: ByteArray | None) -> int:
         if texture is None:
             return -1
-        key = "texture", id(texture)  # the archive keeps one of each
+        key = "texture", id(texture)  # the archive caches textures, so the same one is the same object
         if key not in self.numbers:
             self.numbers[key] = len(self.textures)
             image = Image.fromarray(texture)
@@ -124,6 +124,7 @@ class Pack:
         return self.numbers[key]
 
     def save(self, path: Path) -> None:
+        """Write the pack as a compressed .npz file."""
         arrays = {f"mesh{k}_{name}": x for k, mesh in enumerate(self.meshes) for name, x in mesh.items()}
         arrays |= {f"texture{k}": np.frombuffer(x, np.uint8) for k, x in enumerate(self.textures)}
         arrays |= {f"moves{k}": x for k, x in enumerate(self.moves)}
@@ -132,7 +133,7 @@ class Pack:
 
 
 def read_pack(path: Path) -> Iterator[tuple[str, bool, list[PackedPart]]]:
-    """Of each clip its actor's name, whether it is kept for validation, and its parts."""
+    """Yield each clip's actor, whether the clip is for validation, and its parts."""
     file = np.load(path)
     stored = {name: file[name] for name in file.files}
     meshes: dict[int, PackedMesh] = {}
@@ -155,7 +156,7 @@ def read_pack(path: Path) -> Iterator[tuple[str, bool, list[PackedPart]]]:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Packs as many clips as are wanted, animals and rare shapes before others."""
+    """Pack about `clips` clips; animals and rare shapes get more of them than others."""
     options = tyro.cli(Options, prog="python -m train.data.pack_actors", args=argv)
     archive, random = Archive(options.data), np.random.default_rng(options.seed)
     pack = Pack(VALIDATION if options.holdout else ())

@@ -2,11 +2,11 @@
 
     python -m train.data.render_actors --data public.zip --out DIR
 
-A sample is one pose from the four orthogonal views, and the next pose of the same animation from
-the same ones: `rgba.npy` [N, 2, 4, S, S, 4] uint8, `depth.npy` [N, 2, 4, S, S] uint16 (camera z /
-DEPTH_UNIT, 0 where nothing is). Validation samples also have the views of `TEST_AZIMUTHS_DEG`:
-`test.npy` [M, 4, S, S, 4]. `samples.json` says what each one shows. README.md tells where the data
-comes from and how it is licensed.
+A sample shows two neighbouring poses of an animation in the four orthogonal views. Files `rgba_NNN.npy`
+[N, 2, 4, S, S, 4] uint8 have straight alpha, files `depth_NNN.npy` [N, 2, 4, S, S] uint16 the depths in
+multiples of DEPTH_UNIT, 0 outside the object. Files `test_NNN.npy` [N, 4, S, S, 4] show the first pose at
+TEST_AZIMUTHS_DEG, for validation samples only. `samples.json` describes each sample. train/README.md names
+the data's source and licence.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ from train.data.zeroad.choice import VALIDATION, choose_actors, is_allowed, rese
 from train.data.zeroad.mesh import Clip
 from train.data.zeroad.render import Renderer
 
-PER_CLIP = 4  # samples of an actor in the same clothes, animation and build
-FRAMES = 16  # into which a cycle of an animation is cut
+PER_CLIP = 4
+"""Samples of an actor in the same clothes, animation and build."""
+FRAMES = 16
+"""Frames of a cycle of an animation."""
 
 
 @dataclass(frozen=True)
@@ -48,29 +50,29 @@ class Options:
     out: Path
     """Folder for the arrays."""
     samples: int = 4000
-    """About how many to render."""
+    """About how many samples to render."""
     size: int = 128
     """Width and height of the views."""
     seed: int = 0
     limit: int | None = None
-    """Only so many actors."""
+    """Largest number of actors; all by default."""
 
 
 @dataclass(frozen=True)
 class RenderContext:
-    """What rendering needs besides an actor."""
+    """What the rendering of any actor needs."""
 
     archive: Archive
     renderer: Renderer
     banned: frozenset[str]
-    """Meshes that nothing may show."""
+    """Meshes that no sample may show."""
     random: np.random.Generator
     size: int
 
 
 @dataclass(frozen=True)
 class Shot:
-    """What a sample shows."""
+    """Description of a sample."""
 
     actor: str
     animation: str
@@ -78,11 +80,11 @@ class Shot:
     yaw_deg: float
     validation: bool
     plane: tuple[float, float, float, float] | None = None
-    """Its plane of symmetry, as `ar4d.experts.embedded.symmetry` tells it: models are made symmetric."""
+    """The plane of symmetry (see `ar4d.experts.embedded.symmetry`): all models are built symmetric."""
 
 
 def main(argv: Sequence[str]) -> None:
-    """Renders everything and writes the arrays and the lists."""
+    """Render all samples and write the arrays and the lists."""
     options = tyro.cli(Options, prog="python -m train.data.render_actors", args=argv)
     archive = Archive(options.data)
     chosen = choose_actors(archive)
@@ -114,7 +116,7 @@ def main(argv: Sequence[str]) -> None:
 def render_actor(
     context: RenderContext, name: str, count: int
 ) -> Iterator[tuple[Shot, NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint8]]]:
-    """Samples of one actor: of all its animations, in other clothes for every few samples."""
+    """Render samples of one actor; every PER_CLIP of them in other clothes and another animation."""
     archive, random = context.archive, context.random
     for start in range(0, count, PER_CLIP):
         dressed = archive.actor(name)
@@ -138,7 +140,11 @@ def render_actor(
 def render_shot(
     context: RenderContext, clip: Clip, shot: Shot
 ) -> tuple[Shot, NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint8]]:
-    """The shot with its plane; two poses from four views each, and the first from the test views."""
+    """Render one sample.
+
+    Returns:
+        The shot with its plane, and its entries in the rgba, depth and test files.
+    """
     renderer, random, size = context.renderer, context.random, context.size
     angle = math.radians(shot.yaw_deg)
     turn = np.array(

@@ -1,9 +1,9 @@
-"""Renders made-up objects into a training set, laid out as `train.data.render_actors` does.
+"""Renders procedural objects into a training set in the format of `train.data.render_actors`.
 
     python -m train.data.render_shapes --out DIR --samples 4000
 
-Ellipsoids and boxes are met by rays in closed form: no meshes, no graphics driver, no licence but
-the program's own.
+Rays are intersected with ellipsoids and boxes in closed form, so that no meshes and no graphics driver are
+needed, and no licence but the program's own applies.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ VALIDATION_SHARE = 0.03
 
 @dataclass(frozen=True)
 class Options:
-    """Render a training set of made-up objects."""
+    """Render a training set of procedural objects."""
 
     out: Path
     """Folder for the arrays."""
@@ -42,11 +42,11 @@ class Options:
     """Width and height of the views."""
     seed: int = 0
     kinds: tuple[str, ...] = tuple(KINDS)
-    """Which ones, in turn."""
+    """Kinds of objects, in turn."""
 
 
 def main(argv: Sequence[str]) -> None:
-    """Renders everything and writes the arrays and the list."""
+    """Render all samples and write the arrays and the list."""
     options = tyro.cli(Options, prog="python -m train.data.render_shapes", args=argv)
     options.out.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(options.seed)
@@ -64,7 +64,11 @@ def main(argv: Sequence[str]) -> None:
 def render_sample(
     kind: str, random: np.random.Generator, size: int, validation: bool
 ) -> tuple[Plane | None, NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint8]]:
-    """A random object's plane; two neighbouring poses from four views each, the first from the test views."""
+    """Render a random object.
+
+    Returns:
+        Its plane of symmetry, and its entries in the rgba, depth and test files.
+    """
     pose = KINDS[kind](random)
     phase, yaw = random.random(), random.uniform(0, 2 * math.pi)
     turn = rotation(0, yaw, 0)
@@ -90,7 +94,17 @@ def render_sample(
 def draw(
     parts: list[Part], azimuth_deg: float, size: int, shading: tuple[NDArray[np.float64], float, float]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Colour with straight alpha [S, S, 4] and depth [S, S] (0: nothing) of parts from an azimuth."""
+    """Ray-cast parts from an azimuth.
+
+    Args:
+        parts: of the object, in world units.
+        azimuth_deg: of the camera.
+        size: S.
+        shading: direction towards the light, ambient and diffuse intensity.
+
+    Returns:
+        Colour with straight alpha [S, S, 4], and depth [S, S], 0 outside the object.
+    """
     fine = size * SUPERSAMPLE
     focal = float(intrinsics(fine)[0, 0])
     viewmat = orbit(azimuth_deg, size=1).viewmats[0].double().numpy()
@@ -125,7 +139,7 @@ def draw(
 def _ellipsoid(
     part: Part, eye: NDArray[np.float64], rays: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], ...]:
-    """Depth (∞: missed), normal and own coordinates of where rays meet an ellipsoid first."""
+    """First intersections of rays with an ellipsoid: depth (∞ for none), normal and local coordinates."""
     origin = (part.rotation.T @ (eye - part.centre)) / part.half
     way = (rays @ part.rotation) / part.half
     a, b, c = (way**2).sum(-1), way @ origin, origin @ origin - 1
@@ -137,7 +151,7 @@ def _ellipsoid(
 
 
 def _box(part: Part, eye: NDArray[np.float64], rays: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """The same for a box: the latest of its three entries, if it is before the first exit."""
+    """First intersections of rays with a box, as `_ellipsoid`: the latest entry, if before the first exit."""
     origin = (part.rotation.T @ (eye - part.centre)) / part.half
     way = (rays @ part.rotation) / part.half
     way = np.where(np.abs(way) < 1e-9, 1e-9, way)
@@ -163,7 +177,7 @@ def _shaded(
 
 
 def _surface_points(part: Part) -> NDArray[np.float64]:
-    """The ends of a part along its axes, or a box's corners: what framing needs to know."""
+    """Points that bound a part for framing: a box's corners, or an ellipsoid's ends and some between."""
     signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
     ends = signs if part.box else np.concatenate([np.eye(3), -np.eye(3), signs / math.sqrt(3)])
     return part.centre + (ends * part.half) @ part.rotation.T

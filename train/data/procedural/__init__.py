@@ -1,1 +1,1 @@
-"""Objects that nobody has to download: their parts in any pose, and clouds of points on them."""
+"""Procedural objects, which need no download: their parts in any pose, and point clouds on them."""

@@ -1,4 +1,4 @@
-"""Clouds of points on made-up objects: every part is a bone."""
+"""Point clouds on procedural objects; every part is a bone."""
 
 from __future__ import annotations
 
@@ -13,14 +13,25 @@ from train.data.procedural.parts import Part
 from train.data.procedural.shapes import FAUNA, KINDS, OTHERS, SYMMETRIC
 from train.data.samples import NEIGHBOUR
 
-CANDIDATES = 3  # points drawn on a part's sphere or box for each that is kept
-SPARE = 1.8  # points drawn on parts for each that is wanted: many lie within other parts
-WITHIN = 0.95  # of a part's square radius, within which nothing is seen
-LOOKS_ALONG_Z = np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]])  # of what looks along x
+CANDIDATES = 3
+"""Points drawn on a unit sphere or cube for each point of a part."""
+OVERSAMPLING = 1.8
+"""Points drawn on parts for each point of the object, because many lie inside other parts."""
+INSIDE = 0.95
+"""Squared radius, in that of a part, below which a point is invisible."""
+X_TO_Z = np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]])
+"""Rotation from objects that look along x to objects that look along z."""
 
 
 def procedural_clouds(number: int, pairs: int, count: int, seed: int) -> list[PointCloud]:
-    """So many new objects, of all kinds in turn; half are animals, a quarter people."""
+    """Point clouds of new random objects, of all kinds in turn; half are animals, a quarter people.
+
+    Args:
+        number: of objects.
+        pairs: of neighbouring poses of each object.
+        count: of points of each object.
+        seed: object k is made with the seed `seed + k`.
+    """
     kinds = [*FAUNA, *OTHERS, *6 * ["person"], *2 * ["rider"], "vehicle", "plant"]
     jobs = ((kinds[k % len(kinds)], pairs, count, seed + k) for k in range(number))
     return list(map_in_processes(_procedural_cloud, jobs))
@@ -35,7 +46,7 @@ def _procedural_cloud(job: tuple[str, int, int, int]) -> PointCloud:
     poses = [pose(float(phase)) for first in firsts for phase in (first, (first + NEIGHBOUR) % 1)]
     parts = poses[0]
     areas = np.array([_area(part.half, part.box) for part in parts])
-    drawn = np.ceil(SPARE * count * areas / areas.sum()).astype(int)
+    drawn = np.ceil(OVERSAMPLING * count * areas / areas.sum()).astype(int)
     moves = np.array([[np.c_[p.rotation * p.half, p.centre] for p in parts_now] for parts_now in poses])
     bone = np.repeat(np.arange(len(parts)), drawn)
     pieces = [_points_of_shape(part, int(n), random) for part, n in zip(parts, drawn, strict=True)]
@@ -49,7 +60,7 @@ def _procedural_cloud(job: tuple[str, int, int, int]) -> PointCloud:
     bones = np.zeros((count, 4), np.uint8)
     bones[:, 0] = bone
     weights = np.tile(np.array([1, 0, 0, 0], np.float16), (count, 1))
-    matrices = (LOOKS_ALONG_Z @ moves).astype(np.float32)
+    matrices = (X_TO_Z @ moves).astype(np.float32)
     return PointCloud(
         f"shape/{kind}", kind in SYMMETRIC, rest.astype(np.float32), normals.astype(np.float32), bones,
         weights, np.concatenate([np.round(255 * colors), np.zeros((count, 1))], 1).astype(np.uint8), matrices,
@@ -57,7 +68,7 @@ def _procedural_cloud(job: tuple[str, int, int, int]) -> PointCloud:
 
 
 def _area(half: NDArray[np.float64], box: bool) -> float:
-    """Of a box or (Thomsen's approximation) an ellipsoid."""
+    """Surface area of a box, or approximately (Thomsen's formula) of an ellipsoid."""
     a, b, c = half
     return (
         8 * (a * b + b * c + c * a)
@@ -69,7 +80,16 @@ def _area(half: NDArray[np.float64], box: bool) -> float:
 def _inside(
     moves: NDArray[np.float64], own: NDArray[np.float64], bone: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """[N] which own points of parts that are moved so [parts, 3, 4] lie within another part."""
+    """Which points lie inside another part.
+
+    Args:
+        moves: [parts, 3, 4] transforms of the parts.
+        own: [N, 3] points in their part's own coordinates, sorted by part.
+        bone: [N] part of each point.
+
+    Returns:
+        [N] bool.
+    """
     turns, middles = moves[:, :, :3], moves[:, :, 3]
     back = np.linalg.inv(turns).transpose(0, 2, 1)
     reach = np.linalg.norm(turns, axis=1).max(1)
@@ -82,13 +102,13 @@ def _inside(
         ways = turns[part].T @ back[others]  # [others, 3, 3]
         starts = (middles[part] - middles[others])[:, None] @ back[others]
         within = own[here] @ ways + starts
-        inside[here] = (np.square(within).sum(2) < WITHIN).any(0)
+        inside[here] = (np.square(within).sum(2) < INSIDE).any(0)
     return inside
 
 
 @functools.cache
 def _ball() -> NDArray[np.float64]:
-    """Points on the unit sphere, drawn once."""
+    """Random points [100,000, 3] on the unit sphere, drawn once."""
     points = np.random.default_rng(0).normal(size=(100_000, 3))
     return points / np.linalg.norm(points, axis=1, keepdims=True)
 
@@ -96,7 +116,7 @@ def _ball() -> NDArray[np.float64]:
 def _points_of_shape(
     part: Part, count: int, random: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points on the unit sphere or cube, as dense as lets them be even on the part; normals."""
+    """Points [count, 3] on the unit sphere or cube that are uniform on the part, and the normals there."""
     tries = CANDIDATES * count
     if part.box:
         own = random.uniform(-1, 1, (tries, 3))

@@ -1,4 +1,4 @@
-"""What made-up objects consist of: ellipsoids and boxes that are patterned in their own coordinates."""
+"""The parts of procedural objects: ellipsoids and boxes with solid textures in their own coordinates."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Coat:
-    """A solid texture, alike on both sides of z = 0: a back, a lighter belly, marks where waves add up."""
+    """A solid texture, symmetric about z = 0: a back, a lighter belly, and marks where waves add up."""
 
     back: Vector  # [3]
     belly: Vector  # [3]
     marks: Vector  # [3]
-    edge: float  # height in a part, of -1 to 1, below which is belly
-    waves: Vector  # [K, 3]
-    phases: Vector  # [K]
-    level: float  # of the waves' sum, above which are marks
+    edge: float  # height in a part, from -1 to 1, of the belly's upper edge
+    waves: Vector  # [K, 3] wave vectors
+    phases: Vector  # [K] radians
+    level: float  # sum of the waves above which there are marks
 
     def colors_at(self, own: Vector, place: Vector) -> Vector:
-        """[N, 3] at coordinates of a part [N, 3] that are `place` [N, 3] in those of the coat."""
+        """Colours [N, 3] at a part's own coordinates [N, 3] and the same points' coordinates in the coat."""
         low = np.clip((self.edge - own[:, 1:2]) / 0.3 + 0.5, 0, 1)
         colors = self.back + (self.belly - self.back) * low
         if len(self.waves):
@@ -41,16 +41,16 @@ class Part:
     """An ellipsoid or a box."""
 
     centre: Vector  # [3]
-    rotation: Vector  # [3, 3], columns are the own axes
+    rotation: Vector  # [3, 3], columns are the part's own axes
     half: Vector  # [3] half axes
     colors: Vector  # [2, 3] between which the pattern changes
-    pattern: Vector  # [3] waves along the own axes
+    pattern: Vector  # [3] wave numbers along the own axes
     box: bool = False
-    coat: Coat | None = None  # in place of colours and pattern
-    cloth: Vector = field(default_factory=lambda: np.zeros((2, 3)))  # middle and half size on the coat
+    coat: Coat | None = None  # replaces colours and pattern
+    cloth: Vector = field(default_factory=lambda: np.zeros((2, 3)))  # centre and half size on the coat
 
     def colors_at(self, own: Vector) -> Vector:
-        """[..., 3] at own coordinates [..., 3]; alike where own z is positive or negative."""
+        """Colours [..., 3] at own coordinates [..., 3], symmetric in z."""
         if self.coat is not None:
             flat = own.reshape(-1, 3)
             return self.coat.colors_at(flat, self.cloth[0] + flat * self.cloth[1]).reshape(own.shape)
@@ -60,11 +60,13 @@ class Part:
 
 
 Pose = Callable[[float], list[Part]]
+"""Gives an object's parts at a phase in [0, 1) of its movement."""
 Making = Callable[[np.random.Generator], Pose]
+"""Makes a random object."""
 
 
 class Maker:
-    """Makes parts of one random object; a given generator always makes the same one."""
+    """Makes the parts of one random object in four colours."""
 
     def __init__(self, random: np.random.Generator) -> None:
         self.random = random
@@ -79,6 +81,7 @@ class Maker:
         turn: tuple[float, float, float] = (0.0, 0.0, 0.0),
         box: bool = False,
     ) -> Part:
+        """A part in the given colour of the palette, turned by angles about x, y and z in radians."""
         colors = np.stack([self.palette[color], self.palette[(color + 1) % 4]])
         centre_, half_ = np.array(centre), np.maximum(np.array(half), 0.004)
         return Part(centre_, rotation(*turn), half_, colors, self.waves[color], box)
@@ -86,7 +89,7 @@ class Maker:
     def limb(
         self, start: Vector, length: float, thickness: float, angles: list[float], color: int
     ) -> list[Part]:
-        """A chain of links that hangs from `start`; angles swing it about z, each on top of those before."""
+        """A chain of links that hangs from `start`; each angle turns a link about z relative to the last."""
         parts, place, angle = [], start, 0.0
         for bend in angles:
             angle += bend
@@ -101,7 +104,7 @@ class Maker:
 
 
 def rotation(about_x: float, about_y: float, about_z: float) -> Vector:
-    """R_z R_y R_x of angles in radians."""
+    """The rotation R_z R_y R_x by angles in radians."""
     (cx, sx), (cy, sy), (cz, sz) = ((math.cos(a), math.sin(a)) for a in (about_x, about_y, about_z))
     rx = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     ry = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
@@ -110,5 +113,5 @@ def rotation(about_x: float, about_y: float, about_z: float) -> Vector:
 
 
 def moved(parts: list[Part], turn: Vector, shift: Vector) -> list[Part]:
-    """All of them turned about the origin, then shifted."""
+    """The parts turned about the origin and then shifted."""
     return [replace(p, centre=turn @ p.centre + shift, rotation=turn @ p.rotation) for p in parts]

@@ -1,7 +1,7 @@
-"""Objects that are made up: bodies of ellipsoids and boxes, jointed, patterned, in two poses.
+"""All kinds of procedural objects; animals and people are in folders of their own.
 
-Each maker returns parts for a phase of a movement in [0, 1); y is up and the object looks along +x.
-Lengths are in arbitrary units, the renderer frames the object. Animals and people have their own folders.
+Each maker returns a function from the phase of a movement, in [0, 1), to the parts. The y axis is up, and the
+object looks along +x. Lengths are in arbitrary units; the renderer frames the object.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def plant(random: np.random.Generator) -> Pose:
 
 
 def lathe(random: np.random.Generator) -> Pose:
-    """A vessel or a tool: discs on one axis, with a handle."""
+    """A vessel or a tool: discs on one axis, and sometimes a handle."""
     m, u = Maker(random), random.uniform
     count = int(random.integers(3, 9))
     radii, tilt = u(0.08, 0.5, count), u(-1.0, 1.0)
@@ -76,4 +76,4 @@ def lathe(random: np.random.Generator) -> Pose:
 OTHERS: dict[str, Making] = {"vehicle": vehicle, "lathe": lathe, "plant": plant}
 KINDS: dict[str, Making] = {**OTHERS, **FAUNA, **PEOPLE}
 SYMMETRIC = (*FAUNA, *PEOPLE, "vehicle", "lathe")
-"""Kinds whose left and right are alike, left being +z."""
+"""Kinds that are symmetric about z = 0."""

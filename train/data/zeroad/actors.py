@@ -1,7 +1,7 @@
 """Actors of the game 0 A.D. as animated meshes.
 
-Reads the game's `public.zip`. An actor is an XML file with groups of variants; the chosen variants
-together name a mesh, a texture, animations and props (other actors attached to points of the mesh).
+Reads the game's `public.zip`. An actor is an XML file with groups of variants. Together, the chosen variants
+name a mesh, a texture, animations and props (other actors attached to points of the mesh).
 """
 
 from __future__ import annotations
@@ -26,14 +26,8 @@ from train.data.zeroad.formats import (
 )
 from train.data.zeroad.mesh import AlphaMode, ByteArray, Clip, FloatArray, Part
 
-LICENCE = "CC-BY-SA-3.0"
-ATTRIBUTION = (
-    "Art from the game 0 A.D. (https://play0ad.com), copyright Wildfire Games, "
-    "licensed CC BY-SA 3.0 (https://creativecommons.org/licenses/by-sa/3.0/)"
-)
-
 REST = "idle"
-"""An animation that leaves actors without any in their rest pose."""
+"""Animation to use for actors without any; they stay in their rest pose."""
 _HIDDEN_PROPS = ("garrisoned", "projectile", "loaded-")
 _MAX_PROP_DEPTH = 4
 _MIRROR = np.array([1.0, 1.0, -1.0])
@@ -42,7 +36,7 @@ _MIRROR = np.array([1.0, 1.0, -1.0])
 
 @dataclass
 class Actor:
-    """What the chosen variants of an actor file ask for."""
+    """An actor's mesh, texture, animations and props, as the chosen variants name them."""
 
     mesh: str | None = None
     texture: str | None = None
@@ -105,9 +99,15 @@ class Archive:
         return self._textures[name]
 
     def actor(self, name: str, random: np.random.Generator | None = None) -> Actor | None:
-        """Resolves the variants of an actor.
+        """Resolve the variants of an actor.
 
-        In each group `random` picks one of those that the game would pick by chance; without it the first.
+        Args:
+            name: of the actor file.
+            random: chooses among the variants that the game itself chooses by chance; without it, the first
+                variant of each group is taken.
+
+        Returns:
+            The actor, or None if there is no such file.
         """
         root = self.xml(f"art/actors/{name}.xml")
         if root is None:
@@ -177,23 +177,23 @@ def animated_actors(archive: Archive, prefix: str = "") -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class SkinnedPart:
-    """A mesh with a single texture, and how its bones move."""
+    """A mesh with a single texture, and the movement of its bones."""
 
     name: str
     mesh: SkinnedMesh
     matrices: NDArray[np.float64]
-    """From where vertices rest to where the object has them, [frames, bones + 1, 3, 4]; the last one moves
-    what hangs on no bone."""
+    """Transforms [frames, bones + 1, 3, 4] from the vertices' rest positions to the posed object; the last
+    is for vertices without a bone."""
     texture: ByteArray | None
     alpha_mode: AlphaMode
 
     @property
     def uvs(self) -> FloatArray:
-        """[vertices, 2], their origin at the texture's first row."""
+        """Texture coordinates [vertices, 2] with their origin at the texture's first row."""
         return self.mesh.uvs * np.array([1, -1], np.float32) + np.array([0, 1], np.float32)
 
     def bound(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The bones of each vertex and their shares, [vertices, 4] each."""
+        """The bones of each vertex and their weights, [vertices, 4] each."""
         count = self.matrices.shape[1] - 1
         used = self.mesh.bones < count
         weights = self.mesh.weights / np.maximum(self.mesh.weights.sum(1, keepdims=True), 1e-9)
@@ -203,7 +203,7 @@ class SkinnedPart:
         return bones, weights
 
     def posed(self) -> Part:
-        """Linear blend skinning in all frames."""
+        """The part in all frames, by linear blend skinning."""
         bones, weights = self.bound()
         homogeneous = np.concatenate([self.mesh.positions, np.ones((len(self.mesh.positions), 1))], axis=1)
         vertices = np.zeros((len(self.matrices), len(homogeneous), 3))
@@ -218,7 +218,7 @@ class SkinnedPart:
 def load_clip(
     archive: Archive, name: str, animation: str, frames: int, random: np.random.Generator | None = None
 ) -> Clip:
-    """Poses an actor and its props over one cycle of an animation."""
+    """Pose an actor and its props over one cycle of an animation."""
     phases = np.arange(frames) / frames
     return Clip(tuple(part.posed() for part in load_skinned(archive, name, animation, phases, random)))
 
@@ -230,7 +230,7 @@ def load_skinned(
     phases: NDArray[np.float64],
     random: np.random.Generator | None = None,
 ) -> list[SkinnedPart]:
-    """An actor and its props at phases of an animation's cycle, each in [0, 1).
+    """Load an actor and its props at phases of an animation's cycle, each in [0, 1).
 
     Props without that animation use `idle`, or else keep their rest pose.
     """

@@ -1,4 +1,4 @@
-"""Which actors may be trained on, and which are kept for measuring."""
+"""Which actors may be trained on, and which are reserved for the benchmark and for validation."""
 
 from __future__ import annotations
 
@@ -11,34 +11,37 @@ import numpy as np
 
 from train.data.zeroad.actors import Archive, animated_actors
 
-# Kept for measuring: neither these actors, nor any other that shows one of their meshes.
 RESERVED = (
     "fauna/chicken*", "fauna/crocodile*", "fauna/deer*", "fauna/elephant*", "fauna/hawk*", "fauna/lion*",
     "fauna/shark*", "fauna/giraffe*", "fauna/rabbit*", "fauna/peacock*", "fauna/tiger*", "fauna/walrus*",
     "fauna/camel*", "units/mauryas/infantry_archer*", "units/iberians/healer*",
 )  # fmt: skip
-# Different files, but the same animals: an armoured elephant is an elephant.
+"""Patterns of the actors in the benchmark; neither they nor others that show one of their meshes are used."""
 RESERVED_WORDS = (
     "elephant", "deer", "lion", "croc", "hawk", "shark", "giraffe", "rabbit", "peacock", "tiger", "walrus",
     "camel", "chicken",
-    "circle", "shoal",  # flocks are no objects
+    "circle", "shoal",  # flocks rather than objects
 )  # fmt: skip
-STILL = ("fauna/muskox", "fauna/dragon", "fauna/whale", "fauna/fish", "fauna/sheep2")  # without animations
+"""Words in the names of meshes that show the same animals under other names, and of unsuitable meshes."""
+STILL = ("fauna/muskox", "fauna/dragon", "fauna/whale", "fauna/fish", "fauna/sheep2")
+"""Animals without animations."""
 VALIDATION = (
     "skeletal/fox.dae", "skeletal/sanga_cattle_a.dae", "skeletal/sanga_cattle_b.dae", "skeletal/crow.dae",
     "skeletal/mastiff.dae", "skeletal/mastiff_no_spikes.dae", "skeletal/zebra.dae", "skeletal/goat.dae",
     "skeletal/goat_male.dae", "skeletal/new/m_pants_tunic_long.dae", "skeletal/new/m_robe.dae",
 )  # fmt: skip
+"""Meshes that are reserved for validation."""
 
 
 def choose_actors(archive: Archive, validation: Collection[str] = VALIDATION) -> dict[str, float]:
-    """Actors that may be used, each with its weight: animals and rare shapes count more.
+    """The actors that may be used, with their sampling weights: animals and rare shapes weigh more.
 
-    Actors with the same body mesh differ in texture, clothes and weapons; together they weigh as much
-    as a few.
+    Actors with the same body mesh differ only in texture, clothes and weapons; together they weigh as much
+    as a few actors.
 
     Args:
-        validation: meshes of which a few actors are enough.
+        archive: the game's art.
+        validation: meshes for validation, of which a few actors suffice.
     """
     animated = animated_actors(archive)
     bodies: dict[str, list[str]] = {}
@@ -55,29 +58,28 @@ def choose_actors(archive: Archive, validation: Collection[str] = VALIDATION) ->
     for mesh, names in bodies.items():
         animal = names[0].startswith("fauna/") and "horse" not in mesh
         share = (10.0 if animal else 4.0) + (1.2 if animal else 0.5) * len(names)
-        kept = (
-            names if len(names) <= 40 else [names[i] for i in np.linspace(0, len(names) - 1, 40).astype(int)]
-        )
+        spread = np.linspace(0, len(names) - 1, 40).astype(int)
+        chosen = names if len(names) <= 40 else [names[i] for i in spread]
         if mesh in validation:
-            kept, share = kept[:3], 1.5
-        weights |= {name: share / len(kept) for name in kept}
+            chosen, share = chosen[:3], 1.5
+        weights |= {name: share / len(chosen) for name in chosen}
     return weights
 
 
 def usage_json(actors: Iterable[tuple[str, bool]]) -> str:
-    """As JSON, how often each actor was used, out of names and whether it is kept for validation."""
-    used = Counter(name + " (validation)" * kept for name, kept in actors)
+    """How often each actor was used, as JSON, from names and whether the use is for validation."""
+    used = Counter(name + " (validation)" * validation for name, validation in actors)
     return json.dumps(dict(sorted(used.items())), indent=1) + "\n"
 
 
 def is_allowed(meshes: set[str], banned: frozenset[str]) -> bool:
-    """Whether something that shows these meshes may be trained on."""
+    """Whether a clip that shows these meshes may be trained on."""
     named = any(word in mesh.lower() for mesh in meshes for word in RESERVED_WORDS)
     return bool(meshes) and not named and not meshes & banned
 
 
 def reserved_meshes(archive: Archive) -> frozenset[str]:
-    """Every mesh that some choice of a reserved actor's variants shows, also those it carries."""
+    """Every mesh that any choice of a reserved actor's variants shows, its props included."""
     found: set[str] = set()
     seen: set[str] = set()
 

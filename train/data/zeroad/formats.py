@@ -1,8 +1,7 @@
 """Parsers for two binary formats of the Pyrogenesis engine.
 
-PMD is a skinned mesh, PSA a skeletal animation.  In the 0 A.D. package both
-are found as cached conversions of COLLADA files.  The engine's space is
-left-handed; nothing is converted here.
+PMD is a skinned mesh, PSA a skeletal animation. The 0 A.D. package has both as cached conversions of COLLADA
+files. The engine's space is left-handed, and so are the results.
 """
 
 from __future__ import annotations
@@ -93,22 +92,26 @@ class _Reader:
         self._offset = offset
 
     def u32(self) -> int:
+        """Read an unsigned integer of 32 bits."""
         (value,) = struct.unpack_from("<I", self._data, self._offset)
         self._offset += 4
         return int(value)
 
     def f32(self) -> float:
+        """Read a float of 32 bits."""
         (value,) = struct.unpack_from("<f", self._data, self._offset)
         self._offset += 4
         return float(value)
 
     def text(self) -> str:
+        """Read a string with its length before it."""
         length = self.u32()
         raw = self._data[self._offset : self._offset + length]
         self._offset += length
         return raw.decode("latin-1")
 
     def array(self, dtype: np.dtype | str, count: int) -> NDArray:  # type: ignore[type-arg]
+        """Read `count` values of a type."""
         result = np.frombuffer(self._data, dtype, count, self._offset)
         self._offset += result.nbytes
         return result

@@ -1,8 +1,7 @@
 """Animated, textured triangle meshes.
 
-Coordinates are right-handed with y up; an object looks towards +z, that is
-towards a camera at azimuth 0.  Texture coordinates have their origin at the
-first row of the texture array.
+Coordinates are right-handed with y up; an object looks towards +z, that is, towards a camera at azimuth 0.
+Texture coordinates have their origin at the first row of the texture array.
 """
 
 from __future__ import annotations
@@ -64,14 +63,17 @@ class Clip:
         return sum(len(part.faces) for part in self.parts)
 
     def points(self, frame: int) -> list[FloatArray]:
-        """The vertices that faces use, of each part."""
+        """The vertices of each part that its faces use, in a frame."""
         return [part.vertices[frame][np.unique(part.faces)] for part in self.parts]
 
 
 def welded(rest: NDArray[Any], faces: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Which point in space each vertex [V, 3] sits on, and the faces without back-to-back copies.
+    """Weld vertices [V, 3] in the same place, and drop copies of faces.
 
-    Copies that face the other way would cancel each other's normals.
+    Copies that face the opposite way would cancel each other's normals.
+
+    Returns:
+        The number of each vertex's place [V], and the faces [T, 3] that are left.
     """
     cells = np.round(rest / max(float(np.ptp(rest)), 1e-6) * 1e5).astype(np.int64)
     groups = np.unique(cells, axis=0, return_inverse=True)[1].reshape(-1)

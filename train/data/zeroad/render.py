@@ -1,7 +1,7 @@
-"""Offscreen OpenGL (EGL; a GPU or Mesa's CPU driver): colour, alpha and depth of a posed object.
+"""Offscreen OpenGL renderer (EGL, on a GPU or by Mesa's CPU driver) of posed objects.
 
-Colour is drawn at twice its size with four samples per pixel and averaged premultiplied; depth is
-the camera-space z of the surface under each pixel's centre, 0 where there is none.
+Colour is drawn at twice its size with four samples per pixel and averaged premultiplied. Depth is the
+camera-space z of the surface under each pixel's centre, 0 outside the object.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ void main() {
 
 
 class _Drawable:
-    """One part on the device; only the positions change between frames."""
+    """A part on the device, of which only positions and normals change between frames."""
 
     def __init__(self, context: moderngl.Context, programs: tuple[moderngl.Program, ...], part: Part) -> None:
         self.part = part
@@ -99,16 +99,18 @@ class _Drawable:
 
     @property
     def alpha_mode(self) -> int:
+        """The shaders' value of the alpha mode."""
         if self.holes is not None:
             return 1
         return 2 if self.part.alpha_mode == AlphaMode.TEAM_COLOUR else 0
 
     def pose(self, vertices: FloatArray) -> None:
+        """Set the positions [V, 3] and compute the normals."""
         data = np.concatenate([vertices, self._normals(vertices)], axis=1)
         self.moving.write(data.astype(np.float32).tobytes())
 
     def _normals(self, vertices: FloatArray) -> FloatArray:
-        """Area-weighted; vertices of the same group share one normal."""
+        """Area-weighted vertex normals [V, 3]; welded vertices share one."""
         a, b, c = (vertices[self.normal_faces[:, k]] for k in range(3))
         face = np.cross(b - a, c - a)
         count = int(self.groups.max()) + 1
@@ -120,6 +122,7 @@ class _Drawable:
         )
 
     def release(self) -> None:
+        """Free the memory on the device."""
         for item in self.owned:
             item.release()
 
@@ -156,7 +159,7 @@ class Renderer:
         tint: tuple[float, float, float] = (1.0, 1.0, 1.0),
         team: tuple[float, float, float] = TEAM_COLOUR,
     ) -> None:
-        """Light fixed in the world, a tint of all colours, and the players' own colour."""
+        """Set the light, which is fixed in the world, a tint of all colours, and the team colour."""
         length = float(np.linalg.norm(direction))
         self._colour["light"] = tuple(x / length for x in direction)
         self._colour["shading"] = (ambient, diffuse)
@@ -164,20 +167,20 @@ class Renderer:
         self._colour["team"] = team
 
     def load(self, clip: Clip) -> None:
-        """Sends a clip to the device, in place of the one before."""
+        """Send a clip to the device and free the previous one."""
         for drawable in self._drawables:
             drawable.release()
         programs = (self._colour, self._depth)
         self._drawables = [_Drawable(self._context, programs, part) for part in clip.parts]
 
     def pose(self, frame: int, turn: NDArray[np.float64], scale: float, centre: NDArray[np.float64]) -> None:
-        """Shows a frame with its points x at scale (turn x - centre)."""
+        """Pose the clip in a frame, with its points x moved to scale · (turn x - centre)."""
         for drawable in self._drawables:
             points = scale * (drawable.part.vertices[frame] @ turn.T - centre)
             drawable.pose(points.astype(np.float32))
 
     def draw(self, cameras: Cameras) -> tuple[ByteArray, FloatArray]:
-        """Colour with straight alpha [C, S, S, 4] and depth [C, S, S] in world units."""
+        """Draw colour with straight alpha [C, S, S, 4] and depth [C, S, S] in world units."""
         views = [self._draw(v, k) for v, k in zip(cameras.viewmats.numpy(), cameras.Ks.numpy(), strict=True)]
         return np.stack([rgba for rgba, _ in views]), np.stack([depth for _, depth in views])
 
@@ -210,7 +213,7 @@ class Renderer:
 
 
 def _projection(intrinsics: NDArray[Any], size: int) -> NDArray[np.float64]:
-    """Clip-space matrix for OpenCV camera coordinates."""
+    """Projection matrix from OpenCV camera coordinates to OpenGL clip space."""
     k = 2 * intrinsics / size
     return np.array(
         [
@@ -223,7 +226,7 @@ def _projection(intrinsics: NDArray[Any], size: int) -> NDArray[np.float64]:
 
 
 def _averaged(premultiplied: ByteArray) -> ByteArray:
-    """Straight alpha [S, S, 4] of blocks of SUPERSAMPLE² premultiplied pixels; colour 0 where alpha is 0."""
+    """Average blocks of SUPERSAMPLE² premultiplied pixels; straight alpha [S, S, 4], 0 where alpha is 0."""
     size = len(premultiplied) // SUPERSAMPLE
     mean = premultiplied.reshape(size, SUPERSAMPLE, size, SUPERSAMPLE, 4).mean(axis=(1, 3), dtype=np.float32)
     colour = mean[..., :3] * 255 / np.maximum(mean[..., 3:], 1e-6)

@@ -1,4 +1,4 @@
-"""Made-up animals of all families."""
+"""Procedural animals of all families."""
 
 from train.data.procedural.fauna import birds, breeds, crawlers, reptiles, swimmers
 from train.data.procedural.fauna.quadruped import quadruped
@@ -18,4 +18,4 @@ FAUNA: dict[str, Making] = {
     "spider": crawlers.spider,
     "crab": crawlers.crab,
 }
-"""Makers by kind; all build alike on both sides of z = 0."""
+"""Makers by kind; all of them build bodies that are symmetric about z = 0."""

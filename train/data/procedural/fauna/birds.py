@@ -1,4 +1,4 @@
-"""Birds that stand, walk or swim; birds and bats that fly."""
+"""Standing, walking and swimming birds; flying birds and bats."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NECK, FEATHERS, FINGERS = 4, 5, 4
 
 
 def _head(a: Body, size: float) -> list[Part]:
-    """With a beak, and sometimes a comb, a crest or the round face of an owl."""
+    """A head with a beak, and sometimes a comb, a crest or the round face of an owl."""
     long, thick, hooked = size * a.u(0.4, 2.6), size * a.u(0.15, 0.5), a.u(-0.1, 0.6)
     flat, eye = a.u(0.5, 1.3), size * a.u(0.12, 0.3)
     root = np.array([0.75 * size, -0.1 * size, 0])
@@ -49,7 +49,7 @@ def _head(a: Body, size: float) -> list[Part]:
 
 
 def _fan(a: Body, length: float, wide: float, open_: float, lift: float) -> list[Part]:
-    """Feathers of a tail, that point backwards from the origin."""
+    """Tail feathers that point backwards from the origin."""
     parts = []
     for k in np.linspace(-1, 1, FEATHERS):
         way = heading(math.pi - lift, float(k) * open_)
@@ -59,7 +59,7 @@ def _fan(a: Body, length: float, wide: float, open_: float, lift: float) -> list
 
 
 def bird(random: np.random.Generator) -> Pose:
-    """On its legs, wings folded: hens, ducks, owls, ostriches, herons, penguins."""
+    """A bird on its legs with folded wings: hens, ducks, owls, ostriches, herons, penguins."""
     a = Body(random, coats(random, vivid=0.35))
     u = a.u
     pitch = u(-0.1, 0.5) if a.chance(0.7) else u(0.7, 1.3)
@@ -124,7 +124,7 @@ def bird(random: np.random.Generator) -> Pose:
 
 
 def flyer(random: np.random.Generator) -> Pose:
-    """With its wings spread, banked, beating or gliding: birds, some of them bats or winged reptiles."""
+    """A flying bird, bat or winged reptile with spread wings, banked, beating them or gliding."""
     bat = random.random() < 0.25
     a = Body(random, coats(random, vivid=0.05 if bat else 0.3))
     u = a.u
@@ -179,7 +179,7 @@ def _wing(
     a: Body, side: int, root: Vector, fat: float, size: tuple[float, float],
     angles: tuple[float, float, float], fingers: tuple[float, float], bat: bool,
 ) -> list[Part]:  # fmt: skip
-    """Three sails on an arm, and feathers that are spread at its end, or the points of a bat's."""
+    """A wing: three sails along an arm, a bat's points, and feathers or fingers spread at its end."""
     (span, chord), (swing, fold, sweep) = size, angles
     place = root + np.array([0.05, 0.3 * fat, side * 0.5 * fat])
     parts: list[Part] = []

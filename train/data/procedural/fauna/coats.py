@@ -1,4 +1,4 @@
-"""Colours of animals."""
+"""Colours and patterns of animals."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ NATURAL = np.array([
     (0.60, 0.58, 0.55), (0.33, 0.36, 0.40), (0.14, 0.12, 0.11), (0.20, 0.16, 0.12), (0.90, 0.88, 0.84),
     (0.60, 0.32, 0.14), (0.50, 0.20, 0.10), (0.85, 0.77, 0.60), (0.40, 0.40, 0.22), (0.35, 0.42, 0.24),
 ])  # fmt: skip
-FURRY = 13  # of them: no greens
+FURRY = 13
+"""Number of these colours that occur in fur: all but the greens."""
 REGIONS = (
     "body", "wing", "legs", "feet", "head", "face", "ears", "tail", "tip", "mane", "horn", "beak",
     "eye", "fin", "crest",
 )  # fmt: skip
 NO_PATTERN = (np.zeros((0, 3)), np.zeros(0), 0.0)
-WILD = 0.15  # share of palettes without any sense
+RANDOM_PALETTE_PROB = 0.15
+"""Probability of unrelated random colours for all regions."""
 
 
 def coats(random: np.random.Generator, vivid: float = 0.0) -> dict[str, Coat]:
@@ -57,7 +59,7 @@ def coats(random: np.random.Generator, vivid: float = 0.0) -> dict[str, Coat]:
         "fin": either(back, second, second, marks),
         "crest": either(second, hue(), np.array([0.75, 0.1, 0.1])),
     }  # fmt: skip
-    if random.random() < WILD:
+    if random.random() < RANDOM_PALETTE_PROB:
         backs = {region: u(0.05, 0.95, 3) for region in REGIONS}
         belly, marks = u(0.05, 0.95, (2, 3))
     made = {}
@@ -74,7 +76,7 @@ def coats(random: np.random.Generator, vivid: float = 0.0) -> dict[str, Coat]:
 
 
 def pattern(random: np.random.Generator) -> tuple[Vector, Vector, float]:
-    """Waves, phases and level of stripes, spots, patches or nothing, for an animal about a unit long."""
+    """Waves, phases and level of random stripes, spots, patches or nothing, for an animal of length 1."""
     kind, u = random.random(), random.uniform
     if kind < 0.45:
         return NO_PATTERN

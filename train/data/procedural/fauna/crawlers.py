@@ -1,4 +1,4 @@
-"""Insects, spiders, crabs, scorpions."""
+"""Insects, spiders, scorpions and crabs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from train.data.procedural.parts import Part, Pose, Vector, moved
 
 
 def _leg(a: Body, hip: Vector, side: int, yaw: float, length: float, knee: float, thick: float) -> list[Part]:
-    """Up to a knee, then down to the ground; `yaw` is 0 to the front."""
+    """A leg that rises to a knee and descends to the ground; `yaw` 0 points to the front."""
     ways = (heading(knee, yaw), heading(-0.5 - 0.5 * knee, yaw), heading(-1.2, yaw))
     steps = [n * length * mirrored(w, side) for n, w in zip((0.4, 0.4, 0.3), ways, strict=True)]
     return a.limb(path(hip, steps), [thick, 0.75 * thick, 0.5 * thick], ["legs", "legs", "feet"], UP)
 
 
 def insect(random: np.random.Generator) -> Pose:
-    """Six legs, feelers, a jointed body; wings that are folded, spread or none."""
+    """An insect with folded wings, spread wings or none."""
     a = Body(random, coats(random, vivid=0.5))
     u = a.u
     head, thorax, abdomen = u(0.08, 0.16), u(0.1, 0.2), u(0.12, 0.28)
@@ -79,7 +79,7 @@ def insect(random: np.random.Generator) -> Pose:
 
 
 def spider(random: np.random.Generator) -> Pose:
-    """Eight legs; spiders and scorpions."""
+    """A spider or a scorpion."""
     a = Body(random, coats(random, vivid=0.25))
     u = a.u
     front, back, leg = u(0.12, 0.22), u(0.15, 0.38), u(0.5, 1.2)
@@ -111,7 +111,7 @@ def spider(random: np.random.Generator) -> Pose:
 
 
 def crab(random: np.random.Generator) -> Pose:
-    """Wide and flat; crabs, and lobsters with a tail."""
+    """A crab, or a lobster with a tail."""
     a = Body(random, coats(random, vivid=0.5))
     u = a.u
     long, high, wide = u(0.22, 0.4), u(0.1, 0.2), u(0.3, 0.55)
@@ -153,7 +153,7 @@ def crab(random: np.random.Generator) -> Pose:
 
 
 def _pincer(a: Body, root: Vector, side: int, arm: float, claw: float) -> list[Part]:
-    """Out, then to the front, with two fingers."""
+    """An arm that reaches out and then to the front, with a pincer of two fingers."""
     joints = path(
         root, [0.5 * arm * mirrored(heading(0.1, 0.9), side), 0.5 * arm * mirrored(heading(0.2, -0.2), side)]
     )

@@ -1,4 +1,4 @@
-"""Heads of beasts, at the origin and looking along x."""
+"""Heads of four-legged animals, at the origin and looking along x."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HORNS = 4  # links
 
 
 def head_of(a: Body, b: Build) -> list[Part]:
-    """A skull with all that is on it, but for a trunk."""
+    """A head with ears, horns and tusks, but without a trunk."""
     r = b.head_radius
     out, drop = r * (0.7 + b.snout_length), r * (0.2 + 0.3 * b.brow_height)
     m = r * b.muzzle_thickness
@@ -28,7 +28,7 @@ def head_of(a: Body, b: Build) -> list[Part]:
         a.blob((out + 0.25 * m, -drop + 0.45 * m, 0), (0.3 * m, 0.3 * m, 0.4 * m), "eye"),
     ]
     eye, ear, spread = r * a.u(0.12, 0.24), r * b.ear_length, b.ear_spread
-    aside = 1 - 0.7 * b.ear_flap  # ears that lie along the head
+    aside = 1 - 0.7 * b.ear_flap  # less spread for ears that lie along the head
     antlered, lean = b.horns > 1.0, a.u(0.0, 0.9)
     horned = b.horns > 0.45
     start = np.array([a.u(-0.2, 0.2), 0.75, a.u(0.3, 0.6)]) * r
@@ -60,7 +60,7 @@ def head_of(a: Body, b: Build) -> list[Part]:
 def _horn(
     a: Body, start: Vector, side: int, size: float, shape: tuple[float, float, float], antlered: bool
 ) -> list[Part]:
-    """One that bends in a slanted plane, or has tines."""
+    """A horn that bends in a slanted plane, or an antler with tines."""
     wide, tilt, curled = shape
     angles = [math.pi / 2 - tilt + curled * k / (HORNS - 1) for k in range(HORNS)]
     points = curve(np.zeros(3), size * (1 + 0.15 * abs(curled)), angles)
@@ -77,7 +77,7 @@ def _horn(
 
 
 def trunk_of(a: Body, b: Build, bends: list[float]) -> list[Part]:
-    """Hangs from a head, with an angle more in each link."""
+    """A trunk that hangs from the head; each link is bent by an angle relative to the one before."""
     r = b.head_radius
     angles = np.cumsum([-1.1, *bends])
     points = curve(np.array([0.75 * r, -0.3 * r, 0]), b.trunk_length, [float(x) for x in angles])
@@ -86,5 +86,5 @@ def trunk_of(a: Body, b: Build, bends: list[float]) -> list[Part]:
 
 
 def placed(parts: list[Part], place: Vector, way: Vector) -> list[Part]:
-    """A head at a place, looking somewhere."""
+    """A head's parts at a place, looking in the direction `way`."""
     return moved(parts, frame(way), place)

@@ -1,4 +1,4 @@
-"""Beasts on four legs, or on two of them: one anatomy, many builds (`breeds`)."""
+"""Animals on four legs, or on two of them: one anatomy with many builds (see `breeds`)."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ from train.data.procedural.fauna.coats import coats
 from train.data.procedural.fauna.head import head_of, placed, trunk_of
 from train.data.procedural.parts import Making, Part, Pose, Vector
 
-TORSO, NECK, TAIL = 6, 4, 6  # ellipsoids
-WALK = {1: (0.0, 0.5), -1: (0.5, 0.0)}  # shifts of fore and hind legs, of the left and the right
+TORSO, NECK, TAIL = 6, 4, 6
+"""Numbers of ellipsoids; the neck and the tail have one more."""
+WALK = {1: (0.0, 0.5), -1: (0.5, 0.0)}
+"""Phases of the fore and the hind leg, on the left (1) and the right (-1)."""
 
 
 @dataclass(frozen=True)
 class Stance:
-    """How one stands, sits or lies; angles of legs are those of their three links."""
+    """How an animal stands, sits or lies; angles in radians."""
 
-    pitch: float
-    fore: tuple[float, float, float]
+    pitch: float  # of the spine
+    fore: tuple[float, float, float]  # of the three links of a fore leg
     hind: tuple[float, float, float]
-    swing: float
-    rise: float  # of the neck, added
-    nod: float  # of the head
+    swing: float  # amplitude of a walk
+    rise: float  # added to the pitch of the neck
+    nod: float  # pitch of the head
 
 
 def quadruped(family: str) -> Making:
@@ -41,7 +43,7 @@ def quadruped(family: str) -> Making:
 
 
 def beast(a: Body, b: Build) -> Pose:
-    """One of a build."""
+    """An animal of a given build."""
     s = _stance(a, b)
     head, neck, tail, shaggy = head_of(a, b), _neck(a, b, s), _tail(a, b), _mane(a, b)
     pace, bend, stoop = a.u(-0.15, 0.15), a.askew(0.15), a.u(0.0, 0.03)
@@ -140,7 +142,7 @@ def _leg(
 
 
 def _neck(a: Body, b: Build, s: Stance) -> Callable[[Vector, float, float], tuple[Vector, Vector]]:
-    """From its start and the yaws of its middle and its head: its spine, and where the head looks."""
+    """A function from the neck's start and the yaws of neck and head to the neck's spine and the gaze."""
     rise = b.neck_pitch + s.rise + 0.4 * s.pitch
     bow = a.u(-0.1, 0.35)  # upright at its end
     pitches = [rise + bow * (k - 1.5) / 1.5 for k in range(NECK)]
@@ -153,7 +155,7 @@ def _neck(a: Body, b: Build, s: Stance) -> Callable[[Vector, float, float], tupl
 
 
 def _tail(a: Body, b: Build) -> Callable[[Vector, float, float], list[Part]]:
-    """From its root, how far it is swung, and the pitch of the body."""
+    """A function from the tail's root, its swing and the body's pitch to its parts."""
     tip = "tip" if a.chance(0.4) else "tail"
     radii = np.maximum(b.chest_height * b.tail_thickness * np.linspace(1, 0.45, TAIL + 1), 0.022)
     thick = max(b.tail_tuft - 0.25, 0) * 0.12
@@ -170,7 +172,7 @@ def _tail(a: Body, b: Build) -> Callable[[Vector, float, float], list[Part]]:
 
 
 def _mane(a: Body, b: Build) -> Callable[[Vector, Vector, Vector], list[Part]]:
-    """From the spines of body and neck, and how high the body is: manes, ruffs, humps."""
+    """A function from the spines of body and neck and the body's half heights to manes, ruffs and humps."""
     maned, ruffed, humped = b.mane > 0.5, b.ruff > 0.3, b.humps > 0.5
     places = ((0.5, 1.0),) if a.chance(0.5) else ((0.25, 0.8), (0.72, 0.8))
     high, full, tuft = a.u(0.4, 1.0), a.u(1.3, 1.9), a.u(0.02, 0.05)

@@ -1,4 +1,4 @@
-"""Crocodiles and lizards, tortoises and turtles, frogs, and reptiles on two legs."""
+"""Crocodiles and lizards, tortoises and turtles, frogs, and dinosaurs on two legs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TORSO, NECK, TAIL = 5, 3, 8
 def _sprawled(
     a: Body, hip: Vector, side: int, length: float, thick: float, turn: float, fall: float
 ) -> list[Part]:
-    """A leg that goes out to the side, then down, and a flat hand; turned forwards by an angle."""
+    """A leg that goes out to the side and then down, with a flat hand; turned forwards by `turn`."""
     upper = mirrored(heading(-fall, math.pi / 2 - turn), side)
     lower = mirrored(heading(-1.2, math.pi / 2 - 0.6 * turn), side)
     joints = path(hip, [0.5 * length * upper, 0.45 * length * lower])
@@ -29,7 +29,7 @@ def _sprawled(
 
 
 def _jaws(a: Body, size: float, long: float, flat: float, gape: float) -> list[Part]:
-    """A flat skull, two jaws, eyes on top."""
+    """A flat skull with two jaws, and eyes on top."""
     wide = size * a.u(0.35, 0.75)
     parts = [a.blob((0, 0, 0), (1.1 * size, 0.85 * flat * size, size), "head")]
     for way, region, thick in ((heading(-0.05), "head", 0.4), (heading(-0.12 - gape), "face", 0.3)):
@@ -44,7 +44,7 @@ def _jaws(a: Body, size: float, long: float, flat: float, gape: float) -> list[P
 
 
 def reptile(random: np.random.Generator) -> Pose:
-    """Low, on legs that go to the side: crocodiles, lizards, salamanders."""
+    """A low body on sprawling legs: crocodiles, lizards, salamanders."""
     a = Body(random, coats(random, vivid=0.3))
     u = a.u
     high, wide = u(0.1, 0.2), u(1.0, 1.7)
@@ -92,7 +92,7 @@ def reptile(random: np.random.Generator) -> Pose:
 
 
 def tortoise(random: np.random.Generator) -> Pose:
-    """A shell on four legs or flippers."""
+    """A tortoise on four legs, or a turtle with flippers."""
     a = Body(random, coats(random, vivid=0.2))
     u = a.u
     dome, wide, swimming = u(0.2, 0.5), u(0.35, 0.5), a.chance(0.3)
@@ -146,7 +146,7 @@ def tortoise(random: np.random.Generator) -> Pose:
 
 
 def frog(random: np.random.Generator) -> Pose:
-    """Squats, big hind legs folded at its sides, or leaps."""
+    """A frog that squats with its hind legs folded, or leaps."""
     a = Body(random, coats(random, vivid=0.5))
     u = a.u
     high, wide, pitch = u(0.18, 0.32), u(0.24, 0.4), u(0.1, 0.8)
@@ -198,7 +198,7 @@ def frog(random: np.random.Generator) -> Pose:
 
 
 def dinosaur(random: np.random.Generator) -> Pose:
-    """Runs on two strong legs, a heavy tail behind."""
+    """A dinosaur on two strong legs, with a heavy tail."""
     a = Body(random, coats(random, vivid=0.25))
     u = a.u
     high, pitch, upright = u(0.16, 0.3), u(-0.1, 0.5), u(0.6, 0.95)

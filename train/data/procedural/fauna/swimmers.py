@@ -1,4 +1,4 @@
-"""Fish of all outlines, sharks and rays; whales, dolphins and seals."""
+"""Fish, sharks, eels and rays; whales, dolphins and seals."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ BODY = 7
 def _fin(
     a: Body, root: Vector, way: Vector, length: float, wide: float, level: bool = False, region: str = "fin"
 ) -> Part:
-    """A thin sheet from its root in a direction, upright or level."""
+    """A fin: a thin sheet that points from its root in the direction `way`, upright or level."""
     half = (0.6 * length, 0.016, wide) if level else (0.6 * length, wide, 0.016)
     return a.blob(root + 0.45 * length * way, half, region, frame(way))
 
 
 def fish(random: np.random.Generator) -> Pose:
-    """Its tail upright, swung from side to side."""
+    """A fish, whose upright tail swings from side to side."""
     a = Body(random, coats(random, vivid=0.5))
     u = a.u
     kind = u(0, 1)
@@ -79,7 +79,7 @@ def fish(random: np.random.Generator) -> Pose:
 
 
 def whale(random: np.random.Generator) -> Pose:
-    """Its fluke level, beaten up and down; or a seal's body, raised in front."""
+    """A whale, whose level fluke beats up and down, or a seal, whose body is raised in front."""
     a = Body(random, coats(random))
     u = a.u
     seal = a.chance(0.35)

@@ -1,4 +1,4 @@
-"""How people are built."""
+"""Builds of people."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from train.data.procedural.parts import Vector
 
 @dataclass(frozen=True)
 class Build:
-    """Lengths, and half sizes of what is thick."""
+    """Measures of a person; an adult is about 1.7 tall."""
 
-    leg: float
-    torso: float
-    arm: float
-    head: float
-    shoulder: float
-    hip: float
-    deep: float
-    thick: float  # of limbs
+    leg: float  # length
+    torso: float  # length
+    arm: float  # length
+    head: float  # radius
+    shoulder: float  # half width
+    hip: float  # half width
+    deep: float  # half depth of the torso
+    thick: float  # radius of limbs
 
     @staticmethod
     def random(a: Body, size: float = 1.0) -> Build:
-        """Somebody grown up, a child, or a cartoon with a large head."""
+        """A random adult, child, or cartoon figure with a large head, `size` times as large."""
         child, drawn = a.chance(0.15), a.chance(0.2)
         fat, wide = a.u(0.8, 1.4), a.u(0.85, 1.2)
         lengths = Build(
@@ -41,7 +41,7 @@ class Build:
 
 @dataclass(frozen=True)
 class Frame:
-    """Where the torso is; columns of rotations look up, forwards and to the right."""
+    """Place of the torso; the columns of rotations point up, forwards and to the right."""
 
     hip: Vector  # [3]
     neck: Vector  # [3]

@@ -1,4 +1,4 @@
-"""What people wear."""
+"""Clothes of people."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from train.data.procedural.anatomy import UP, Body
 from train.data.procedural.parts import Part, Vector
 from train.data.procedural.people.build import Build, Frame
 
-PADDING = 1.15  # thickness of a limb in cloth, in bare limbs
-FOLDS = 4  # ellipsoids of a skirt or a cloak
+PADDING = 1.15
+"""Thickness of a clothed limb in thicknesses of a bare one."""
+FOLDS = 4
+"""Ellipsoids of a skirt or a cloak."""
 
 
 @dataclass(frozen=True)
 class Clothes:
-    """Regions of coats, and how much hangs; lengths are shares of the leg."""
+    """Regions of coats for the parts of the body, and measures of hanging clothes in leg lengths."""
 
     torso: tuple[str, str]  # above and below the waist
     arms: tuple[str, str]  # above and below the elbow
@@ -33,6 +35,7 @@ class Clothes:
 
     @staticmethod
     def random(a: Body) -> Clothes:
+        """Random clothes."""
         bare, armoured, trousers = a.chance(0.1), a.chance(0.3), a.chance(0.5)
         upper = "skin" if bare else ("armour" if armoured else "shirt")
         sleeves = 0 if bare else int(a.random.integers(3))
@@ -55,7 +58,7 @@ class Clothes:
 
 
 def on_limb(a: Body, regions: tuple[str, str], joints: Sequence[Vector], thick: float) -> list[Part]:
-    """Upper and lower links of an arm or a leg."""
+    """The upper and lower link of an arm or a leg, in the two regions' clothes."""
     radii = [
         thick * shrink * (1.0 if region == "skin" else PADDING)
         for region, shrink in zip(regions, (1.0, 0.8), strict=True)
@@ -66,7 +69,7 @@ def on_limb(a: Body, regions: tuple[str, str], joints: Sequence[Vector], thick: 
 def hanging(
     a: Body, clothes: Clothes, where: Frame, b: Build, knees: Sequence[Vector], phase: float
 ) -> list[Part]:
-    """What is on the torso or hangs from it."""
+    """Belt, skirt, cloak and shoulder pads."""
     parts: list[Part] = []
     up, forward = where.low[:, 0], where.high[:, 1]
     waist = where.hip + 0.22 * b.torso * up

@@ -1,4 +1,4 @@
-"""What people carry."""
+"""Weapons, tools and bags that people carry."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from train.data.procedural.anatomy import UP, Body, frame, heading
 from train.data.procedural.parts import Part, Vector
 
 Held = Callable[[Vector, Vector], list[Part]]
-"""Parts of a thing in a hand at a place [3] of an arm that reaches in a direction [3]."""
+"""Gives the parts of a thing in a hand at a place [3], whose arm reaches in a direction [3]."""
 
 
 @dataclass(frozen=True)
 class Gear:
-    """Something for each hand, and on the back."""
+    """What a person holds in each hand and carries on the back."""
 
-    hands: dict[int, Held]
-    back: list[Part]  # at the neck, looking along x
+    hands: dict[int, Held]  # left (1) and right (-1)
+    back: list[Part]  # relative to the neck, looking along x
 
     @staticmethod
     def random(a: Body, strong: int, size: float) -> Gear:
-        """For somebody whose arms are so long."""
+        """Random gear for a person with arms of length `size`; `strong` is the side of the stronger hand."""
         things = (nothing, nothing, pole, pole, blade, blade, axe, bow, sack)
         mine = things[a.random.integers(len(things))](a, strong, size)
         others = (nothing, nothing, nothing, shield, shield, blade, sack)
@@ -33,11 +33,12 @@ class Gear:
 
 
 def nothing(a: Body, side: int, size: float) -> Held:
+    """An empty hand."""
     return lambda hand, reach: []
 
 
 def pole(a: Body, side: int, size: float) -> Held:
-    """A spear, a staff, a banner's."""
+    """A spear, a staff or a banner's pole."""
     fore, aft, thick = a.u(0.5, 2.2) * size, a.u(0.3, 1.6) * size, a.u(0.012, 0.04) * size
     way, tip, steady = _way(a), a.u(0.1, 0.3) * size, a.chance(0.5)
 
@@ -51,7 +52,7 @@ def pole(a: Body, side: int, size: float) -> Held:
 
 
 def blade(a: Body, side: int, size: float) -> Held:
-    """A sword or a knife, a club."""
+    """A sword, a knife or a club."""
     long, wide, thin = a.u(0.4, 1.3) * size, a.u(0.03, 0.1) * size, a.u(0.2, 1.0)
     way, region = _way(a), "metal" if a.chance(0.75) else "wood"
 
@@ -66,7 +67,7 @@ def blade(a: Body, side: int, size: float) -> Held:
 
 
 def axe(a: Body, side: int, size: float) -> Held:
-    """Or a hammer, a hoe, a torch."""
+    """An axe, a hammer, a hoe or a torch."""
     long, head, region = a.u(0.5, 1.4) * size, a.u(0.08, 0.22) * size, "metal" if a.chance(0.7) else "plume"
     way = _way(a)
 
@@ -81,7 +82,7 @@ def axe(a: Body, side: int, size: float) -> Held:
 
 
 def bow(a: Body, side: int, size: float) -> Held:
-    """Upright, bent towards the archer."""
+    """A bow, held upright and bent towards the archer."""
     tall, bent, tilt = a.u(0.6, 1.2) * size, a.u(0.15, 0.4), a.askew(0.4)
     shares = np.linspace(-1, 1, 7)
 
@@ -96,7 +97,7 @@ def bow(a: Body, side: int, size: float) -> Held:
 
 
 def shield(a: Body, side: int, size: float) -> Held:
-    """Round, long or square, before the hand or beside the arm."""
+    """A round, long or square shield before the hand or beside the arm."""
     wide, tall, beside, boxed = a.u(0.25, 0.6) * size, a.u(0.8, 1.8), a.u(0, 1), a.chance(0.3)
 
     def held(hand: Vector, reach: Vector) -> list[Part]:
@@ -111,7 +112,7 @@ def shield(a: Body, side: int, size: float) -> Held:
 
 
 def sack(a: Body, side: int, size: float) -> Held:
-    """A bag, a jug, a basket, a ball, a box."""
+    """A bag, a jug, a basket, a ball or a box."""
     half, region, boxed = (
         size * a.u(0.12, 0.4, 3),
         ("leather", "hat", "wood")[a.random.integers(3)],
@@ -121,12 +122,12 @@ def sack(a: Body, side: int, size: float) -> Held:
 
 
 def _way(a: Body) -> Vector:
-    """Upwards from a hand and somewhat forwards or aside, where x is along the arm."""
+    """A random direction, mostly upwards from the hand, where x is along the arm."""
     return heading(a.u(0.2, 2.6), a.askew(0.4))
 
 
 def _back(a: Body, size: float) -> list[Part]:
-    """A quiver, a pack; mostly nothing."""
+    """A quiver, a pack or, mostly, nothing on the back."""
     kind, lean = a.random.integers(6), a.askew(0.7)
     if kind == 0:
         way = np.array([-0.15, math.cos(lean), math.sin(lean)])

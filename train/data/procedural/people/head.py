@@ -1,4 +1,4 @@
-"""Heads of people, at the origin and looking along x, and what is on them."""
+"""Heads of people, at the origin and looking along x, with hair and hats."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from train.data.procedural.parts import Part
 
 
 def head_of(a: Body, r: float) -> list[Part]:
-    """A face, hair and a hat, for a skull of that radius."""
+    """A face, hair and a hat for a skull of radius `r`."""
     return _face(a, r) + _hair(a, r) + _hat(a, r)
 
 
@@ -26,7 +26,7 @@ def _face(a: Body, r: float) -> list[Part]:
 
 
 def _hair(a: Body, r: float) -> list[Part]:
-    """That leaves the face free; and beards."""
+    """Hair that leaves the face free, and beards."""
     parts = []
     if a.chance(0.85):
         full, length = a.u(0.98, 1.25), 2.2 * a.u(0, 1) ** 2
@@ -44,7 +44,7 @@ def _hair(a: Body, r: float) -> list[Part]:
 
 
 def _hat(a: Body, r: float) -> list[Part]:
-    """A cap, a helmet, a hood, something with a brim or a point; or nothing."""
+    """A cap, a hat with a brim or a point, a hood, a helmet, or nothing."""
     cap = a.blob((-0.15 * r, 0.62 * r, 0), (1.1 * r, a.u(0.7, 0.95) * r, 1.06 * r), "hat")
     kind = a.random.integers(9)
     if kind < 3:
@@ -61,7 +61,7 @@ def _hat(a: Body, r: float) -> list[Part]:
         behind = a.blob((-0.35 * r, -0.3 * r, 0), (1.0 * r, 1.4 * r, 1.15 * r), "cloak")
         return [behind, a.blob((-0.38 * r, 0.35 * r, 0), (1.2 * r, 1.1 * r, 1.12 * r), "cloak")]
     parts = [a.blob((-0.15 * r, 0.56 * r, 0), (1.13 * r, 0.93 * r, 1.1 * r), "metal")]
-    if a.chance(0.5):  # what covers cheeks and nape
+    if a.chance(0.5):  # cheek pieces and a neck guard
         for side in (1, -1):
             parts.append(a.blob((0.35 * r, -0.5 * r, side * 0.8 * r), (0.4 * r, 0.6 * r, 0.12 * r), "metal"))
         parts.append(a.blob((-0.9 * r, -0.4 * r, 0), (0.25 * r, 0.5 * r, 0.7 * r), "metal"))

@@ -1,4 +1,4 @@
-"""People on foot and on beasts' backs."""
+"""People on foot and on animals' backs."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ from train.data.procedural.people.head import head_of
 from train.data.procedural.people.stances import Limb, Stance
 from train.data.procedural.people.wardrobe import wardrobe
 
-RIGHT_HANDED = 0.8  # share
+RIGHT_HANDED = 0.8
+"""Share of right-handed people."""
 
 
 def person(random: np.random.Generator) -> Pose:
-    """Somebody on foot."""
+    """A person on foot."""
     a = Body(random, wardrobe(random))
     strong = -1 if a.chance(RIGHT_HANDED) else 1
-    return _somebody(a, Build.random(a), stances.on_foot(a, strong), strong)
+    return _figure(a, Build.random(a), stances.on_foot(a, strong), strong)
 
 
 def rider(random: np.random.Generator) -> Pose:
-    """Somebody on a beast's back."""
+    """A person on an animal's back."""
     a = Body(random, wardrobe(random))
     mount = random_build(random, "hoofed" if a.chance(0.8) else "giant")
     strong = -1 if a.chance(RIGHT_HANDED) else 1
-    above = _somebody(a, Build.random(a, a.u(0.5, 0.75)), stances.astride(a, strong), strong)
+    above = _figure(a, Build.random(a, a.u(0.5, 0.75)), stances.astride(a, strong), strong)
     below = beast(Body(random, coats(random)), mount)
     high, wide = mount.chest_height, mount.chest_height * mount.body_width
     seat = np.array([a.u(0.45, 0.65), 0.95 * high + 0.4 * mount.hump, 0.0])
@@ -46,8 +47,8 @@ def rider(random: np.random.Generator) -> Pose:
     return pose
 
 
-def _somebody(a: Body, b: Build, s: Stance, strong: int) -> Pose:
-    """The body, its clothes and what it carries."""
+def _figure(a: Body, b: Build, s: Stance, strong: int) -> Pose:
+    """A body with its clothes and gear."""
     clothes, gear, head = Clothes.random(a), Gear.random(a, strong, b.arm), head_of(a, b.head)
     look, nod, bob = a.askew(0.5), a.u(-0.3, 0.2), a.u(0, 0.03)
 
@@ -84,7 +85,7 @@ def _somebody(a: Body, b: Build, s: Stance, strong: int) -> Pose:
 
 
 def _stood(b: Build, s: Stance, twist: float, rise: float) -> tuple[Frame, Vector]:
-    """The torso, and how the shoulders are turned [3, 3]."""
+    """The place of the torso, and the rotation [3, 3] of the shoulders."""
     turn = rotation(0, -twist, 0)
     low = rotation(0, -0.3 * twist, 0) @ frame(np.array([0.5 * math.sin(s.lean), 1.0, 0]), FORWARD)
     high = turn @ frame(np.array([math.sin(s.lean), math.cos(s.lean), 0]), FORWARD)
@@ -95,7 +96,7 @@ def _stood(b: Build, s: Stance, twist: float, rise: float) -> tuple[Frame, Vecto
 def _joints(
     start: Vector, length: float, limb: Limb, side: int, swing: float, bends: int
 ) -> tuple[list[Vector], Vector]:
-    """Three, and where the lower link leads; a limb bends forwards (1) or backwards (-1)."""
+    """The joints of a limb that bends forwards (1) or backwards (-1), and the lower link's direction."""
     out = limb.out * (1.0 if bends < 0 else math.cos(0.5 * limb.bend))
     upper = mirrored(down(swing, limb.out), side)
     lower = mirrored(down(swing + bends * limb.bend, 0.5 * out), side)

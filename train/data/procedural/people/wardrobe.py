@@ -1,4 +1,4 @@
-"""Colours of people and of what they wear and carry."""
+"""Colours of people, their clothes and their gear."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ HAIRS = np.array([
 ])  # fmt: skip
 METALS = np.array([(0.62, 0.63, 0.65), (0.42, 0.43, 0.46), (0.72, 0.55, 0.25), (0.80, 0.66, 0.30)])
 CLOTH = ("shirt", "skirt", "trousers", "cloak", "hat", "plume", "shield", "saddle")
-UNREAL, VIVID = 0.08, 0.5  # chances of skin of any hue, and of bright cloth
-PATTERNED = 0.45  # share of what cloth is made of
+UNREAL, VIVID = 0.08, 0.5
+"""Probabilities of skin of any hue, and of bright cloth."""
+PATTERNED = 0.45
+"""Probability of patterned cloth."""
 
 
 def wardrobe(random: np.random.Generator) -> dict[str, Coat]:
-    """A coat for every region of somebody."""
+    """A random coat for every region of a person."""
     u = random.uniform
 
     def bright() -> Vector:
