@@ -38,10 +38,11 @@ from ar4d.clip import ClipSettings
 from ar4d.events import Event, FrameFinished, Step
 from ar4d.presets import CPU
 from ar4d.runs import Run
+from benchmarks.support.browser import chromium, opened
 from benchmarks.viewer import FPS, FRAMES, _visitors, feed
-from tests.support.browser import chromium, opened
-from tests.support.lifting import TOKEN
 
+TOKEN = "a" * 43
+"""The visitor's token."""
 CLIP = EXAMPLES / "robot.mp4"
 PRESET = replace(
     CPU,

@@ -109,6 +109,10 @@ class Options:
     def settings(self) -> Settings:
         """The settings that the variants change."""
         preset = find(self.preset).settings
+        if not isinstance(preset, Settings):
+            raise UserError(
+                f'The preset "{self.preset}" is not one of the engine ar4d, whose variants these are.'
+            )
         refine = replace(preset.refine, enabled=preset.refine.enabled and self.refinement)
         return replace(preset, size=self.size or preset.size, refine=refine)
 

@@ -42,7 +42,8 @@ from ar4d.presets import CPU
 from ar4d.rendering import render
 from ar4d.runs import Recipe, Run
 from ar4d.settings import FieldSettings
-from tests.support.browser import chromium, fish, fish_clip, opened, serving, wait_for_splats
+from benchmarks.support.browser import chromium, opened, serving, wait_for_splats
+from benchmarks.support.fish import fish, fish_clip
 
 FRAMES, COUNT, FPS = 24, 8000, 8.0
 

@@ -1,8 +1,8 @@
 """The expert that needs no weights: it inflates the object's silhouette.
 
-It knows nothing about the unseen side. A front sheet shows the picture, a back sheet the same
-colours blurred, and a wall along the outline closes the two. That is a balloon, not a
-reconstruction, but it has a volume, it holds together, and it shows no colour the picture lacks.
+The front sheet shows the picture, the back sheet the same colours blurred, and a wall along the outline
+closes the gap between them. The result says nothing about the unseen side, but it is a closed body with a
+plausible thickness, and it has no colour that the picture lacks.
 """
 
 from __future__ import annotations
@@ -23,22 +23,30 @@ from ar4d.errors import UserError
 from ar4d.experts.surfels import surfels, to_world
 from ar4d.gaussians import Gaussians
 
-MAX_HALF_THICKNESS = 0.35  # world units
+MAX_HALF_THICKNESS = 0.35
+"""World units."""
 OPACITY = 0.95
 MIN_GRID = 32
-RIM_INSET = 0.65  # grid cells
-FLATNESS = 0.25  # standard deviation across a sheet, in grid cells
-SPREAD = 0.5  # standard deviation along a sheet, in grid cells
-BACK_BLUR = 1.5 / 128  # of the back sheet's colours, in grid widths
+"""Smallest width of the sheets, in Gaussians."""
+RIM_INSET = 0.65
+"""Grid cells by which the outline's Gaussians are moved inwards."""
+STD_ACROSS = 0.25
+"""Standard deviation of a Gaussian across a sheet, in grid cells."""
+STD_ALONG = 0.5
+"""Standard deviation of a Gaussian along a sheet, in grid cells."""
+BACK_BLUR = 1.5 / 128
+"""Standard deviation of the back sheet's blur, in grid widths."""
 
 
 @dataclass(frozen=True)
 class Silhouette:
-    """`ImageToGaussians` and `ViewsToGaussians` by inflation; of four views it uses the first."""
+    """`ImageToGaussians` and `ViewsToGaussians` by inflation; it ignores all views but the first."""
 
     curvature: float = 2.5
-    """c of ∇²u = -c, whose root is the thickness: 2 makes a long strip a cylinder, 4 a disc a ball."""
+    """c in ∇²u = -c, where √u is half the thickness: 2 turns a long strip into a cylinder, 4 a disc into a
+    ball."""
     pseudo_budget: int = 8000
+    """Gaussians of a reconstruction from four views."""
     name: str = "silhouette"
 
     def lift(self, rgba: Tensor, budget: int, elevation_deg: float = 0.0) -> Gaussians:
@@ -47,7 +55,7 @@ class Silhouette:
             raise UserError(
                 "The picture shows no object: its cut-out is empty; correct the background removal."
             )
-        # Two sheets of `coverage * cells²` Gaussians each; what the wall adds is known once it stands.
+        # Two sheets of `coverage * cells²` Gaussians each; a first inflation counts those of the wall.
         cells = math.sqrt(budget / (2 * coverage))
         draft = _inflate(_resample(rgba, cells), self.curvature)
         inflated = _inflate(_resample(rgba, cells * math.sqrt(budget / len(draft))), self.curvature)
@@ -58,19 +66,20 @@ class Silhouette:
 
 
 def _resample(rgba: Tensor, cells: float) -> np.ndarray:
-    """[G, G, 4] straight alpha, G about `cells`; colour and alpha are averaged as light, premultiplied."""
+    """Resize a picture to [G, G, 4] straight alpha, G about `cells`, by averages of premultiplied colours."""
     size = int(min(max(cells, MIN_GRID), rgba.shape[0]))
-    light = torch.cat([rgba[..., :3] * rgba[..., 3:], rgba[..., 3:]], -1).permute(2, 0, 1)[None].float().cpu()
-    small = F.interpolate(light, size=(size, size), mode="area")[0].permute(1, 2, 0).numpy()
+    premultiplied = torch.cat([rgba[..., :3] * rgba[..., 3:], rgba[..., 3:]], -1).permute(2, 0, 1)
+    small = F.interpolate(premultiplied[None].float().cpu(), size=(size, size), mode="area")[0]
+    small = small.permute(1, 2, 0).numpy()
     return np.concatenate([small[..., :3] / np.maximum(small[..., 3:], 1e-3), small[..., 3:]], -1)
 
 
 def _inflate(rgba: np.ndarray, curvature: float) -> Gaussians:
-    """Front, back and wall of the silhouette, in the frame of a camera at elevation 0."""
+    """Gaussians of front, back and wall, in the frame of a camera at elevation 0."""
     mask = rgba[..., 3] > 0.5
     cell = RADIUS / float(intrinsics(len(mask))[0, 0])  # width of a pixel at the origin's depth
     half = np.minimum(half_thickness(mask, curvature) * cell, MAX_HALF_THICKNESS)
-    front_colors = _outline_from_within(rgba[..., :3], mask)
+    front_colors = _replace_outline_colors(rgba[..., :3], mask)
     back_colors = _blur_within(front_colors, mask, BACK_BLUR * len(mask))
     places, inward = _places(mask)
     parts = [
@@ -81,23 +90,23 @@ def _inflate(rgba: np.ndarray, curvature: float) -> Gaussians:
     means, axes, colors = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return surfels(
         torch.from_numpy(means),
-        torch.from_numpy(axes * SPREAD),
+        torch.from_numpy(axes * STD_ALONG),
         torch.from_numpy(colors),
         OPACITY,
-        (FLATNESS * cell, 4 * cell),
+        (STD_ACROSS * cell, 4 * cell),
     )
 
 
 def half_thickness(mask: np.ndarray, curvature: float) -> np.ndarray:
-    """√u with ∇²u = -c inside the mask and u = 0 outside (Poisson inflation).
+    """Half the thickness √u of an inflated mask, with ∇²u = -c inside and u = 0 outside (a Poisson equation).
 
     Args:
-        mask: [H, W] bool; its border row and column count as outside.
+        mask: [H, W] bool; its border rows and columns count as outside.
         curvature: c.
 
     Returns:
-        [H, W] float64, in pixels: a strip of width w gets √(c/8)·w in its middle, a disc of
-        diameter d gets √(c/16)·d.
+        [H, W] float64, in pixels. In the middle, a strip of width w gets √(c/8)·w, a disc of diameter d
+        √(c/16)·d.
     """
     inside = np.zeros_like(mask)
     inside[1:-1, 1:-1] = mask[1:-1, 1:-1]
@@ -120,8 +129,8 @@ def half_thickness(mask: np.ndarray, curvature: float) -> np.ndarray:
     return thickness
 
 
-def _outline_from_within(colors: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Colours whose outermost pixels are those just inside: the outline is mixed with the background."""
+def _replace_outline_colors(colors: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Colours [H, W, 3] whose outline, tinted by the background, is replaced by the pixels just inside."""
     core = np.asarray(ndi.binary_erosion(mask))
     if not core.any():
         return colors
@@ -133,15 +142,16 @@ def _outline_from_within(colors: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _blur_within(colors: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
+    """Colours [H, W, 3] blurred by means over the mask alone."""
     weight = ndi.gaussian_filter(mask.astype(float), sigma)
     mixed = ndi.gaussian_filter(colors * mask[..., None], (sigma, sigma, 0))
     return mixed / np.maximum(weight, 1e-6)[..., None]
 
 
 def _places(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where in the picture each pixel's Gaussian goes, and which way is inward; [G, G, 2] as (x, y).
+    """Image coordinates of each pixel's Gaussian, and the inward directions; [G, G, 2] each, as (x, y).
 
-    A Gaussian reaches beyond its centre, so those of the outline stand a little inside.
+    A Gaussian reaches beyond its centre, so those of the outline are moved inwards a little.
     """
     size = len(mask)
     places = np.stack(np.meshgrid(np.arange(size) + 0.5, np.arange(size) + 0.5), -1)
@@ -152,17 +162,17 @@ def _places(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _outline(mask: np.ndarray) -> np.ndarray:
-    """The pixels of the mask that touch its outside."""
+    """The pixels of the mask that border on its outside."""
     return mask & np.logical_not(ndi.binary_erosion(mask))
 
 
 def _sheet(
     height: np.ndarray, places: np.ndarray, mask: np.ndarray, cell: float, colors: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One Gaussian per pixel, `height` in front of the picture plane, stretched along the surface.
+    """One Gaussian per pixel, `height` [G, G] in front of the picture plane, stretched along the surface.
 
     Returns:
-        Means [n, 3], two tangents of one grid step each [n, 2, 3], colours [n, 3].
+        Means [n, 3], two tangents of one grid step each [n, 2, 3], and colours [n, 3].
     """
     points = _unproject(places, height, len(mask))
     along_x, along_y = (_difference(points, mask, axis) for axis in (1, 0))
@@ -179,7 +189,7 @@ def _wall(
     cell: float,
     colors: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fills the step between front and back along the outline; same returns as `_sheet`."""
+    """Fill the gap between front and back along the outline; the same returns as `_sheet`."""
     rim = np.nonzero(_outline(mask))
     steps = np.maximum(np.ceil(2 * half[rim] / cell).astype(int), 1)
     each = np.repeat(np.arange(len(steps)), steps)
@@ -194,7 +204,7 @@ def _wall(
 
 
 def _difference(points: np.ndarray, mask: np.ndarray, axis: int) -> np.ndarray:
-    """The surface's step to the next pixel along `axis`: central where both neighbours are inside."""
+    """Steps [G, G, 3] of the surface to the next pixel along `axis`; central differences where possible."""
     after, before = np.roll(points, -1, axis), np.roll(points, 1, axis)
     has_after, has_before = (np.roll(mask, shift, axis)[..., None] for shift in (-1, 1))
     one_sided = np.where(has_after, after - points, np.where(has_before, points - before, 0))
@@ -202,7 +212,7 @@ def _difference(points: np.ndarray, mask: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _unproject(places: np.ndarray, height: np.ndarray, size: int) -> np.ndarray:
-    """World points [..., 3] of image places [..., 2], `height` [...] above the plane through the origin."""
+    """World points [..., 3] at image coordinates [..., 2], `height` [...] in front of the origin's plane."""
     scale = (RADIUS - height) / float(intrinsics(size)[0, 0])
     x, y = np.moveaxis(places - size / 2, -1, 0)
     return np.stack([x * scale, -y * scale, height], -1)

@@ -12,7 +12,7 @@ from ar4d.errors import UserError
 from ar4d.experts.imagedream import ImageDream, ImageDreamLGM, MVDream
 from ar4d.experts.imagedream.align import find_azimuth
 from ar4d.experts.imagedream.cameras import camera_embedding
-from ar4d.experts.imagedream.config import IMAGEDREAM_UNET, MVDREAM_UNET, UNetConfig
+from ar4d.experts.imagedream.config import IMAGEDREAM_UNET, UNetConfig
 from ar4d.experts.imagedream.encoding import clip_pixels, encode_features, encode_text
 from ar4d.experts.imagedream.lift import quarter_views, within
 from ar4d.experts.imagedream.parts import load_parts
@@ -33,6 +33,8 @@ from tests.support.toy_networks import (
     toy_unet,
 )
 
+MVDREAM_UNET = UNetConfig()
+"""MVDream's text-to-views network: the published size without pictures, which the program does not use."""
 PUBLISHED = [
     (IMAGEDREAM_UNET, 773, 941_672_900, "f77494166520ce540efdb94f4eefa1d753460699e5e33e6ee5b8c471d2bce58e"),
     (MVDREAM_UNET, 690, 867_572_164, "9a79311b2473d15833ebc33169d94f518d400ab9322a8e3b6eaca186fad7d433"),

@@ -8,10 +8,10 @@ import torch
 
 from ar4d.experts.imagedream import unet as unet_module
 from ar4d.experts.imagedream.cameras import camera_embedding
-from ar4d.experts.imagedream.config import IMAGEDREAM_UNET, MVDREAM_UNET, UNetConfig
+from ar4d.experts.imagedream.config import IMAGEDREAM_UNET, UNetConfig
 from ar4d.experts.imagedream.sampler import Guide, denoise
 from ar4d.experts.imagedream.unet import MultiViewUNet
-from tests.experts.test_imagedream import on_meta, scheduler
+from tests.experts.test_imagedream import MVDREAM_UNET, on_meta, scheduler
 from tests.experts.test_lgm import compare
 from tests.support.golden_paths import golden_path, golden_tensors, golden_weights, needs_golden
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, Cameras, orbit
-from ar4d.experts.lgm.config import BIG, SMALL, TINY, LgmConfig
+from ar4d.experts.lgm.config import BIG, TINY, LgmConfig
 from ar4d.experts.lgm.expert import LGM, WEIGHTS
 from ar4d.experts.lgm.inputs import (
     canonical_cameras,
@@ -23,6 +23,8 @@ from ar4d.rendering import render
 from tests.support.golden_paths import golden_path, golden_tensors, golden_weights, needs_golden
 from tests.support.toy_networks import LGM_TOY, file_size, hashed, key_digest, save_lgm, toy_lgm
 
+SMALL = dataclasses.replace(BIG, up_channels=BIG.up_channels[:-1], up_attention=BIG.up_attention[:-1])
+"""A published size that the program does not use; its keys check the network's layout."""
 GOLDEN_CONFIG = LgmConfig(64, (64, 96, 128), (False, False, True), (128, 96), (True, False))
 PUBLISHED = [
     (BIG, 376, 415_042_848, 65_536, "82446ab0af2de88403350a94f130792afdfb9b2d5977415a5f2ff6a2c9928938"),

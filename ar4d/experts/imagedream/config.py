@@ -56,7 +56,6 @@ class UNetConfig:
 
 
 IMAGEDREAM_UNET = UNetConfig(ip_dim=16)
-MVDREAM_UNET = UNetConfig()
 
 _COMMON_FILES = (
     "scheduler/scheduler_config.json",

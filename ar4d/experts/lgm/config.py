@@ -38,15 +38,6 @@ BIG = LgmConfig(
 )
 """415 million parameters, 65,536 Gaussians: the size of the published weights."""
 
-SMALL = LgmConfig(
-    input_size=256,
-    down_channels=BIG.down_channels,
-    down_attention=BIG.down_attention,
-    up_channels=(1024, 1024, 512, 256),
-    up_attention=(True, True, True, False),
-)
-"""413 million parameters, 16,384 Gaussians."""
-
 TINY = LgmConfig(
     input_size=256,
     down_channels=(32, 64, 128, 256, 512),
