@@ -1,14 +1,14 @@
-"""What the application does while people use it: `python -m benchmarks.app [PART …]`, by default all parts.
+"""Measures the application in use: `python -m benchmarks.app [PART …]`, by default all parts.
 
-startup   from `python app.py` to the page
-frames    from Generate to the first finished frame in the browser, and each further one's delay there
-watchers  how much 20 visitors who play a finished run slow another one that is being made
+startup   time from `python app.py` to the page
+frames    time from Generate to the first finished frame in the browser, and the delay of each further one
+watchers  slow-down of a run while 20 visitors play another, finished one
 visitors  memory of an idle visitor of the page
 
-Scrubbing, playing, idle viewers and 200 open/close cycles are in `python -m benchmarks.viewer`.
-The run is made by the worker process as ever, with preset `cpu` on 24 frames of an example, and is
-cancelled as soon as enough has been seen. On a machine that others use as well, times are upper bounds;
-ratios come from windows that alternate within one run.
+Scrubbing, playing, idle viewers and 200 open/close cycles are in `python -m benchmarks.viewer`. The run is
+made by the worker process as usual, with preset `cpu` on 24 frames of an example, and is cancelled when
+enough has been measured. On a machine with other load, times are upper bounds; ratios come from windows that
+alternate within one run.
 """
 
 from __future__ import annotations
@@ -49,11 +49,12 @@ PRESET = replace(
     initialize=replace(CPU.initialize, expert="silhouette"),
     generate=replace(CPU.generate, expert="silhouette"),
 )
-"""By name: the figures must not change with the default expert."""
+"""The preset with named experts, so that the figures do not change with the default expert."""
 
 
 @contextmanager
 def serving() -> Iterator[Server]:
+    """The whole application, with an empty folder of runs."""
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder) / "runs", example=EXAMPLE_RUN)
         try:
@@ -63,7 +64,7 @@ def serving() -> Iterator[Server]:
 
 
 def begin(server: Server) -> tuple[Path, Job]:
-    """Cuts the clip out and starts a run of it, as the page's buttons do."""
+    """Cut the clip out and start a run of it, as the page's buttons do."""
     draft = server.studio.take(TOKEN, CLIP)
     server.studio.cut_out(draft, ClipSettings(num_frames=FRAMES), PRESET.size)
     run = server.studio.start(TOKEN, draft, PRESET)
@@ -71,15 +72,20 @@ def begin(server: Server) -> tuple[Path, Job]:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 900) -> None:
+    """Wait until the condition holds.
+
+    Raises:
+        TimeoutError: it does not hold after `seconds`.
+    """
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
-            raise TimeoutError("This takes too long.")
+            raise TimeoutError(f"The condition does not hold after {seconds:g} s.")
         time.sleep(0.05)
 
 
 def startup() -> None:
-    """Wall and CPU time until the page answers."""
+    """Measure wall and CPU time until the page answers."""
     with tempfile.TemporaryDirectory() as folder:
         port = "7899"
         command = [sys.executable, "app.py", "--port", port, "--runs", folder]
@@ -118,7 +124,7 @@ SEEN = """(last) => {
 
 
 def frames(further: int = 4) -> None:
-    """The viewer is open from the start, as it is on the page."""
+    """Measure the delay of frames in a viewer that is open from the start, as on the page."""
     with serving() as server, chromium() as browser:
         draft = server.studio.take(TOKEN, CLIP)
         server.studio.cut_out(draft, ClipSettings(num_frames=FRAMES), PRESET.size)
@@ -140,6 +146,7 @@ def frames(further: int = 4) -> None:
 
 
 def watchers(count: int = 20, rounds: int = 4) -> None:
+    """Measure how much visitors who play a run slow another run, for the first loop and later."""
     with serving() as server:
         shown = RunViewer(None)
         feed(shown)
@@ -165,7 +172,7 @@ def watchers(count: int = 20, rounds: int = 4) -> None:
             alone = (before + _rate(steps, 5)) / 2
             playing.append(watched / alone)
             resting.append(later / alone)
-            shown.rest()  # the next ones find nothing at hand
+            shown.rest()  # empties the cache for the next round
         server.studio.jobs.cancel(run)
         print(
             f"watchers: while {count} play a loop for the first time the run keeps {_spread(playing)} of its "
@@ -177,7 +184,7 @@ def watchers(count: int = 20, rounds: int = 4) -> None:
 
 
 def _count_steps(job: Job) -> list[int]:
-    """The first number is how many optimisation steps the run has reported."""
+    """A list whose only number is the count of optimisation steps that the run has reported so far."""
     total = [0]
     last: dict[tuple, int] = {}
 
@@ -192,6 +199,7 @@ def _count_steps(job: Job) -> list[int]:
 
 
 def _rate(steps: list[int], seconds: float) -> float:
+    """Steps per second during the next `seconds`."""
     before, start = steps[0], time.perf_counter()
     time.sleep(seconds)
     return (steps[0] - before) / (time.perf_counter() - start)
@@ -203,11 +211,12 @@ def _cpu(process: psutil.Process) -> float:
 
 
 def _spread(ratios: list[float]) -> str:
+    """Median and range in percent."""
     return f"{100 * median(ratios):.0f} % ({100 * min(ratios):.0f}–{100 * max(ratios):.0f})"
 
 
 def visitors(count: int = 40) -> None:
-    """Each loads the page's first state and stays connected, as a tab in the background does."""
+    """Measure the memory of visitors who load the page and stay connected, as a background tab does."""
     with serving() as server:
         config = httpx.get(f"{server.address}config", timeout=60).json()
         (load,) = [d["id"] for d in config["dependencies"] if any(t[1] == "load" for t in d["targets"])]

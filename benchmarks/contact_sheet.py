@@ -1,4 +1,4 @@
-"""Puts the pictures that benchmarks/bench4d.py left on one sheet per object, to be judged by eye.
+"""Arranges the pictures of benchmarks/bench4d.py on one sheet per object, for judging by eye.
 
     python -m benchmarks.contact_sheet --views DIR
 
@@ -17,8 +17,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ar4d.errors import UserError
 
-MARGIN = 22  # pixels above the columns, for their names
-GUTTER = 150  # pixels left of the rows, for theirs
+MARGIN = 22
+"""Pixels above the columns, for their names."""
+GUTTER = 150
+"""Pixels left of the rows, for their names."""
 INK, PAPER = (60, 60, 60), (255, 255, 255)
 
 
@@ -35,13 +37,13 @@ class Options:
     cameras: tuple[str, ...] = ("az+000", "az+015", "az+090", "az+180", "az-075")
     """Names of the views to show."""
     variants: tuple[str, ...] = ()
-    """Rows under the ground truth; by default all that were rendered, but the empty picture."""
+    """Rows under the ground truth; by default all rendered variants except the empty picture."""
     cell: int = 160
     """Width and height of a picture on the sheet."""
 
 
 def main(argv: Sequence[str]) -> None:
-    """Draws the sheets of all objects that were rendered."""
+    """Draw the sheets of all rendered objects."""
     options = tyro.cli(Options, prog="python -m benchmarks.contact_sheet", args=argv)
     objects = sorted(path for path in options.renders.glob("*") if path.is_dir())
     if not objects:
@@ -59,7 +61,8 @@ def sheet(folder: Path, options: Options) -> Image.Image:
     """The sheet of one object.
 
     Args:
-        folder: its pictures, `<variant>/<camera>/<frame>.png`.
+        folder: of its pictures, `<variant>/<camera>/<frame>.png`.
+        options: cameras, variants and the size of a cell.
     """
     rows = {"truth": options.views / folder.name / "views"}
     rows |= {variant: folder / variant for variant in options.variants or _variants(folder)}
@@ -80,7 +83,7 @@ def sheet(folder: Path, options: Options) -> Image.Image:
 
 
 def _variants(folder: Path) -> list[str]:
-    """What was rendered, in the order in which it was made."""
+    """The rendered variants, oldest first."""
     made = [path for path in folder.iterdir() if path.is_dir() and path.name not in ("truth", "white")]
     return [path.name for path in sorted(made, key=lambda path: path.stat().st_mtime)]
 

@@ -1,9 +1,9 @@
-"""The experts' networks on a GPU: time and peak memory, beside what is worked out of their shapes.
+"""Measures the experts' networks on a GPU: time, and peak memory beside the computed one.
 
-`python -m benchmarks.experts --out benchmarks/results/experts.json` needs a CUDA machine and no weights:
-they are random. It tells how long LGM takes for four views (wanted: 30 ms), what that adds to an
-iteration of stage 2, and whether the memory is what `python -m ar4d experts --memory` says.
-`--device cpu` runs the same with LGM's tiny size: a check of this script.
+`python -m benchmarks.experts --out benchmarks/results/experts.json` needs a CUDA machine but no weights: they
+are random. It measures LGM's time for four views (goal: 30 ms), its share of an iteration of stage 2, and the
+memory beside that of `python -m ar4d experts --memory`. `--device cpu` runs the same with LGM's tiny size, to
+check this script.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ GIB = 2**30
 
 
 def main() -> None:
+    """Measure the networks and print the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -51,7 +52,7 @@ def main() -> None:
 
 
 def lgm(device: torch.device, iteration_ms: float) -> dict[str, float | str]:
-    """LGM as stage 2 calls it: four views in, Gaussians out."""
+    """Measure LGM as stage 2 calls it, with four views."""
     config = BIG if device.type == "cuda" else TINY
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     torch.manual_seed(0)
@@ -74,7 +75,7 @@ def lgm(device: torch.device, iteration_ms: float) -> dict[str, float | str]:
 
 
 def imagedream(device: torch.device) -> dict[str, float | str]:
-    """One step of ImageDream's sampler: ten views through the U-Net."""
+    """Measure one step of ImageDream's sampler, which passes ten views through the U-Net."""
     config, rows = IMAGEDREAM_UNET, 2 * (VIEWS + 1)
     network = MultiViewUNet(config).to(device, torch.float16).eval().requires_grad_(False)
     torch.cuda.reset_peak_memory_stats()
@@ -99,7 +100,7 @@ def imagedream(device: torch.device) -> dict[str, float | str]:
 
 
 def allocated(device: torch.device) -> int:
-    """Bytes that are held, from where on the peak is counted."""
+    """Bytes that are allocated now; the peak is counted from here on."""
     if device.type != "cuda":
         return 0
     torch.cuda.reset_peak_memory_stats()
@@ -107,7 +108,7 @@ def allocated(device: torch.device) -> int:
 
 
 def milliseconds(work: Callable[[], object], device: torch.device) -> float:
-    """Median of five calls after two to warm up (one and none on a CPU)."""
+    """Median time of five calls after two warm-up calls; on a CPU, the time of one call."""
     warm, repeats = (2, 5) if device.type == "cuda" else (0, 1)
     times = []
     for k in range(warm + repeats):

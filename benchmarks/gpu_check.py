@@ -1,10 +1,9 @@
-"""Everything that only a CUDA machine can tell, in one call: `python -m benchmarks.gpu_check --out DIR`.
+"""Measures everything that needs a CUDA machine in one call: `python -m benchmarks.gpu_check --out DIR`.
 
-Compiles gsplat's kernels, compares them with the CPU kernels (images and gradients), times one
-training iteration part by part, lifts a clip with a shortened and, with `--whole`, the full `paper`
-schedule, and counts the frames per second that viewers could be sent. `--asset FILE` compares and shows that
-finished asset and lifts nothing. `--device cpu` runs the same with the CPU kernels on both sides: a check
-of this script.
+It compiles gsplat's kernels, compares them with the CPU kernels (images and gradients), times one training
+iteration part by part, lifts a clip with a shortened and, with `--whole`, the full `paper` schedule, and
+measures the frames per second that viewers could receive. With `--asset FILE` it uses that finished asset and
+lifts nothing. `--device cpu` runs the same with the CPU kernels on both sides, to check this script.
 """
 
 from __future__ import annotations
@@ -36,13 +35,14 @@ from ar4d.settings import Settings
 
 
 def main() -> None:
+    """Measure everything, print the results and write them to OUT/gpu.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--clip", type=Path, default=Path("assets/examples/dinosaur.mp4"))
     parser.add_argument("--asset", type=Path, help="refined.safetensors of a run")
     parser.add_argument("--whole", action="store_true", help="also the full paper schedule")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the work, to try the script out")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the work, for checking the script")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     device = torch.device(arguments.device)
@@ -58,7 +58,7 @@ def main() -> None:
     num_gaussians = int(65536 * arguments.scale)
     first = time.perf_counter()
     render(random_gaussians(64).to(device), orbit(0.0, size=64))
-    report("first render (compiles where it has to)", f"{time.perf_counter() - first:.1f} s")
+    report("first render, with compilation if needed", f"{time.perf_counter() - first:.1f} s")
     scenes = {
         "a random scene": (random_gaussians(int(4000 * arguments.scale)), orbit([0.0, 70.0], 20.0, size=128))
     }
@@ -98,7 +98,7 @@ def random_gaussians(count: int) -> Gaussians:
 
 
 def agreement(gaussians: Gaussians, cameras: Cameras, device: torch.device) -> dict[str, float]:
-    """Largest relative differences between both devices, of images and of gradients."""
+    """Relative differences ‖a - b‖ / ‖a‖ between the CPU and the device, of images and gradients."""
     results = []
     for where in (torch.device("cpu"), device):
         leaves = gaussians.to(where).map(lambda x: x.detach().clone().requires_grad_())
@@ -112,7 +112,7 @@ def agreement(gaussians: Gaussians, cameras: Cameras, device: torch.device) -> d
 
 
 def iteration(gaussians: Gaussians, device: torch.device) -> dict[str, float]:
-    """Median milliseconds of the parts of a stage 2 iteration of the paper's preset."""
+    """Median times in milliseconds of the parts of an iteration of stage 2 with the preset `paper`."""
     parameters = Parameters.of(gaussians, False)
     field = local_field(PAPER.generate.field, gaussians.means)
     leaves = [tensor.requires_grad_() for tensor in parameters.state().values()]
@@ -148,6 +148,7 @@ def iteration(gaussians: Gaussians, device: torch.device) -> dict[str, float]:
 
 
 def milliseconds(work: Callable[[], object], device: torch.device, repeats: int = 15) -> float:
+    """Median time of `repeats` calls after three warm-up calls."""
     times = []
     for _ in range(repeats + 3):
         started = time.perf_counter()
@@ -159,7 +160,7 @@ def milliseconds(work: Callable[[], object], device: torch.device, repeats: int 
 
 
 def shorten(settings: Settings, share: float) -> Settings:
-    """The same schedule with that share of its iterations, expert `silhouette`."""
+    """The schedule with a share of its iterations and the expert `silhouette`."""
     generate, refine = settings.generate, settings.refine
     return replace(
         settings,
@@ -187,7 +188,7 @@ def whole_run(
     name: str,
     report: Callable[[str, str], None],
 ) -> Asset4D:
-    """Lifts the clip and reports stage times, quality and peak memory."""
+    """Lift the clip and report stage times, quality and peak memory."""
     settings = replace(settings, device=device.type)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -207,7 +208,7 @@ def whole_run(
 
 
 def frames_per_second(asset: Asset4D, size: int, viewers: int, frames: int = 60) -> float:
-    """Deform, draw and encode: by each of so many threads, for pictures of a playing asset."""
+    """Frames per second of each of `viewers` threads that deform, draw and encode a playing asset."""
 
     def watch(viewer: int) -> None:
         camera = orbit(30.0 + 90 * viewer, 10.0, size=size)

@@ -1,7 +1,7 @@
-"""How long a whole lift takes, what memory it needs and how faithful it is: `python -m benchmarks.lift CLIP`.
+"""Measures time, memory and fidelity of whole lifts: `python -m benchmarks.lift CLIP`.
 
-Each clip is lifted in a process of its own, as `python -m ar4d lift` does it. Time per iteration is a
-stage's time over its optimisation steps, experts and measuring included.
+Each clip is lifted in a process of its own by `python -m ar4d lift`. Time per iteration is a stage's time
+divided by its optimisation steps, experts and measurements included.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ COLUMNS = (
 
 
 def main() -> None:
+    """Lift every clip and print a row of the table for each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", nargs="+", type=Path)
     parser.add_argument("--preset", default="cpu")
@@ -43,7 +44,11 @@ def main() -> None:
 
 
 def measure(clip: Path, preset: str, out: Path, options: list[str]) -> list[str]:
-    """Lifts one clip and returns the row of the table."""
+    """Lift one clip.
+
+    Returns:
+        The clip's row of the table.
+    """
     command = [
         sys.executable,
         "-m",

@@ -2,8 +2,8 @@
 
     python -m benchmarks.rasterizer [--threads 2] [--seconds 8]
 
-Prints a Markdown table: medians of the forward and the backward pass in milliseconds. The two
-versions take turns, so that a busy machine slows both.
+Prints a Markdown table of the median times of the forward and backward passes. The two versions take turns,
+so that other load on the machine slows both.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ from ar4d.rendering.cpu import rasterize
 from ar4d.warmup import warm_up
 from benchmarks import torch_tiles
 
-Pass = Callable[[], tuple[float, float]]  # seconds of the forward and of the backward pass
+Pass = Callable[[], tuple[float, float]]
+"""Runs both passes and returns the seconds of the forward and of the backward pass."""
 
 
 def main() -> None:
+    """Time all pairs and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=8.0, help="spent on each row")
@@ -53,7 +55,7 @@ def main() -> None:
 def _row(name: str, ours: Pass, torchs: Pass, seconds: float) -> None:
     times: list[tuple[float, ...]] = []
     times.append((*ours(), *torchs()))
-    times.clear()  # the first round pays for memory and caches
+    times.clear()  # the first round allocates memory and fills caches
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times) < 5:
         times.append((*ours(), *torchs()))
@@ -63,7 +65,7 @@ def _row(name: str, ours: Pass, torchs: Pass, seconds: float) -> None:
 
 
 def _timed(forward: Callable[[], tuple[Tensor, ...]], leaves: list[Tensor]) -> Pass:
-    """Both passes of `forward`, with a gradient of ones for every output."""
+    """A pass that times `forward` and its backward pass with gradients of ones for all outputs."""
 
     def run() -> tuple[float, float]:
         start = time.perf_counter()
@@ -120,7 +122,7 @@ def _blends(num_gaussians: int, num_nodes: int) -> tuple[Pass, Pass]:
 
 
 def bumpy_ball(num_gaussians: int, seed: int = 0, radius: float = 0.46) -> Gaussians:
-    """Flat Gaussians on a closed, bumpy surface that fills 40 % of the image, some inside it."""
+    """Flat Gaussians on a closed, bumpy surface that covers 40 % of the image; 15 % of them lie inside it."""
     g = torch.Generator().manual_seed(seed)
     normals = torch.nn.functional.normalize(torch.randn(num_gaussians, 3, generator=g), dim=-1)
     bumps = 1 + 0.08 * torch.sin(5 * normals[:, 0]) * torch.cos(4 * normals[:, 1])

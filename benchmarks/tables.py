@@ -1,4 +1,4 @@
-"""The results of benchmarks/bench4d.py as Markdown."""
+"""Markdown tables of the results of benchmarks/bench4d.py."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ seam: smaller is better; roughness: 1 is as smooth as the truth. Seconds: liftin
 
 
 def markdown(results: dict, order: Sequence[str]) -> str:
-    """All tables and what they were measured with.
+    """All tables, with the settings, machine and commands of the measurement.
 
     Args:
-        results: what bench4d.json holds.
+        results: the contents of bench4d.json.
         order: of the variants.
     """
     finished = {variant: results["finished"][variant] for variant in order if variant in results["finished"]}
@@ -33,7 +33,7 @@ def markdown(results: dict, order: Sequence[str]) -> str:
     counts = ", ".join(f"{variant} {len(pairs)}" for variant, pairs in finished.items())
     parts = [
         "# Objects with ground truth",
-        f"{recipe}. Means over objects (so many: {counts}).",
+        f"{recipe}. Means over objects (number of objects: {counts}).",
         _table("variant", ((variant, list(pairs.values())) for variant, pairs in finished.items())),
         _LEGEND,
     ]

@@ -1,6 +1,6 @@
-"""The rasteriser as one would write it in plain torch: vectorised over the pixels of a tile, autograd.
+"""A rasteriser in plain torch, vectorised over the pixels of a tile, with gradients by autograd.
 
-What benchmarks/rasterizer.py compares the CPU kernels with. Same semantics, same outputs.
+benchmarks/rasterizer.py compares the CPU kernels with it. Semantics and outputs are the same.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ar4d.gaussians import Gaussians, rotation_matrices
 
 
 def rasterize(gaussians: Gaussians, cameras: Cameras, tile: int = 16) -> tuple[Tensor, Tensor, Tensor]:
-    """rgb [C, H, W, 3] premultiplied, depth [C, H, W] = Σ w z, alpha [C, H, W]."""
+    """Render premultiplied rgb [C, H, W, 3], depth [C, H, W] = Σ w z and alpha [C, H, W]."""
     views = [
         _rasterize_view(gaussians, viewmat, K, cameras.width, cameras.height, tile)
         for viewmat, K in zip(cameras.viewmats, cameras.Ks, strict=True)
@@ -50,7 +50,7 @@ def _rasterize_view(g: Gaussians, viewmat: Tensor, K: Tensor, width: int, height
 
 
 def _blend(splats: Tensor, left: int, top: int, width: int, height: int) -> Tensor:
-    """[h, w, 5] of one tile: all its splats [n, 11], near to far, at all its pixels."""
+    """Blend all splats [n, 11] of a tile, near to far, at all its pixels: [h, w, 5]."""
     dx = splats[:, 0, None] - (torch.arange(width) + (left + 0.5))  # [n, w]
     dy = splats[:, 1, None] - (torch.arange(height) + (top + 0.5))  # [n, h]
     a, b, c, opacity = splats[:, 2:6, None, None].unbind(1)

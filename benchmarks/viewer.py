@@ -1,12 +1,12 @@
-"""What the viewer costs: `python -m benchmarks.viewer [scrub] [live] [watchers] [cycles] [memory]`.
+"""Measures the viewer: `python -m benchmarks.viewer [scrub] [live] [watchers] [cycles] [memory]`.
 
-scrub     from the slider to new splats in the browser's scene, and what was asked for in vain
-live      pictures drawn by the server
-watchers  how much 20 visitors slow a run in the same process, playing for the first time and later
-cycles    200 × (open a viewer, watch it, close it): threads, files, memory
-memory    of idle viewers, fed by events and opened from a folder
+scrub     time from the slider to new splats in the browser's scene, and superseded requests
+live      time of pictures drawn by the server
+watchers  slow-down of a run in the same process by 20 visitors, in their first loop and later
+cycles    threads, files and memory over 200 × (open a viewer, watch it, close it)
+memory    memory of idle viewers, fed by events or opened from a folder, and of connected visitors
 
-Times are medians; on a machine that others use as well, compare only figures of one run.
+Times are medians. On a machine with other load, only figures of one run are comparable.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ FRAMES, COUNT, FPS = 24, 8000, 8.0
 
 
 def swimming() -> DeformedGaussians:
-    """A real asset: 8,000 Gaussians on 512 nodes with a table of 24 keyframes."""
+    """An asset of 8,000 Gaussians on 512 nodes with a table of 24 keyframes."""
     settings = FieldSettings(kind="node-table")
     canonical = fish(0.0, COUNT)
     paths = torch.stack([fish(frame_time(k, FRAMES), COUNT).means for k in range(FRAMES)])
@@ -62,6 +62,7 @@ def swimming() -> DeformedGaussians:
 
 
 def feed(viewer: RunViewer, finish: bool = True) -> None:
+    """Show the viewer the frames of a run, and the finished asset if `finish`."""
     for k in range(FRAMES):
         stage = "generate" if k else "initialize"
         viewer.on(FrameFinished(stage, k, fish(frame_time(k, FRAMES), COUNT), 25.0, 0.9, 1.0))
@@ -76,7 +77,7 @@ SCRUB = """async ([width, count]) => {
   const picture = () => window.__viserTestpoints.rendererInfo.render.frame;
   const times = [];
   for (let i = 0; i < count; i++) {
-    const target = ((i * 7.3) % (width - 1)) + 0.003 * i;  // never asked for before
+    const target = ((i * 7.3) % (width - 1)) + 0.003 * i;  // a position that is not in the cache
     const before = buffer();
     const start = performance.now();
     scrub.value = target;
@@ -109,7 +110,7 @@ DRAG = """async (width) => {
 }"""
 
 PLAY = """async () => {
-  ar4d.splats.forget();  // as for somebody who has seen nothing yet
+  ar4d.splats.forget();  // as for a new visitor
   const before = {...ar4d.splats.counts};
   let pending = 0;
   ar4d.play(() => ar4d.clock.play(1));
@@ -134,6 +135,7 @@ FRAME_RATE = """async () => {
 
 
 def scrub() -> None:
+    """Measure scrubbing, dragging and playing in a browser, and the server's part of it."""
     viewers, viewer = Viewers(), RunViewer(fish_clip(FRAMES, 64))
     feed(viewer)
     path = viewers.add(viewer)
@@ -161,12 +163,13 @@ def scrub() -> None:
 
 
 def fresh(viewer: RunViewer) -> Callable[[], object]:
-    """Asks for splats at a new position each time."""
+    """A function that requests splats at a new position each time."""
     positions = iter(i * 0.0137 for i in range(10**6))
     return lambda: viewer.splats("refined", next(positions))
 
 
 def timed(function: Callable[[], object], repeat: int = 41) -> float:
+    """Median time of a call in milliseconds."""
     times = []
     for _ in range(repeat):
         start = time.perf_counter()
@@ -176,6 +179,7 @@ def timed(function: Callable[[], object], repeat: int = 41) -> float:
 
 
 def live() -> None:
+    """Measure pictures drawn by the server."""
     viewer = RunViewer(None)
     feed(viewer)
     viewmat = tuple(orbit(20.0, 10.0, size=8).viewmats[0].flatten().tolist())
@@ -189,7 +193,7 @@ def live() -> None:
 
 
 async def _watch(address: str, seconds_to_play: float) -> None:
-    """One visitor as the page is: asks for each step of the loop once, at the pace of playing."""
+    """Act as a visitor's page: request each step of the loop once, at the pace of playing."""
     async with connect(address, max_size=None) as socket:
         state = json.loads(await socket.recv())["state"]
         stage = "refined" if state["refined"] else "generated"
@@ -197,7 +201,7 @@ async def _watch(address: str, seconds_to_play: float) -> None:
             question = {"id": i, "want": "splats", "stage": stage, "position": i / 4}
             await socket.send(json.dumps(question))
             while isinstance(await socket.recv(), str):
-                pass  # news of the run
+                pass  # messages about the run
             await asyncio.sleep(seconds_to_play / (4 * FRAMES))
         await asyncio.sleep(3600)
 
@@ -210,7 +214,7 @@ def _visitors(address: str, count: int) -> None:
 
 
 def watchers(count: int = 20) -> None:
-    """A worker that optimises 8,000 Gaussians in a thread of this process, as a run does."""
+    """Measure how much visitors slow a thread of this process that optimises 8,000 Gaussians."""
     viewers, viewer = Viewers(), RunViewer(None)
     feed(viewer)
     address = viewers.add(viewer) + "stream"
@@ -234,7 +238,7 @@ def watchers(count: int = 20) -> None:
         return (steps[0] - before) / (time.perf_counter() - start)
 
     def serving_seconds() -> float:
-        """CPU time of the threads that serve visitors, whatever else the machine does."""
+        """CPU time of the threads that serve visitors."""
         times = {t.id: t.user_time + t.system_time for t in psutil.Process().threads()}
         names = ("ar4d-viewer", "server")
         return sum(times.get(t.native_id or 0, 0) for t in threading.enumerate() if t.name.startswith(names))
@@ -242,7 +246,7 @@ def watchers(count: int = 20) -> None:
     worker = threading.Thread(target=work)
     with serving(viewers) as root:
         worker.start()
-        while steps[0] < 20:  # the kernels are compiled
+        while steps[0] < 20:  # until the kernels are compiled
             rate(1)
         playing, resting, loops, rests = [], [], [], []
         for _ in range(5):
@@ -277,6 +281,8 @@ def watchers(count: int = 20) -> None:
 
 
 def cycles(count: int = 200) -> None:
+    """Measure what opening and closing viewers leaves behind."""
+
     async def visit(address: str) -> None:
         async with connect(address.replace("http", "ws") + "stream", max_size=None) as socket:
             await socket.recv()
@@ -311,6 +317,7 @@ def cycles(count: int = 200) -> None:
 
 
 def memory(count: int = 40) -> None:
+    """Measure the memory of idle viewers and of connected visitors."""
     process = psutil.Process()
 
     def resident() -> float:
@@ -318,7 +325,7 @@ def memory(count: int = 40) -> None:
         return process.memory_info().rss / 2**20
 
     def open_many(label: str, make: Callable[[], RunViewer]) -> None:
-        first = make()  # what all share
+        first = make()  # allocates what all viewers share
         before = resident()
         opened_viewers = [make() for _ in range(count)]
         print(f"memory: {label} {(resident() - before) / count:.2f} MB per idle viewer")
@@ -351,7 +358,7 @@ def memory(count: int = 40) -> None:
 
 
 async def _memory_per_visitor(viewer: RunViewer, resident: Callable[[], float], count: int = 40) -> float:
-    """With both websockets of a visitor, who has looked at one frame."""
+    """Memory of a visitor with both websockets who has looked at one frame, in MB."""
     viewers = Viewers()
     path = viewers.add(viewer)
     with serving(viewers) as root:

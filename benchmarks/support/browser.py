@@ -32,10 +32,11 @@ HARMLESS = ("computeBoundingSphere", "THREE.Clock", "GPU stall", "GL Driver Mess
 
 @contextmanager
 def serving(viewers: Viewers, prefix: str = "") -> Iterator[str]:
-    """The viewers' routes on a free port; yields the server's root address.
+    """Serve the viewers' routes on a free port; yields the server's root address.
 
     Args:
-        prefix: as behind a reverse proxy that shows the server under this path and takes it off again.
+        viewers: to serve; closed at the end.
+        prefix: path that a reverse proxy would show the server under and strip from requests.
     """
     app = Starlette(routes=routes(viewers))
 
@@ -60,7 +61,7 @@ def serving(viewers: Viewers, prefix: str = "") -> Iterator[str]:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A headless browser whose software WebGL draws a few thousand splats."""
+    """A headless browser whose software WebGL can draw a few thousand splats."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:
@@ -71,7 +72,7 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def opened(browser: Browser, address: str, width: int = 480, height: int = 400, **options) -> Iterator[Page]:
-    """A page at an address; what it complains about in the console is raised at the end."""
+    """A page at an address; errors in its console are raised at the end."""
     context = browser.new_context(viewport={"width": width, "height": height}, **options)
     page, complaints = context.new_page(), []
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -88,7 +89,7 @@ def opened(browser: Browser, address: str, width: int = 480, height: int = 400, 
 def wait_for_splats(
     page: Page | Frame, more_than: int = 1, name: str = "/left", timeout_s: float = 30
 ) -> None:
-    """Until viser's scene holds more than so many splats under a name."""
+    """Wait until viser's scene has more than `more_than` splats under a name."""
     page.wait_for_function(
         "([name, n]) => window.__viserSceneTree?.getState()[name]?.message.props.buffer.length / 8 > n",
         arg=[name, more_than],

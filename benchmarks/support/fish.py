@@ -43,25 +43,28 @@ def fish(t: float, count: int = 600) -> Gaussians:
 
 @dataclass(frozen=True)
 class Swimming:
-    """The fish as an asset: continuous in time."""
+    """The fish as an asset that is continuous in time."""
 
     num_frames: int = 8
     fps: float = 8.0
     count: int = 600
 
     def at(self, t: float) -> Gaussians:
+        """The Gaussians at time t in [0, 1]."""
         return fish(t, self.count)
 
     def to(self, device: torch.device | str) -> Swimming:
+        """Return this asset: it is always on the CPU."""
         return self
 
     def save(self, path: Path) -> None:
+        """Save the frames as an asset file."""
         frames = [self.at(frame_time(k, self.num_frames)) for k in range(self.num_frames)]
         FrameSequence(tuple(frames), self.fps).save(path)
 
 
 def fish_clip(num_frames: int = 8, size: int = 128, fps: float = 8.0) -> Clip:
-    """What the reference camera sees of it."""
+    """The fish as the reference camera sees it."""
     frames = []
     for k in range(num_frames):
         rendering = render(fish(k / max(num_frames - 1, 1), 2000), orbit(0.0, size=size), None)
