@@ -65,7 +65,7 @@ def test_sheets(views, tmp_path):
     assert (tmp_path / "sheets" / "bee.png").exists()
     sheet = np.asarray(Image.open(tmp_path / "sheets" / "ant.png").convert("L"))
     assert sheet.shape == (22 + 2 * 32, 150 + 2 * 5 * 32)  # the truth and one row; two frames of five cameras
-    assert sheet[22:54, 150:182].min() < 200  # something is to be seen in the truth,
+    assert sheet[22:54, 150:182].min() < 200  # the truth is not empty,
     own, behind = sheet[54:86, 150:182], sheet[54:86, 150 + 3 * 32 : 150 + 4 * 32]
     assert np.array_equal(own, behind)  # the row under it is the clip's frame, the same for every camera
     assert np.abs(own.astype(int) - sheet[22:54, 150:182]).mean() < 5
@@ -115,6 +115,6 @@ def test_no_objects(tmp_path):
     ("yaw_deg", "word"),
     [(0, "front"), (25, "front-right"), (68, "right"), (-82, "left"), (200, "back"), (-22, "front")],
 )
-def test_a_yaw_is_told_in_a_word(tmp_path, yaw_deg, word):
+def test_the_nearest_named_direction(tmp_path, yaw_deg, word):
     (tmp_path / "meta.json").write_text(json.dumps({"yaw_deg": yaw_deg}))
     assert bench4d.facing_of(tmp_path) == word

@@ -18,7 +18,7 @@ YAW_DEG, SCALE, CENTRE = 68, 0.25, (0.4, 2.1, -0.3)
 
 @pytest.fixture
 def views(tmp_path, monkeypatch):
-    """One object whose meta.json tells its plane."""
+    """One object whose meta.json defines its plane."""
     monkeypatch.delenv(lpips.VARIABLE, raising=False)
     folder = write_object(tmp_path / "views" / "ant", moving_gaussians(2))
     meta = json.loads((folder / "meta.json").read_text())
@@ -28,7 +28,7 @@ def views(tmp_path, monkeypatch):
 
 
 def test_the_true_plane_is_the_models_own(views):
-    """Twins of a model, turned and placed as meta.json says, are each other's mirror image."""
+    """Symmetric points, turned and placed by meta.json, are mirror images in the true plane."""
     left = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
     right = left * torch.tensor([-1.0, 1.0, 1.0])
     a = math.radians(YAW_DEG)
@@ -39,24 +39,24 @@ def test_the_true_plane_is_the_models_own(views):
 
 
 @pytest.mark.parametrize(("azimuth_deg", "offset"), [(0.0, 0.1), (-85.0, -0.2), (68.0, 0.0)])
-def test_a_plane_tells_its_azimuth_and_offset(azimuth_deg, offset):
-    told = embedded_only.azimuth_and_offset(upright_plane(azimuth_deg, offset))
-    assert told == pytest.approx((azimuth_deg, offset))
+def test_azimuth_and_offset_invert_upright_plane(azimuth_deg, offset):
+    result = embedded_only.azimuth_and_offset(upright_plane(azimuth_deg, offset))
+    assert result == pytest.approx((azimuth_deg, offset))
 
 
-def test_what_is_known_of_a_plane_is_put_right():
+def test_likeliest_replaces_azimuth_or_offset():
     found = KnownPlane(torch.tensor(upright_plane(30.0, 0.1)))
     picture = torch.zeros(4, 8, 8)
 
-    def told(finder):
+    def found_by(finder):
         planes, chances = finder(picture)
         assert planes.shape == (1, 4)
         assert chances.tolist() == [1]
         return embedded_only.azimuth_and_offset(planes[0].tolist())
 
-    assert told(embedded_only.Likeliest(found)) == pytest.approx((30, 0.1), abs=1e-5)
-    assert told(embedded_only.Likeliest(found, azimuth_deg=50.0)) == pytest.approx((50, 0.1), abs=1e-5)
-    assert told(embedded_only.Likeliest(found, offset=-0.2)) == pytest.approx((30, -0.2), abs=1e-5)
+    assert found_by(embedded_only.Likeliest(found)) == pytest.approx((30, 0.1), abs=1e-5)
+    assert found_by(embedded_only.Likeliest(found, azimuth_deg=50.0)) == pytest.approx((50, 0.1), abs=1e-5)
+    assert found_by(embedded_only.Likeliest(found, offset=-0.2)) == pytest.approx((30, -0.2), abs=1e-5)
 
 
 def test_a_table_for_each_kind_of_planes(views, capsys):
@@ -72,7 +72,7 @@ def test_a_table_for_each_kind_of_planes(views, capsys):
     assert numbers[0][2] == "–"  # no LPIPS weights were named
 
 
-def test_a_plane_that_nobody_told_is_asked_for(views):
+def test_a_missing_plane_is_named(views):
     path = views / "ant" / "meta.json"
     meta = json.loads(path.read_text())
     del meta["framing"]

@@ -1,4 +1,4 @@
-"""Clips of made-up objects, and how right the facing network is on them."""
+"""Clips of procedural objects, and the calibration of the facing network on them."""
 
 import itertools
 import re
@@ -23,32 +23,32 @@ def azimuths_deg(planes: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("turning_deg", [0.0, 5.0])
-def test_objects_turn_as_they_are_told(clouds, turning_deg):
+def test_objects_turn_at_the_given_rate(clouds, turning_deg):
     clips = list(calibration.render_clips(clouds, 3, turning_deg, torch.Generator().manual_seed(0)))
     assert sum(len(clip[0].planes) for clip in clips) == 4 * len(clouds)
     for clip in clips:
         for before, after in itertools.pairwise(clip):
             turned = ((azimuths_deg(after.planes) - azimuths_deg(before.planes) + 90) % 180 - 90).abs()
             assert float(turned.median()) == pytest.approx(turning_deg, abs=1)
-            assert float((turned - turning_deg).abs().max()) < 6  # close-ups look from elsewhere
+            assert float((turned - turning_deg).abs().max()) < 6  # crops look along other rays
         moved = (clip[0].pictures - clip[-1].pictures).abs().flatten(1).mean(1)
         assert (moved > 1e-3).float().mean() > 0.5
 
 
-def test_who_tells_the_truth_is_right_and_sure_of_it(clouds):
+def test_an_oracle_is_right_and_certain(clouds):
     clip = next(calibration.render_clips(clouds, 2, 0.0, torch.Generator().manual_seed(0)))
     frames = iter(clip)
 
-    def knowing(pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def oracle(pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         away = azimuths_deg(next(frames).planes)[:, None] - torch.tensor(AZIMUTHS_DEG)
         return -0.5 * (((away + 90) % 180 - 90) / 4).square(), torch.zeros(len(pictures), 36)
 
-    told = list(calibration.estimates(knowing, clip))  # pyright: ignore[reportArgumentType]
-    assert len(told) == len(clip[0].planes)
-    assert all(chance > 0.95 and away_deg <= 5 for chance, away_deg in told)
+    reported = list(calibration.estimates(oracle, clip))  # pyright: ignore[reportArgumentType]
+    assert len(reported) == len(clip[0].planes)
+    assert all(probability > 0.95 and error_deg <= 5 for probability, error_deg in reported)
 
 
-def test_the_table_holds_chances_against_what_came_true():
+def test_the_table_compares_probabilities_with_outcomes():
     lines = calibration.table(torch.tensor([0.3, 0.95, 0.95, 1.0]), torch.tensor([False, True, False, True]))
     assert lines.splitlines() == [
         "4 answers: 0.80 sure, 0.50 right",

@@ -1,4 +1,4 @@
-"""Made-up people: whole bodies that look forwards, wear what hangs on them and hold what they carry."""
+"""Procedural people: complete bodies that look forwards and hold what they carry."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def body(seed: int) -> Body:
 
 
 def reach_to(part: Part, place: np.ndarray) -> float:
-    """How far a place is from a part's middle, in its half sizes; 1 on its surface."""
+    """Distance of a place from a part's centre in half sizes; 1 on its surface."""
     return float(np.linalg.norm((place - part.centre) @ part.rotation / part.half))
 
 
@@ -41,7 +41,7 @@ def test_faces_look_along_x():
 
 
 def of_region(kind: str, seed: int, region: str) -> tuple[list[Part], list[Part]]:
-    """All parts of somebody, and those that wear a region's coat."""
+    """All parts of a person, and those with a region's coat."""
     color = wardrobe(np.random.default_rng(seed))[region].back
     parts = PEOPLE[kind](np.random.default_rng(seed))(0.0)
     return parts, [part for part in parts if part.coat and np.array_equal(part.coat.back, color)]
@@ -52,7 +52,7 @@ def test_heads_are_on_top_of_bodies_that_stand_on_their_feet():
         parts, mouths = of_region("person", seed, "mouth")
         assert len(mouths) == 1
         mouth, lowest = mouths[0].centre[1], min(part.centre[1] for part in parts)
-        assert mouth > 0.25  # above the hips, which are at 0, even of those who bend
+        assert mouth > 0.25  # above the hips, which are at 0, even of people who bend
         assert lowest < -0.4
         assert mouth - lowest > 0.9
 
@@ -72,7 +72,7 @@ def test_joints_keep_the_length_of_a_limb_and_bend_one_way(bends):
 
 
 @pytest.mark.parametrize("thing", [pole, blade, axe, bow, shield, sack])
-def test_what_is_carried_is_in_the_hand(thing):
+def test_gear_is_in_the_hand(thing):
     hand = np.array([0.3, 0.8, -0.4])
     for seed in SEEDS:
         way = np.array([np.cos(seed), -0.3, np.sin(seed)])
@@ -89,13 +89,13 @@ def test_builds_differ_and_scale():
     assert max(heads) > 1.5 * min(heads)
 
 
-def test_riders_sit_on_their_beasts():
+def test_riders_sit_on_their_animals():
     for seed in SEEDS:
         _, mouths = of_region("rider", seed, "mouth")
         parts, cloths = of_region("rider", seed, "saddle")
         saddle = next(part for part in cloths if part.half[0] == 0.2)
         number = next(k for k, part in enumerate(parts) if part is saddle)
-        assert 20 < number < len(parts) - 20  # a beast before it, somebody after it
+        assert 20 < number < len(parts) - 20  # the animal's parts come before it, the rider's after it
         assert saddle.centre[2] == 0
         assert len(mouths) == 1
         assert mouths[0].centre[1] > saddle.centre[1] + 0.3

@@ -1,4 +1,4 @@
-"""Clouds of points, photographed: against the same shapes met by rays, and against skinning in float64."""
+"""Rendered point clouds against ray-cast shapes, and posed ones against skinning in float64."""
 
 import json
 import math
@@ -38,7 +38,7 @@ def ellipsoid() -> tuple[Part, torch.Tensor, torch.Tensor]:
     return part, points[None], torch.from_numpy(own / half).float()[None]
 
 
-def test_points_look_as_the_surface_that_they_are_on(ellipsoid):
+def test_splatted_points_match_the_ray_cast_surface(ellipsoid):
     part, points, normals = ellipsoid
     direction = np.array([0.0, 1.0, 0.0])
     light = Light(
@@ -64,7 +64,7 @@ def test_points_look_as_the_surface_that_they_are_on(ellipsoid):
         assert not depth[0, view][views[0, view, 3] == 0].any()
 
 
-def test_what_is_nearer_hides_what_is_behind(ellipsoid):
+def test_nearer_points_hide_farther_ones(ellipsoid):
     _, points, normals = ellipsoid
     wall = points * torch.tensor([0.4, 0.4, 0.02]) + torch.tensor([0.05, -0.1, -0.6])
     both, all_normals = torch.cat([points, wall], 1), torch.cat([normals, normals], 1)
@@ -79,11 +79,8 @@ def test_what_is_nearer_hides_what_is_behind(ellipsoid):
     assert (views[0, 2, 1] > 0.5).sum() > 100  # not from behind
 
 
-def framed_plainly(points: np.ndarray, filled: float) -> tuple[float, np.ndarray]:
-    """Scale and centre that let the longest side in the view from +z take `filled` of the picture.
-
-    Made smaller where the object would leave the picture of another camera on the orbit.
-    """
+def framed_by_numpy(points: np.ndarray, filled: float) -> tuple[float, np.ndarray]:
+    """`frame_object` written out for one object in numpy."""
     focal, radius = float(intrinsics(1)[0, 0]), RADIUS
     low, high = points.min(0), points.max(0)
     centre = (low + high) / 2
@@ -106,19 +103,19 @@ def framed_plainly(points: np.ndarray, filled: float) -> tuple[float, np.ndarray
     return scale, centre
 
 
-def test_batches_are_framed_as_single_objects_are():
+def test_batches_are_framed_like_single_objects():
     random = np.random.default_rng(0)
     points = random.normal(size=(3, 400, 3)) * np.array([[[0.5, 1, 0.2]], [[2, 0.3, 1]], [[0.3, 0.6, 0.3]]])
     filled = np.array([0.62, 0.7, 0.88])
     scales, centres = frame_objects(torch.from_numpy(points), torch.from_numpy(filled))
     for k in range(3):
-        scale, centre = framed_plainly(points[k], filled[k])
+        scale, centre = framed_by_numpy(points[k], filled[k])
         assert float(scales[k]) == pytest.approx(scale, rel=1e-6)
         np.testing.assert_allclose(centres[k].numpy(), centre, atol=1e-6)
 
 
 def skinned(random: np.random.Generator) -> SkinnedPart:
-    """A tube of triangles on two bones that bend it, and a vertex on none; its colour tells where it is."""
+    """A tube of triangles that two bones bend; its colour encodes the position along it."""
     rings, around = 9, 8
     z = np.repeat(np.linspace(-1, 1, rings), around)
     a = np.tile(np.arange(around) * 2 * math.pi / around, rings)
@@ -158,11 +155,11 @@ def packed(tmp_path_factory):
     return part, path
 
 
-def test_packed_actors_bend_as_their_meshes_do(packed):
+def test_packed_actors_bend_like_their_meshes(packed):
     part, path = packed
     with np.load(path) as file:
         assert [len(clip["parts"]) for clip in json.loads(file["clips"].tobytes())] == [1, 2]
-        assert sum(name.startswith("moves") for name in file.files) == 1  # kept once
+        assert sum(name.startswith("moves") for name in file.files) == 1  # stored once
     clouds = clouds_of_actors(path, 4000, validation=False)
     assert [cloud.name for cloud in clouds] == ["fauna/tube", "units/tube"]
     assert not clouds_of_actors(path, 4000, validation=True)
@@ -182,7 +179,7 @@ def test_packed_actors_bend_as_their_meshes_do(packed):
     assert np.corrcoef(red, along)[0, 1] < -0.99  # texture coordinates count from the texture's last row
 
 
-def test_actors_with_meshes_for_validation_are_kept(tmp_path):
+def test_actors_with_validation_meshes_are_for_validation(tmp_path):
     part = skinned(np.random.default_rng(0))
     for validation in ("tube",), ():
         pack = Pack(validation)
@@ -198,8 +195,8 @@ def test_actors_are_usage_json_by_name():
     assert json.loads(usage_json(actors)) == {"fauna/a (validation)": 1, "units/b": 2}
 
 
-def test_made_up_objects_are_alike_on_both_sides_of_the_plane_that_shots_tell():
-    """Points seen by any camera have their twins within the outline: so do shots, after all their steps."""
+def test_procedural_objects_are_symmetric_about_the_given_planes():
+    """The mirror images of visible points lie within the outline, after warps, turns and framing."""
     clouds = [
         cloud
         for cloud in procedural_clouds(24, 2, 6000, seed=3)

@@ -1,4 +1,4 @@
-"""Made-up objects: the same parts in every pose, and animals whose left and right are alike."""
+"""Procedural objects: the same parts in every pose, and symmetric animals."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ MOST_PARTS = 120
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_object_is_made_of_the_same_parts_in_every_pose(kind):
+def test_an_object_has_the_same_parts_in_every_pose(kind):
     looks = set()
     for seed in SEEDS:
         pose, again = (KINDS[kind](np.random.default_rng(seed)) for _ in range(2))
@@ -43,13 +43,13 @@ def own_points() -> np.ndarray:
 
 
 def surface(part: Part, own: np.ndarray) -> np.ndarray:
-    """Where own points of a part lie, and their colours [N, 6]."""
+    """Positions and colours [N, 6] of a part at its own coordinates."""
     colors = np.broadcast_to(part.colors_at(own), own.shape)
     return np.concatenate([part.centre + (own * part.half) @ part.rotation.T, colors], 1)
 
 
 def mirror_error(parts: list[Part]) -> float:
-    """How far a part, with its colours, is from the mirrored part that is most like it, at the most."""
+    """Largest distance, in positions and colours, of a part from the most similar mirrored part."""
     own = own_points()
     flipped = own * np.array([1, 1, -1])
     all_of_them = np.stack([surface(part, own) for part in parts])
@@ -61,7 +61,7 @@ def mirror_error(parts: list[Part]) -> float:
 
 
 @pytest.mark.parametrize("kind", FAUNA)
-def test_animals_that_do_not_move_are_alike_on_both_sides(kind, monkeypatch):
+def test_animals_at_rest_are_symmetric(kind, monkeypatch):
     moving = [KINDS[kind](np.random.default_rng(seed))(0.3) for seed in SEEDS]
     assert np.mean([mirror_error(parts) > 0.01 for parts in moving]) > 0.6
     turned_aside = Body.askew
@@ -77,7 +77,7 @@ def test_animals_that_do_not_move_are_alike_on_both_sides(kind, monkeypatch):
         assert mirror_error([*parts[:one], fatter, *parts[one + 1 :]]) > 1e-4
 
 
-def test_a_coat_that_is_not_even_is_found_out():
+def test_an_asymmetric_coat_is_detected():
     red, green, blue = np.eye(3)
     odd = Coat(red, green, blue, 0.0, np.array([[0.0, 3, 0]]), np.zeros(1), 0.0)
     part = Part(np.zeros(3), np.eye(3), np.ones(3), np.zeros((2, 3)), np.zeros(3), coat=odd)
@@ -86,13 +86,13 @@ def test_a_coat_that_is_not_even_is_found_out():
     assert mirror_error([replace(part, rotation=rolled)]) > 0.1
 
 
-def test_what_is_symmetric_is_said():
+def test_symmetric_kinds_are_listed():
     assert set(FAUNA) < set(SYMMETRIC) < set(KINDS)
 
 
 @pytest.mark.parametrize("kind", ["giant", "bird", "vehicle"])
 def test_points_are_on_the_outside(kind):
-    """In the first pose few points lie within other parts: those that the other pose shows."""
+    """In the first pose few points lie inside other parts: those that are visible in the other pose."""
     cloud = _procedural_cloud((kind, 1, 6000, 5))
     moves = cloud.matrices[0].astype(float)
     world = (

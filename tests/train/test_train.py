@@ -1,4 +1,4 @@
-"""Training data, training and export of the embedded expert, on a handful of made-up objects."""
+"""Training data, training and export of the embedded expert, on a handful of procedural objects."""
 
 import json
 import subprocess
@@ -35,7 +35,7 @@ def data(tmp_path_factory) -> Path:
     return folder
 
 
-def test_samples_are_split_and_whole(data):
+def test_samples_are_split_and_complete(data):
     training, validation = Samples((data,), validation=False), Samples((data,), validation=True)
     assert len(training) + len(validation) == 7
     assert len(validation) >= 1
@@ -51,8 +51,8 @@ def test_samples_are_split_and_whole(data):
     assert validation.test_views(0).max() > 0.5
 
 
-def test_targets_tell_the_thickness_of_a_ball():
-    """A ball of radius 0.4: through its middle there is matter for 0.8, and nothing behind."""
+def test_ray_targets_give_the_thickness_of_a_ball():
+    """A ball of radius 0.4: through its centre there is matter for 0.8, and nothing behind."""
     ball = Part(np.zeros(3), np.eye(3), np.full(3, 0.4), np.full((2, 3), 0.5), np.zeros(3))
     shading = (np.array([0.0, 1, 0]), 0.7, 0.2)
     drawn = [render_shapes.draw([ball], azimuth, IN_SIZE, shading) for azimuth in (0.0, 90.0, 180.0, 270.0)]
@@ -67,7 +67,7 @@ def test_targets_tell_the_thickness_of_a_ball():
             assert bool(there > 0.5) == (distance < 0.8)
 
 
-def test_examples_are_what_the_network_takes(data):
+def test_examples_fit_the_network(data):
     dataset = RenderedDataset(Samples((data,), validation=False), seed=0)
     made = make_examples(dataset.sample_views(12), torch.Generator().manual_seed(0))
     prediction = Network()(made.inputs)
@@ -76,12 +76,12 @@ def test_examples_are_what_the_network_takes(data):
     assert set(made.occupancy.unique().tolist()) == {0.0, 1.0}
     assert (made.color_mask.sum(1) > 50).all()
     assert (made.color_points[made.color_mask > 0][:, :2].abs() < 1).all()
-    assert 1 <= (made.inputs[:, -1].amax((1, 2)) > 0).sum() < 12  # some are shown their mirrored picture
+    assert 1 <= (made.inputs[:, -1].amax((1, 2)) > 0).sum() < 12  # some have a plane of symmetry
     again = make_examples(dataset.sample_views(12), torch.Generator().manual_seed(0))
     assert not torch.equal(made.inputs, again.inputs)
 
 
-def test_every_sample_comes_before_any_comes_twice(data):
+def test_samples_are_drawn_without_replacement(data):
     samples = Samples((data,), validation=False)
     dataset, count = RenderedDataset(samples, seed=0), len(samples)
     for _ in range(2):
@@ -90,7 +90,7 @@ def test_every_sample_comes_before_any_comes_twice(data):
         assert torch.equal(planes.sort(0).values, own.sort(0).values)
 
 
-def test_training_stops_goes_on_and_is_exported(data, tmp_path, capsys):
+def test_training_resumes_and_is_exported(data, tmp_path, capsys):
     run = tmp_path / "run"
     command = ["--data", str(data), "--out", str(run), "--batch", "2"]
     train_reconstruction.main([*command, "--examples", "4"])
@@ -124,34 +124,31 @@ def test_training_stops_goes_on_and_is_exported(data, tmp_path, capsys):
     both = load_file(out)[name].float() + earlier[name].float()
     torch.testing.assert_close(2 * half[name].float(), both, atol=1e-3, rtol=2e-3)
     assert torch.equal(half["network.head.weight"], load_file(out)["network.head.weight"])
-    begun = begun_networks(out)
-    for mine, theirs in zip((network, finder), begun, strict=True):
+    started = networks_starting_from(out)
+    for mine, theirs in zip((network, finder), started, strict=True):
         assert all(torch.equal(x, theirs.state_dict()[name]) for name, x in mine.state_dict().items())
 
 
-def begun_networks(weights: Path) -> tuple[Network, FacingNetwork]:
-    """The networks of runs that would begin with these weights."""
+def networks_starting_from(weights: Path) -> tuple[Network, FacingNetwork]:
+    """The networks of runs that start from a file of weights."""
     network, facing = Network(), FacingNetwork()
     train_reconstruction.load_initial_weights(network, load_file(weights))
     train_facing.load_initial_weights(facing, load_file(weights))
     return network, facing
 
 
-def test_pictures_come_with_the_planes_that_they_show(data):
-    """Alterations leave planes alone, but for the mirror.
-
-    `tests/experts/embedded/test_symmetry.py` has the geometry.
-    """
+def test_augmentation_changes_planes_only_by_the_mirror(data):
+    """Stretches, blurs and holes leave the azimuths of planes alone."""
     samples = Samples((data,), validation=False)
     pictures = RenderedDataset(samples, seed=0).sample_crops(len(samples))
     assert 0 < len(pictures.planes) < 4 * len(samples)  # a plant has no plane
     assert len(pictures.planes) % 4 == 0
-    altered = train_facing.augment(pictures, torch.Generator().manual_seed(0))
-    assert altered.pictures.shape == (len(altered.planes), 4, IN_SIZE, IN_SIZE)
-    torch.testing.assert_close(altered.planes[:, :2].norm(dim=1), torch.ones(len(altered.planes)))
+    augmented = train_facing.augment(pictures, torch.Generator().manual_seed(0))
+    assert augmented.pictures.shape == (len(augmented.planes), 4, IN_SIZE, IN_SIZE)
+    torch.testing.assert_close(augmented.planes[:, :2].norm(dim=1), torch.ones(len(augmented.planes)))
     mirror = torch.tensor([1.0, -1, -1, 1])
-    own, mirrored = (angle_between_deg(altered.planes, pictures.planes * way) for way in (1, mirror))
-    assert torch.minimum(own, mirrored).max() < 8  # a missing part moves the middle
+    own, mirrored = (angle_between_deg(augmented.planes, pictures.planes * way) for way in (1, mirror))
+    assert torch.minimum(own, mirrored).max() < 8  # a missing part moves the crop
     assert 0 < (mirrored < own).sum() < len(own)
 
 
@@ -176,7 +173,7 @@ def test_two_processes_train_one_network(data, tmp_path):
     assert state["steps"] == 3
 
 
-def test_a_warp_keeps_frames_parts_and_the_two_sides_together():
+def test_a_warp_is_the_same_for_all_frames_and_parts_and_nearly_symmetric():
     random = np.random.default_rng(0)
     half = random.uniform(-1, 1, (2, 20, 3)).astype(np.float32)
     both = np.concatenate([half, half * np.array([-1, 1, 1], np.float32)], axis=1)
@@ -193,7 +190,7 @@ def test_a_warp_keeps_frames_parts_and_the_two_sides_together():
         assert np.isfinite(one.vertices).all()
         left, right = one.vertices[0, :20], one.vertices[0, 20:]
         assert np.allclose(left[:, 1:], right[:, 1:], atol=1e-5)
-        bend = left[:, 0] + right[:, 0]  # twice how far the middle has moved aside, by z alone
+        bend = left[:, 0] + right[:, 0]  # twice the shift of the middle plane, a function of z
         order = np.argsort(half[0, :, 2])
         assert (np.diff(bend[order]) * np.sign(bend[order][-1] - bend[order][0] + 1e-9) > -1e-4).all()
         changed += not np.allclose(one.vertices, part.vertices, atol=1e-6)
@@ -212,19 +209,19 @@ def test_a_warped_animal_stands_on_all_its_feet():
     assert (warp(body)[..., 1] >= 3).all()
 
 
-def test_a_warp_folds_nothing():
-    """Of what stands up straight, what was above stays above, by more than half of its distance."""
+def test_a_warp_does_not_fold():
+    """Points on an upright line keep their order, and their distances change less than 2.5 times."""
     count, tall = 200, torch.linspace(0, 2, 41)
     body = torch.stack([torch.zeros(41), tall, torch.zeros(41)], 1).expand(count, -1, -1)
     generator = torch.Generator().manual_seed(0)
     warp = Warp.random(body, torch.full((count,), 1.6), BatchRng(count, body.device, generator))
-    steps = warp(body)[..., 1].diff(dim=1) / (warp(body)[:, -1:, 1] / 40)  # beside their mean
+    steps = warp(body)[..., 1].diff(dim=1) / (warp(body)[:, -1:, 1] / 40)  # divided by their mean
     assert steps.min() > 0.4
     assert steps.max() < 2.5
     assert (steps.amax(1) > 1.2).sum() > 20
 
 
-def test_batches_that_are_made_at_once_are_handed_out_one_by_one(data):
+def test_amortized_batches_are_returned_one_by_one(data):
     dataset = RenderedDataset(Samples((data,), validation=False), seed=0)
     made = make_examples(dataset.sample_views(6), torch.Generator().manual_seed(0))
     calls: list[int] = []
@@ -242,13 +239,13 @@ def test_batches_that_are_made_at_once_are_handed_out_one_by_one(data):
     assert torch.equal(taken[3].inputs, taken[0].inputs)
 
 
-def test_a_cpu_is_not_asked_to_compile(data, tmp_path):
+def test_compiling_on_a_cpu_is_refused(data, tmp_path):
     command = ["--data", str(data), "--out", str(tmp_path / "run"), "--device", "cpu", "--compiled"]
     with pytest.raises(SystemExit, match="needs a GPU"):
         train_facing.main(command)
 
 
-def test_a_constant_is_sent_once():
+def test_constants_are_cached():
     cpu = torch.device("cpu")
     assert constant((1.0, 2.0), cpu) is constant((1.0, 2.0), cpu)
     assert constant(((0, 1), (1, 0)), cpu).tolist() == [[0, 1], [1, 0]]

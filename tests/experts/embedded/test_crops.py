@@ -1,4 +1,4 @@
-"""Close-ups: what is cut out, and planes told of it."""
+"""Crops to the object, and the planes of symmetry in them."""
 
 import math
 
@@ -21,7 +21,7 @@ def blot(size: int, left: int, top: int, width: int, height: int) -> torch.Tenso
     return picture
 
 
-def test_the_same_thing_anywhere_and_of_any_size_gives_the_same_close_up():
+def test_a_crop_does_not_depend_on_place_and_size():
     near = crop_to_object(torch.stack([blot(256, 20, 30, 60, 90), blot(256, 120, 100, 120, 150)]))
     one, other = near.pictures
     assert one.shape == (4, IN_SIZE, IN_SIZE)
@@ -31,19 +31,19 @@ def test_the_same_thing_anywhere_and_of_any_size_gives_the_same_close_up():
     low, high = bounding_boxes(near.pictures[:, 3] > 0.5)
     torch.testing.assert_close(low, -high, atol=0.02, rtol=0)
     assert near.zoom[0] / near.zoom[1] == pytest.approx(150 / 90, rel=0.01)
-    resized = crop_to_object(blot(256, 120, 100, 100, 150)[None]).pictures[0]  # of the first one's shape
+    resized = crop_to_object(blot(256, 120, 100, 100, 150)[None]).pictures[0]  # with the shape of the first
     assert (one - resized).abs().mean() < 0.01
     assert (one - other).abs().mean() > 0.02
 
 
-def test_a_picture_of_nothing_is_taken_whole():
+def test_an_empty_picture_is_not_cropped():
     near = crop_to_object(torch.zeros(1, 4, 64, 64))
     assert near.zoom.item() == pytest.approx(FILL)
     assert not near.pictures.any()
 
 
-def test_a_plane_turns_as_much_as_the_ray_to_what_is_seen():
-    """Against the world turned about the camera until the object lies straight ahead."""
+def test_a_plane_turns_by_the_angle_of_the_ray_to_the_object():
+    """Compared with the world turned about the camera until the object lies straight ahead."""
     size, centre, azimuth = 512, torch.tensor([0.3, 0.0, 0.0]), math.radians(35.0)
     focal = float(intrinsics(size)[0, 0])
     u = round(size / 2 + focal * float(centre[0]) / RADIUS)
@@ -62,11 +62,11 @@ def test_a_plane_turns_as_much_as_the_ray_to_what_is_seen():
     expected = math.degrees(math.atan2(-float(turned[2]), float(turned[0])))
     seen = near.planes_from_full(plane)
     assert float(angle_between_deg(seen[0], torch.tensor(upright_plane(expected, 0)))) < 0.3
-    assert seen[0, 2:].norm() < 0.01  # through the middle of what is seen
+    assert seen[0, 2:].norm() < 0.01  # through the crop's centre
 
 
 @pytest.mark.parametrize("azimuth_deg", [-88.0, -40.0, 3.0, 66.0, 89.0])
-def test_planes_told_of_close_ups_are_planes_of_the_whole(azimuth_deg):
+def test_predictions_for_crops_convert_to_full_pictures(azimuth_deg):
     pictures = [blot(256, *place) for place in ((150, 40, 90, 60), (10, 40, 50, 60), (100, 100, 50, 50))]
     near = crop_to_object(torch.stack(pictures))
     planes = torch.tensor([upright_plane(azimuth_deg, 0.11)]).expand(3, 4)

@@ -1,4 +1,4 @@
-"""The embedded expert with the weights that come with the program."""
+"""The embedded expert with its bundled weights."""
 
 import shutil
 from dataclasses import asdict, replace
@@ -96,8 +96,8 @@ def test_has_a_body_seen_from_the_side(expert, views, azimuth):
     assert abs(int(rows.max()) - int(expected.max())) < 0.12 * SIZE
 
 
-def test_other_views_are_looked_at(expert, views):
-    """Four true views tell an object's sides better than one; by default the expert is between."""
+def test_other_views_improve_the_sides(expert, views):
+    """Four true views give better sides than one; the default, a mean of both, is better than one, too."""
     sides = orbit((90.0, 270.0), size=SIZE)
     truth = views[[1, 3], ..., 3]
     one, both, four = (
@@ -113,8 +113,8 @@ def test_other_views_are_looked_at(expert, views):
     assert torch.equal(both.reconstruct(views).means, expert.reconstruct(views).means)
 
 
-def test_a_plane_that_is_known_shows_on_the_far_side(expert):
-    """A ball with a green band, seen from its side: its far side is the near one's twin."""
+def test_a_known_plane_shows_on_the_far_side(expert):
+    """A ball with a green band, seen from its side: its far side mirrors the near one."""
     rgba = torch.zeros(SIZE, SIZE, 4)
     y, x = torch.meshgrid(torch.arange(SIZE) - SIZE / 2, torch.arange(SIZE) - SIZE / 2, indexing="ij")
     rgba[(x**2 + y**2).sqrt() < 40] = torch.tensor([0.7, 0.2, 0.2, 1.0])
@@ -129,14 +129,14 @@ def test_a_plane_that_is_known_shows_on_the_far_side(expert):
     assert green[0] > green[1] - 0.05
 
 
-def test_having_watched_a_clip_it_answers_for_each_of_its_frames(expert, views):
+def test_with_a_clip_it_lifts_each_frame(expert, views):
     with_clip = expert.with_clip(views)
     assert with_clip.name == expert.name
     for view in views:
         seen = render(with_clip.lift(view, 4000), orbit(0.0, size=SIZE)).rgb
         assert psnr(seen, on_white(view[None])) > 22
-    told = expert.with_clip(views[:1], facing_deg=90.0)
-    planes, chances = told.plane_finder(module._resize(module._premultiply(views[0]), IN_SIZE))
+    hinted = expert.with_clip(views[:1], facing_deg=90.0)
+    planes, chances = hinted.plane_finder(module._resize(module._premultiply(views[0]), IN_SIZE))
     assert angle_between_deg(planes[0], torch.tensor(upright_plane(90.0, 0.0))) < 20
     assert chances[0] > 0.6
 
@@ -158,7 +158,7 @@ def test_values_are_those_of_gaussians(expert, views):
 
 @pytest.mark.parametrize("elevation", [30.0, -20.0])
 def test_a_raised_camera_sees_the_same_picture(expert, views, elevation):
-    """Upright planes lean in its picture: no plane is looked for."""
+    """Upright planes lean in such a picture, so none is used."""
     unmirrored = replace(expert, plane_finder=KnownPlane(torch.zeros(4)))
     level = render(unmirrored.lift(views[0], 3000), orbit(0.0, size=64)).rgb
     raised = render(expert.lift(views[0], 3000, elevation), orbit(0.0, elevation, size=64)).rgb
@@ -172,21 +172,21 @@ def test_the_same_picture_gives_the_same_gaussians(expert, views):
     assert all(torch.equal(first.state()[name], second.state()[name]) for name in first.state())
 
 
-def test_an_empty_cut_out_is_told(expert):
+def test_an_empty_cut_out_is_refused(expert):
     with pytest.raises(UserError, match="cut-out is empty"):
         expert.lift(torch.zeros(64, 64, 4), 4000)
 
 
 def test_other_weights_are_refused(tmp_path):
-    spoilt = tmp_path / "embedded.safetensors"
-    shutil.copy(WEIGHTS, spoilt)
-    with spoilt.open("r+b") as file:
+    damaged = tmp_path / "embedded.safetensors"
+    shutil.copy(WEIGHTS, damaged)
+    with damaged.open("r+b") as file:
         file.seek(-1, 2)
         last = file.read(1)
         file.seek(-1, 2)
         file.write(bytes([last[0] ^ 1]))
     with pytest.raises(UserError, match=r"embedded\.safetensors is not .* restore it"):
-        load_networks(spoilt, SHA256)
+        load_networks(damaged, SHA256)
     with pytest.raises(UserError, match="cannot be read"):
         load_networks(tmp_path / "none.safetensors", SHA256)
 
@@ -199,7 +199,7 @@ def test_without_weights_the_next_expert_is_taken(monkeypatch, tmp_path):
 
 
 def test_thin_and_tiny_things(expert):
-    """One pixel, a line, and a picture that is full to its border."""
+    """One pixel, a line, and a picture that is opaque up to its border."""
     for place in ((60, 60), (slice(20, 100), 64), (slice(None), slice(None))):
         rgba = torch.zeros(SIZE, SIZE, 4)
         rgba[(*place, slice(None))] = 1.0

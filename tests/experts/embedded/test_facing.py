@@ -1,4 +1,4 @@
-"""Which way an object faces: the chances of planes, and what a clip adds to a frame."""
+"""The facing direction: candidate planes, and the evidence of a clip."""
 
 import itertools
 
@@ -53,7 +53,7 @@ def test_two_ends_are_two_candidates():
     assert torch.isfinite(flat).all()
 
 
-def test_what_is_likelier_counts_for_more_than_its_chance():
+def test_weights_are_sharpened_probabilities():
     logits = torch.full((36,), -60.0)
     logits[[18, 30, 6]] = torch.tensor([0.6, 0.3, 0.1]).log()
     _, counts = top_planes(logits, torch.zeros(36))
@@ -61,9 +61,9 @@ def test_what_is_likelier_counts_for_more_than_its_chance():
     torch.testing.assert_close(counts, expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("told_deg", [None, 30.0])
-def test_a_clip_is_weighed_as_every_path_through_it_would_be(told_deg):
-    """Against the sum over all rates and paths, spelled out, with a few azimuths alive."""
+@pytest.mark.parametrize("hint_deg", [None, 30.0])
+def test_smoothing_matches_the_sum_over_all_paths(hint_deg):
+    """Compared with the sum over all rates and paths, with evidence for a few azimuths only."""
     random = np.random.default_rng(0)
     logits = torch.full((4, 36), -60.0)
     alive = [0, 3, 4, 20, 35]
@@ -72,8 +72,8 @@ def test_a_clip_is_weighed_as_every_path_through_it_would_be(told_deg):
     expected = np.zeros((4, 36))
     for rate in CONFIG.rates_deg:
         shown = CONFIG.frame_weight * logits.double().numpy()
-        if told_deg is not None:
-            beside = (steps - told_deg - rate * np.arange(4)[:, None] + 90) % 180 - 90
+        if hint_deg is not None:
+            beside = (steps - hint_deg - rate * np.arange(4)[:, None] + 90) % 180 - 90
             shown = shown - np.maximum(abs(beside) - CONFIG.hint_half_width_deg, 0) ** 2 / (
                 2 * CONFIG.hint_edge_std_deg**2
             )
@@ -87,21 +87,21 @@ def test_a_clip_is_weighed_as_every_path_through_it_would_be(told_deg):
             for k, a in enumerate(path):
                 expected[k, a] += chance
     expected /= expected.sum(1, keepdims=True)
-    np.testing.assert_allclose(smooth_over_clip(logits, told_deg).exp().numpy(), expected, atol=1e-4)
+    np.testing.assert_allclose(smooth_over_clip(logits, hint_deg).exp().numpy(), expected, atol=1e-4)
 
 
-def test_one_frame_is_taken_at_its_word():
+def test_a_single_frame_is_not_smoothed():
     logits = torch.randn(1, 36, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(smooth_over_clip(logits), logits.log_softmax(1))
 
 
-def test_frames_that_err_alike_are_as_sure_as_one():
+def test_identical_frames_are_as_certain_as_one():
     random = np.random.default_rng(1)
     shape = np.exp(-0.5 * (np.arange(-18, 18) / 3.0) ** 2)
     one = torch.from_numpy(np.log(np.roll(shape, 4) + 0.02) + random.normal(0, 0.1, 36)).float()[None]
     azimuth_deg, alone = estimate_facing(smooth_over_clip(one)[0], 1)
     spelled_out = one[0].softmax(0).roll(18 - AZIMUTHS_DEG.index(azimuth_deg))[14:23].sum()
-    assert alone == pytest.approx(float(spelled_out), rel=1e-5)  # what lies within four steps
+    assert alone == pytest.approx(float(spelled_out), rel=1e-5)  # the probability within four steps
     for count in (2, 8, 24):
         together = estimate_facing(smooth_over_clip(one.expand(count, -1))[0], count)
         assert together[0] == azimuth_deg
@@ -116,19 +116,19 @@ def test_an_object_may_turn():
 
 
 @pytest.mark.parametrize("rate_deg", [0, 5])
-def test_a_word_for_the_first_frame_turns_with_the_object(rate_deg):
-    """Every frame shows two ends that look alike, 80 degrees apart; a word says which one it is."""
+def test_a_hint_for_the_first_frame_turns_with_the_object(rate_deg):
+    """Every frame has two peaks 80 degrees apart; the hint selects one of them."""
     frames = [(20 + rate_deg * k, 100 + rate_deg * k) for k in range(16)]
     logits = torch.stack([torch.maximum(peak(right, 4.0), peak(wrong, 4.5)) for right, wrong in frames])
-    told = smooth_over_clip(logits, 40.0).argmax(1)
+    hinted = smooth_over_clip(logits, 40.0).argmax(1)
     for k, (right, _) in enumerate(frames):
-        assert abs((AZIMUTHS_DEG[int(told[k])] - right + 90) % 180 - 90) <= 5
+        assert abs((AZIMUTHS_DEG[int(hinted[k])] - right + 90) % 180 - 90) <= 5
     wrong = smooth_over_clip(logits).argmax(1)
     assert abs((AZIMUTHS_DEG[int(wrong[0])] - 100 + 90) % 180 - 90) <= 5
 
 
 class Brightness(nn.Module):
-    """Stands in for the trained network: says that darker pictures face 40 degrees, brighter ones -40."""
+    """A stand-in for the trained network: darker pictures face 40 degrees, brighter ones -40."""
 
     def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         bright = pictures[:, :12].mean((1, 2, 3)) > 0.5
@@ -136,11 +136,11 @@ class Brightness(nn.Module):
         return logits, torch.zeros(len(pictures), 36)
 
 
-def test_a_finder_that_watched_a_clip_is_not_misled_by_one_frame():
+def test_a_clip_corrects_an_outlier_frame():
     pictures = torch.zeros(7, 4, IN_SIZE, IN_SIZE)
     pictures[:, 3] = 1
     for k in range(7):
-        pictures[k, :3, 20 + 4 * k : 60 + 4 * k, 30:90] = 0.3  # something that moves
+        pictures[k, :3, 20 + 4 * k : 60 + 4 * k, 30:90] = 0.3  # a moving mark
     pictures[3, :3] = 0.9
     alone = NetworkPlaneFinder(Brightness())  # pyright: ignore[reportArgumentType]
     facing = torch.tensor(upright_plane(40, 0))
@@ -153,10 +153,10 @@ def test_a_finder_that_watched_a_clip_is_not_misled_by_one_frame():
     seen = watched.facing_estimate
     assert seen is not None
     assert seen[0] == 40
-    assert 0.8 < seen[1] <= 1  # six of seven say so
+    assert 0.8 < seen[1] <= 1  # by six of seven frames
 
 
-def test_a_known_plane_stays_what_it_is():
+def test_a_known_plane_ignores_the_clip():
     plane = torch.tensor(upright_plane(20, 0.1))
     finder = KnownPlane(plane).with_clip(torch.zeros(2, 4, IN_SIZE, IN_SIZE))
     planes, chances = finder(torch.zeros(4, IN_SIZE, IN_SIZE))

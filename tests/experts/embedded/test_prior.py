@@ -1,4 +1,4 @@
-"""What is added to the embedded network's guess: relief, and a share of the balloon."""
+"""Relief and the share of the inflated silhouette that are added to the network's prediction."""
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ def guesses(count: int = 2) -> Prediction:
     )
 
 
-def test_is_what_it_says_in_double_precision():
+def test_matches_a_double_precision_version():
     alpha, guess = disc(), guesses()
     given = alpha.double().numpy()
     cell = RADIUS / float(intrinsics(SIZE)[0, 0])
@@ -37,15 +37,15 @@ def test_is_what_it_says_in_double_precision():
     ):
         middle = np.average(front, weights=given)
         fronts.append(0.85 * (middle + 1.2 * (front - middle)) + 0.15 * (RADIUS - half))
-        balloon = [np.clip((2 * half - distance) / 0.025, -4, 4) for distance in OCCUPANCY_OFFSETS]
-        solids.append(0.85 * solid + 0.15 * np.stack(balloon))
+        silhouette = [np.clip((2 * half - distance) / 0.025, -4, 4) for distance in OCCUPANCY_OFFSETS]
+        solids.append(0.85 * solid + 0.15 * np.stack(silhouette))
     result = regularize_with_silhouette(guess, alpha)
     np.testing.assert_allclose(result.front_depth.numpy(), np.stack(fronts), atol=1e-5)
     np.testing.assert_allclose(result.occupancy_logits.numpy(), np.stack(solids), atol=1e-4)
     assert result.colors is guess.colors
 
 
-def test_relief_neither_moves_the_object_nor_depends_on_its_place():
+def test_relief_commutes_with_shifts_in_depth():
     alpha, guess = disc(), guesses(1)
     nearer = Prediction(guess.front_depth - 0.1, guess.occupancy_logits, guess.colors)
     moved = (

@@ -1,4 +1,4 @@
-"""Maps of four orthogonal views become Gaussians."""
+"""Gaussians from maps of four orthogonal views."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ NO_PLANE = torch.zeros(4)
 
 
 def ball(alpha: float) -> ViewMaps:
-    """A ball as four cameras see it, of which all but the first are as sure as `alpha`."""
+    """A ball seen by four cameras, of which all but the first have the given alpha."""
     line = (torch.arange(SIZE) + 0.5) / SIZE * 2 - 1
     away = (line[:, None].square() + line.square()).sqrt() / 0.5
     inside = away < 1
@@ -28,7 +28,7 @@ def ball(alpha: float) -> ViewMaps:
     return ViewMaps(sure * inside, depth.expand(4, -1, -1), torch.full((4, 3, SIZE, SIZE), 0.2))
 
 
-def test_what_is_certain_is_opaque():
+def test_certain_points_are_opaque():
     gaussians = gaussians_from_views(ball(1.0), NO_PLANE, 0.0)
     inner = gaussians.means.norm(dim=-1) < 0.25
     assert (gaussians.opacities > 0.9 * OPACITY)[inner].all()
@@ -36,11 +36,11 @@ def test_what_is_certain_is_opaque():
 
 
 @pytest.mark.parametrize("alpha", [0.7, 0.8, 0.9])
-def test_points_are_as_opaque_as_they_are_likely(alpha):
+def test_opacity_follows_certainty(alpha):
     maps = ball(alpha)
     gaussians = gaussians_from_views(maps, NO_PLANE, 0.0)
     shown = gaussians.opacities > OPACITY - 1e-6
-    assert int(shown.sum()) == int((maps.alpha[0] > OBJECT_ALPHA).sum())  # those that the picture shows
+    assert int(shown.sum()) == int((maps.alpha[0] > OBJECT_ALPHA).sum())  # the reference view's
     expected = OPACITY * (
         MIN_OPACITY_SHARE + (1 - MIN_OPACITY_SHARE) * (alpha - OBJECT_ALPHA) / (CERTAIN_ALPHA - OBJECT_ALPHA)
     )
@@ -48,7 +48,7 @@ def test_points_are_as_opaque_as_they_are_likely(alpha):
     assert gaussians.opacities[~shown].min() >= MIN_OPACITY_SHARE * OPACITY - 1e-6
 
 
-def test_what_is_unlikely_is_left_out():
+def test_unlikely_points_are_dropped():
     maps = ball(OBJECT_ALPHA - 0.05)
     gaussians = gaussians_from_views(maps, NO_PLANE, 0.0)
     assert len(gaussians) == int((maps.alpha[0] > OBJECT_ALPHA).sum())

@@ -1,4 +1,4 @@
-"""The plane of symmetry of the embedded expert: reflection, and what the mirrored picture tells."""
+"""Planes of symmetry: reflection, and the sweep of the mirrored picture."""
 
 import math
 
@@ -39,19 +39,21 @@ def test_reflects_as_a_mirror_does(azimuth_deg, offset):
     found = reflect(torch.from_numpy(points), plane)
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-12)
     np.testing.assert_allclose(reflect(found, plane).numpy(), points, atol=1e-12)
-    turned_round = upright_plane(azimuth_deg + 180, -offset)  # the same plane, told from its other side
+    turned_round = upright_plane(azimuth_deg + 180, -offset)  # the same plane with the opposite normal
     np.testing.assert_allclose(turned_round, plane.numpy(), atol=1e-12)
 
 
-def test_a_guessed_plane_is_made_a_plane():
+def test_predicted_planes_are_normalized():
     true = torch.tensor([upright_plane(40, 0.2), upright_plane(-10, -0.1), (0.0, 0.0, 0.0, 0.0)])
     along = torch.tensor([[math.sin(math.radians(a)), math.cos(math.radians(a))] for a in (40, -10, 0)])
-    guessed = torch.cat([0.6 * true[:, :2], true[:, 2:] + 0.3 * along], 1)  # short, the foot aside
+    guessed = torch.cat(
+        [0.6 * true[:, :2], true[:, 2:] + 0.3 * along], 1
+    )  # too short, and the foot off the normal
     torch.testing.assert_close(normalize_planes(guessed), true, atol=1e-6, rtol=0)
 
 
 def beast(azimuth_deg: float) -> list[Part]:
-    """A body with two horns, alike on both sides, that looks towards the azimuth."""
+    """A symmetric body with two horns that looks towards the azimuth."""
     turn = rotation(0, math.radians(azimuth_deg - 90), 0)  # it is built looking along +x
     colors, plain = np.array([[0.8, 0.3, 0.1]] * 2), np.zeros(3)
     parts = [((0, 0, 0), (0.4, 0.15, 0.1)), ((0.3, 0.2, 0.08), (0.03, 0.2, 0.03))]
@@ -69,8 +71,8 @@ def test_the_mirrored_picture_is_a_view_from_twice_the_azimuth(azimuth_deg):
     assert np.abs(mirrored[..., 3] - wrong[..., 3].astype(int)).mean() > 4
 
 
-def test_the_sweep_shows_where_the_object_may_be():
-    """At the true depth of the surface the mirrored picture shows the object, far behind it nothing."""
+def test_the_sweep_covers_the_object_at_its_depth():
+    """At the surface's true depth the mirrored picture covers the object, far from it it does not."""
     azimuth_deg = 40
     rgba, depth = render_shapes.draw(beast(azimuth_deg), 0, OUT_SIZE, SHADING)
     picture = torch.from_numpy(rgba).float().permute(2, 0, 1) / 255
@@ -95,7 +97,7 @@ def test_a_sample_keeps_its_plane_when_it_is_turned_and_mirrored(tmp_path):
     origins, directions = rays(IN_SIZE)
 
     def agreement(way: torch.Tensor) -> float:
-        """How much of the surface has its twin inside the picture, all arrangements."""
+        """Share of surface points whose mirror image lies inside the picture, over all arrangements."""
         shares = []
         for k in symmetric:
             for roll in range(4):
