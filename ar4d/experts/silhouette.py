@@ -22,6 +22,7 @@ from ar4d.cameras import RADIUS, intrinsics
 from ar4d.errors import UserError
 from ar4d.experts.surfels import surfels, to_world
 from ar4d.gaussians import Gaussians
+from ar4d.images import premultiply
 
 MAX_HALF_THICKNESS = 0.35
 """World units."""
@@ -68,8 +69,8 @@ class Silhouette:
 def _resample(rgba: Tensor, cells: float) -> np.ndarray:
     """Resize a picture to [G, G, 4] straight alpha, G about `cells`, by averages of premultiplied colours."""
     size = int(min(max(cells, MIN_GRID), rgba.shape[0]))
-    premultiplied = torch.cat([rgba[..., :3] * rgba[..., 3:], rgba[..., 3:]], -1).permute(2, 0, 1)
-    small = F.interpolate(premultiplied[None].float().cpu(), size=(size, size), mode="area")[0]
+    premultiplied = premultiply(rgba).permute(2, 0, 1)[None].float().cpu()
+    small = F.interpolate(premultiplied, size=(size, size), mode="area")[0]
     small = small.permute(1, 2, 0).numpy()
     return np.concatenate([small[..., :3] / np.maximum(small[..., 3:], 1e-3), small[..., 3:]], -1)
 

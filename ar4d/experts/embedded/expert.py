@@ -23,6 +23,7 @@ from ar4d.experts.embedded.volume import render_views
 from ar4d.experts.protocols import Unavailable
 from ar4d.experts.surfels import to_world
 from ar4d.gaussians import Gaussians
+from ar4d.images import premultiply
 
 WEIGHTS = Path(__file__).parent / "weights" / "embedded.safetensors"
 LICENCE = "CC BY-SA 3.0"
@@ -67,7 +68,9 @@ class Embedded:
     def with_clip(self, clip: Tensor, facing_deg: float | None = None) -> Embedded:
         """See `ClipAware.with_clip`: several frames show the facing direction better than one."""
         size = min(clip.shape[1], SUPERSAMPLE * IN_SIZE)
-        pictures = torch.stack([_resize(_premultiply(frame.cpu().float()), size) for frame in clip])
+        pictures = torch.stack(
+            [_resize(_to_channels(premultiply(frame.cpu().float())), size) for frame in clip]
+        )
         return replace(self, plane_finder=self.plane_finder.with_clip(pictures, facing_deg))
 
     @property
@@ -77,7 +80,7 @@ class Embedded:
 
     def lift(self, rgba: Tensor, budget: int, elevation_deg: float = 0.0) -> Gaussians:
         """See `ImageToGaussians.lift`."""
-        views = _pad_views(_premultiply(rgba.cpu().float()))
+        views = _pad_views(_to_channels(premultiply(rgba.cpu().float())))
         return self._gaussians(views, (FIRST_VIEW,), budget, elevation_deg).to(rgba.device)
 
     def reconstruct(self, rgba: Tensor, elevation_deg: float = 0.0) -> Gaussians:
@@ -88,7 +91,7 @@ class Embedded:
         """
         if elevation_deg != 0:
             return self.lift(rgba[0], PSEUDO_BUDGET, elevation_deg)
-        views = torch.stack([_premultiply(view) for view in rgba.cpu().float()])
+        views = torch.stack([_to_channels(premultiply(view)) for view in rgba.cpu().float()])
         return self._gaussians(views, self.view_subsets, PSEUDO_BUDGET, 0).to(rgba.device)
 
     @torch.no_grad()
@@ -156,9 +159,9 @@ def with_prefix(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): x for name, x in weights.items() if name.startswith(prefix)}
 
 
-def _premultiply(rgba: Tensor) -> Tensor:
-    """Premultiplied [4, S, S] from straight alpha [S, S, 4]."""
-    return torch.cat([rgba[..., :3] * rgba[..., 3:], rgba[..., 3:]], -1).permute(2, 0, 1)
+def _to_channels(rgba: Tensor) -> Tensor:
+    """Pictures [..., 4, S, S] from pictures [..., S, S, 4]."""
+    return rgba.movedim(-1, -3)
 
 
 def _pad_views(view: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from ar4d.experts.embedded.network import IN_SIZE
 from ar4d.experts.embedded.symmetry import upright_plane
 from ar4d.experts.registry import require
 from ar4d.gaussians import Gaussians
+from ar4d.images import on_white, premultiply
 from ar4d.losses import psnr
 from ar4d.rendering import render
 
@@ -53,10 +54,6 @@ def views() -> torch.Tensor:
     seen = render(beast(), orbit(ORTHOGONAL_AZIMUTHS_DEG, size=SIZE), background=None)
     alpha = seen.alpha[..., None]
     return torch.cat([seen.rgb / alpha.clamp_min(1e-6), alpha], -1).clamp(0, 1)
-
-
-def on_white(rgba: torch.Tensor) -> torch.Tensor:
-    return rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:]
 
 
 def test_it_is_the_default_without_a_gpu():
@@ -136,7 +133,7 @@ def test_with_a_clip_it_lifts_each_frame(expert, views):
         seen = render(with_clip.lift(view, 4000), orbit(0.0, size=SIZE)).rgb
         assert psnr(seen, on_white(view[None])) > 22
     hinted = expert.with_clip(views[:1], facing_deg=90.0)
-    planes, chances = hinted.plane_finder(module._resize(module._premultiply(views[0]), IN_SIZE))
+    planes, chances = hinted.plane_finder(module._resize(premultiply(views[0]).permute(2, 0, 1), IN_SIZE))
     assert angle_between_deg(planes[0], torch.tensor(upright_plane(90.0, 0.0))) < 20
     assert chances[0] > 0.6
 
