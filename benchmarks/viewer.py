@@ -213,24 +213,26 @@ def _visitors(address: str, count: int) -> None:
     asyncio.run(all_of_them())
 
 
+def _optimise(steps: list[int], stop: threading.Event) -> None:
+    """Optimise Gaussians until `stop` is set, counting the steps in `steps[0]`."""
+    parameters = Parameters.of(fish(0.0, COUNT), True)
+    parameters.means.requires_grad_()
+    optimiser = torch.optim.Adam([parameters.means], 1e-4)
+    camera = orbit(0.0, size=128)
+    while not stop.is_set():
+        loss = (render(parameters.activated(), camera).rgb - 0.5).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        steps[0] += 1
+
+
 def watchers(count: int = 20) -> None:
     """Measure how much visitors slow a thread of this process that optimises 8,000 Gaussians."""
     viewers, viewer = Viewers(), RunViewer(None)
     feed(viewer)
     address = viewers.add(viewer) + "stream"
     steps, stop = [0], threading.Event()
-
-    def work() -> None:
-        parameters = Parameters.of(fish(0.0, COUNT), True)
-        parameters.means.requires_grad_()
-        optimiser = torch.optim.Adam([parameters.means], 1e-4)
-        camera = orbit(0.0, size=128)
-        while not stop.is_set():
-            loss = (render(parameters.activated(), camera).rgb - 0.5).square().mean()
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            steps[0] += 1
 
     def rate(seconds: float) -> float:
         before, start = steps[0], time.perf_counter()
@@ -243,7 +245,7 @@ def watchers(count: int = 20) -> None:
         names = ("ar4d-viewer", "server")
         return sum(times.get(t.native_id or 0, 0) for t in threading.enumerate() if t.name.startswith(names))
 
-    worker = threading.Thread(target=work)
+    worker = threading.Thread(target=_optimise, args=(steps, stop))
     with serving(viewers) as root:
         worker.start()
         while steps[0] < 20:  # until the kernels are compiled

@@ -51,6 +51,11 @@ class Silhouette:
     name: str = "silhouette"
 
     def lift(self, rgba: Tensor, budget: int, elevation_deg: float = 0.0) -> Gaussians:
+        """See `ImageToGaussians.lift`.
+
+        Raises:
+            UserError: the picture is empty.
+        """
         coverage = float((rgba[..., 3] > 0.5).float().mean())
         if coverage == 0:
             raise UserError(
@@ -63,6 +68,7 @@ class Silhouette:
         return to_world(inflated, elevation_deg).to(rgba.device)
 
     def reconstruct(self, rgba: Tensor, elevation_deg: float = 0.0) -> Gaussians:
+        """See `ViewsToGaussians.reconstruct`."""
         return self.lift(rgba[0], self.pseudo_budget, elevation_deg)
 
 

@@ -58,6 +58,16 @@ def _fan(a: Body, length: float, wide: float, open_: float, lift: float) -> list
     return parts
 
 
+def _folded_wing(a: Body, side: int, root: Vector, way: Vector, long: float, round_: float) -> list[Part]:
+    """A wing that lies along a body of radius `round_`."""
+    parts = []
+    for k, (at, high) in enumerate(((0.12, 0.75), (0.38, 0.65), (0.62, 0.35))):
+        place = root + long * at * way - np.array([0, 0, side * 0.05 * k])
+        half = (long * 0.3, high * round_, 0.16 * round_)
+        parts.append(a.blob(place, half, "wing" if k < 2 else "tip", frame(way), at))
+    return parts
+
+
 def bird(random: np.random.Generator) -> Pose:
     """A bird on its legs with folded wings: hens, ducks, owls, ostriches, herons, penguins."""
     a = Body(random, coats(random, vivid=0.35))
@@ -91,10 +101,7 @@ def bird(random: np.random.Generator) -> Pose:
         for side in (1, -1):
             way = mirrored(heading(math.pi + pitch - low, -ajar), side)
             shoulder = spine[2] + np.array([0.1, 0.15 * round_, side * 0.86 * round_])
-            for k, (at, high) in enumerate(((0.12, 0.75), (0.38, 0.65), (0.62, 0.35))):
-                place = shoulder + wing * at * way - np.array([0, 0, side * 0.05 * k])
-                half = (wing * 0.3, high * round_, 0.16 * round_)
-                parts.append(a.blob(place, half, "wing" if k < 2 else "tip", frame(way), at))
+            parts += _folded_wing(a, side, shoulder, way, wing, round_)
             stride = swing * a.sway(phase, 0.25 * side)
             hip = spine[1] + np.array([0.08, -0.5 * round_, side * 0.45 * round_])
             bend = (0.5, -0.5, 0.1) if not afloat else (1.4, -1.4, 0.0)
