@@ -1,6 +1,7 @@
 """A video, animation, picture or folder becomes RGBA frames of one subject in the reference camera."""
 
 from ar4d.clip.canonical import choose_canonical
-from ar4d.clip.clip import Clip, ClipSettings, Crop, cutout_preview, load_clip
+from ar4d.clip.clip import Clip, ClipSettings, Crop, cutout_preview
+from ar4d.clip.loading import load_clip
 
 __all__ = ["Clip", "ClipSettings", "Crop", "choose_canonical", "cutout_preview", "load_clip"]

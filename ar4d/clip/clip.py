@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,25 +15,11 @@ from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
-from ar4d.clip.framing import Crop, enclosing_crop, resample, union_crop, whole_crop, window_of
-from ar4d.clip.matting import Background, Matte, Salient, choose_matte
-from ar4d.clip.pictures import STILL_FPS
-from ar4d.clip.screening import (
-    border_warning,
-    camera_warning,
-    jump_warning,
-    name_frames,
-    size_warning,
-    with_subject,
-)
-from ar4d.clip.sources import Source, choose_frames, open_source
+from ar4d.clip.framing import Crop
+from ar4d.clip.matting import Background, subject_opacity
 from ar4d.errors import UserError
 from ar4d.files import atomic, write_text
-
-MAX_SIZE = 2048  # pixels of a clip's side
-
-_SURVEY_SIDE = 512  # pixels of the small pictures in which the subject is found
-_SHARPNESS = 2.0  # source pixels per pixel of the clip that are looked at, at most
+from ar4d.images import on_white, to_float
 
 
 @dataclass(frozen=True)
@@ -52,9 +37,13 @@ class ClipSettings:
     """What to take for the background: auto tries alpha, then one plain colour, then matting by a network;
     none leaves the frames as they are."""
     threshold: float = 0.5
-    """From which alpha on a pixel counts as the subject's, between 0 and 1."""
+    """From which alpha on a pixel counts as the subject's, between 0 and 1; of a see-through subject, in
+    shares of its own opacity."""
     largest_component: bool = True
     """Drop whatever does not hang together with the subject (never applied to a clip's own alpha)."""
+    subject: tuple[float, float] | None = None
+    """Where the subject is in the first frame, as shares of the picture's width (from the left) and height
+    (from the top), to choose it among several things."""
     fps: float | None = None
     """Frames per second of the source, in place of what the file says (a folder of images: 10)."""
 
@@ -86,12 +75,16 @@ class Clip:
 
     def rgb_on_white(self) -> Tensor:
         """[F, S, S, 3] float32 in [0, 1]."""
-        alpha = self.alpha()[..., None]
-        return torch.from_numpy(self.frames[..., :3].astype(np.float32) / 255) * alpha + (1 - alpha)
+        return torch.from_numpy(on_white(to_float(self.frames)))
 
     def alpha(self) -> Tensor:
         """[F, S, S] float32 in [0, 1]."""
-        return torch.from_numpy(self.frames[..., 3].astype(np.float32) / 255)
+        return torch.from_numpy(to_float(self.frames[..., 3]))
+
+    @property
+    def opacity(self) -> float:
+        """How opaque the subject is, in (0, 1]: less than 1 for glass, smoke or a jellyfish."""
+        return subject_opacity(self.frames[..., 3])
 
     def save(self, folder: Path) -> None:
         """Writes 0000.png, 0001.png, ... and, last of all, clip.json. A clip that was there is replaced."""
@@ -133,131 +126,6 @@ class Clip:
             return Clip(frames, facts["fps"], crop, facts["source"], facts["matting"], warnings)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"The clip in {folder} is damaged ({error}): make it again.") from error
-
-
-def load_clip(path: Path, settings: ClipSettings, size: int) -> Clip:
-    """Cuts the subject out of a video and puts it into the reference camera's square.
-
-    The source is read twice: a survey of small pictures tells the subject from the background and where
-    the square lies; then that part alone is read at the sharpness that the clip needs.
-
-    Args:
-        path: a video, GIF, WebP, APNG, image or a folder of images.
-        size: S, side of the frames in pixels.
-
-    Raises:
-        UserError: the source or a setting cannot be used; the sentence says why.
-    """
-    _check(settings, size)
-    source = open_source(path, settings.fps)
-    wanted = choose_frames(source, settings.start, settings.end, settings.num_frames)
-    indices, survey = _survey(source, wanted)
-    matte = choose_matte(
-        survey, settings.background, settings.threshold, settings.largest_component, source.name
-    )
-    shown = _shown(matte.masks, settings, source)
-    crop = _crop(settings, matte.masks[shown], source)
-    frames = _cut_out(source, indices, shown, matte, crop, size)
-    times = source.times[[indices[i] for i in shown]]
-    return Clip(
-        frames=frames,
-        fps=(len(times) - 1) / float(times[-1] - times[0]) if len(times) > 1 else settings.fps or STILL_FPS,
-        crop=crop,
-        source=source.name,
-        matting=matte.name,
-        warnings=(
-            *_source_warnings(source, wanted, indices, shown),
-            *_subject_warnings(source, indices, shown, survey, matte, settings),
-            *size_warning(crop, size),
-        ),
-    )
-
-
-def _crop(settings: ClipSettings, masks: np.ndarray, source: Source) -> Crop:
-    if settings.framing == "keep":
-        return whole_crop(source.width, source.height, source.name)
-    if settings.framing == "whole":
-        return enclosing_crop(source.width, source.height)
-    return union_crop(masks, settings.threshold, source.width, source.height)
-
-
-def _check(settings: ClipSettings, size: int) -> None:
-    if not 1 <= size <= MAX_SIZE:
-        raise UserError(f"The clip's size must lie between 1 and {MAX_SIZE} pixels, not {size}.")
-    if not (math.isfinite(settings.threshold) and 0 < settings.threshold < 1):
-        raise UserError(f"The threshold must lie between 0 and 1, not {settings.threshold}.")
-
-
-def _survey(source: Source, wanted: Sequence[int]) -> tuple[list[int], np.ndarray]:
-    """Small pictures [F, h, w, 4] of the wanted frames, and the indices of those that can be read."""
-    scale = min(1.0, _SURVEY_SIDE / max(source.width, source.height))
-    found = list(source.read(wanted, scale))
-    if not found:
-        raise UserError(
-            f"None of the chosen frames of {source.name} can be decoded: the file may be damaged."
-        )
-    return [index for index, _ in found], np.stack([picture for _, picture in found])
-
-
-def _shown(masks: np.ndarray, settings: ClipSettings, source: Source) -> np.ndarray:
-    """Indices of the frames in which there is a subject."""
-    shown = np.flatnonzero(with_subject(masks, settings.threshold))
-    if not len(shown):
-        raise UserError(
-            f"No subject was found in {source.name}: try another background setting or a lower threshold."
-        )
-    return shown
-
-
-def _cut_out(
-    source: Source, indices: Sequence[int], shown: np.ndarray, matte: Matte, crop: Crop, size: int
-) -> np.ndarray:
-    """The finished frames [F, S, S, 4] uint8, one source picture at a time."""
-    chosen = {indices[i]: int(i) for i in shown}
-    frames = []
-    for index, picture in source.read(list(chosen), min(1.0, _SHARPNESS * size / crop.side)):
-        window = window_of(crop, picture.shape[1], picture.shape[0])
-        colors, alpha = matte.cut_out(chosen[index], window.of(picture), window)
-        frames.append(resample(colors, alpha, window, crop, size))
-    if len(frames) != len(chosen):
-        raise UserError(f"{source.name} changed while it was read: try again.")
-    return np.stack(frames)
-
-
-def _source_warnings(
-    source: Source, wanted: Sequence[int], indices: Sequence[int], shown: np.ndarray
-) -> list[str]:
-    """Frames that are damaged or empty, and what reading the source brought to light."""
-    warnings = list(source.warnings)
-    lost = [source.label(index) for index in wanted if index not in set(indices)]
-    if lost:
-        warnings.append(f"{source.name} is damaged: it is used without {name_frames(lost)}.")
-    empty = [source.label(index) for i, index in enumerate(indices) if i not in set(shown)]
-    if empty:
-        warnings.append(
-            f"No subject is to be seen in {name_frames(empty)}: the clip goes on without, so the motion may "
-            "jump there; better choose start and end around it."
-        )
-    return warnings
-
-
-def _subject_warnings(
-    source: Source,
-    indices: Sequence[int],
-    shown: np.ndarray,
-    survey: np.ndarray,
-    matte: Matte,
-    settings: ClipSettings,
-) -> list[str]:
-    """What the survey shows of the subject that may spoil the result."""
-    if settings.background == "none":
-        return []
-    masks, labels = matte.masks[shown], [source.label(indices[i]) for i in shown]
-    warnings = border_warning(masks, settings.threshold, labels)
-    warnings += jump_warning(masks, settings.threshold, labels)
-    if isinstance(matte, Salient):  # a plain background has no texture that could show motion
-        warnings += camera_warning(survey[shown, ..., :3], masks, settings.threshold, labels)
-    return warnings
 
 
 def cutout_preview(clip: Clip) -> np.ndarray:

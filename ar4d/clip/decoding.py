@@ -214,7 +214,7 @@ class _Reader:
 
     def __init__(self, container: InputContainer, field_order: FieldOrder | None = None) -> None:
         self.stream = moving_streams(container)[0]
-        self._field_order = field_order
+        self._field_order: FieldOrder | None = field_order
         self.stream.thread_type = "AUTO"
         self._container = container
         self._decoder = self._make_decoder()

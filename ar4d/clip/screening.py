@@ -7,23 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
+from ar4d.clip.findings import name_frames
 from ar4d.clip.framing import FILL, Crop
 from ar4d.clip.matting.morphology import dilate
 
 _VANISHED = 0.02  # of the median area
 _JUMP = 1.4  # ratio of areas between neighbouring frames
-_NAMED = 4  # frames that a sentence names before it only counts the rest
+_BRIGHTNESS = 1.35  # ratio to the clip's median brightness
 _TEXTURE = 1.5  # of 255: standard deviation of fine detail without which motion cannot be seen
 _MOVED = 0.01  # of the picture's longer side: a smaller shift between frames is not a moving camera
 _EXPLAINED = 0.6  # of the difference between two frames that has to stay when the shift is undone
 _SMALL = 0.4  # source pixels per pixel of the clip
 _BACKGROUND_SHARE = 0.15  # of the picture that has to be background in both frames
-
-
-def name_frames(labels: Sequence[str]) -> str:
-    """'frame 3 (0.10 s), frame 4 (0.13 s) and 7 more'."""
-    named = ", ".join(labels[:_NAMED])
-    return named if len(labels) <= _NAMED else f"{named} and {len(labels) - _NAMED} more"
 
 
 def with_subject(masks: np.ndarray, threshold: float) -> np.ndarray:
@@ -58,6 +53,29 @@ def jump_warning(masks: np.ndarray, threshold: float, labels: Sequence[str]) -> 
     return [
         f"The subject's area jumps by more than 40 % at {name_frames(names)}: look whether it is cut out "
         "well there, or take more frames."
+    ]
+
+
+def brightness_warning(
+    pictures: np.ndarray, masks: np.ndarray, threshold: float, labels: Sequence[str]
+) -> list[str]:
+    """Frames in which the subject is much darker or brighter than usual.
+
+    Args:
+        pictures: [F, h, w, 3] uint8.
+        masks: [F, h, w].
+    """
+    subject = masks > threshold
+    areas = np.maximum(subject.sum(axis=(1, 2)), 1)
+    brightness = (pictures.mean(axis=-1) * subject).sum(axis=(1, 2)) / areas
+    usual = float(np.median(brightness))
+    odd = (brightness < usual / _BRIGHTNESS) | (brightness > usual * _BRIGHTNESS)
+    names = [label for label, unusual in zip(labels, odd, strict=True) if unusual]
+    if not names:
+        return []
+    return [
+        f"The subject is much darker or brighter than usual in {name_frames(names)} (a fade, a flash?): use "
+        "--start and --end to leave these frames out."
     ]
 
 

@@ -16,6 +16,8 @@ import numpy as np
 from ar4d.clip import decoding, pictures
 from ar4d.errors import UserError
 
+_HELD = 1.8  # times the usual step, from which on a frame counts as held
+
 
 class Source(Protocol):
     """Frames in the order of time, upright and with square pixels."""
@@ -77,6 +79,25 @@ def choose_frames(source: Source, start: float | None, end: float | None, num_fr
     nearest = np.where(wanted - times[after - 1] <= times[after] - wanted, after - 1, after)
     nearest[0] = first
     return np.unique(nearest).tolist()
+
+
+def hold_frames(times: np.ndarray, num_frames: int) -> list[int]:
+    """Positions of frames, some repeated, so that they are evenly spaced in time.
+
+    An encoder that merges equal frames leaves one that stays longer than the others.
+
+    Args:
+        times: [n] seconds at which the chosen frames begin, ascending.
+        num_frames: the most frames that may come out.
+    """
+    steps = np.diff(times)
+    if len(steps) < 2 or steps.max() < _HELD * float(np.median(steps)):
+        return list(range(len(times)))
+    span = float(times[-1] - times[0])
+    step = max(float(steps.min()), span / max(num_frames - 1, 1))
+    count = max(len(times), round(span / step) + 1)
+    grid = np.linspace(times[0], times[-1], count)
+    return (np.searchsorted(times, grid + 0.25 * step, side="right") - 1).tolist()
 
 
 def _range(source: Source, start: float | None, end: float | None) -> tuple[int, int]:

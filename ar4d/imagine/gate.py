@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from ar4d.clip.matting import choose_matte
+from ar4d.clip.matting import Selection, choose_matte
 from ar4d.clip.screening import background_shifts
 
 SIDE = 384  # pixels of the pictures that are looked at
@@ -202,7 +202,9 @@ def _masks(pictures: np.ndarray, limits: GateLimits) -> np.ndarray:
     opaque = np.full((*pictures.shape[:3], 1), 255, np.uint8)
     survey = np.concatenate([pictures, opaque], axis=-1)
     # Everything that stands out, so that a second object is seen.
-    return choose_matte(survey, "auto", limits.threshold, False, "the clip").masks
+    return choose_matte(
+        survey, "auto", limits.threshold, Selection(largest_component=False), "the clip"
+    ).masks
 
 
 def _box(mask: np.ndarray) -> tuple[int, int, int, int]:

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from ar4d.clip.findings import name_frames
 from ar4d.clip.framing import Crop
 from ar4d.clip.screening import (
     border_warning,
     camera_warning,
     jump_warning,
-    name_frames,
     size_warning,
     with_subject,
 )

@@ -26,7 +26,7 @@ def _drop_specks(mask: np.ndarray) -> np.ndarray:
     return (areas >= least)[labels] & mask
 
 
-def follow_subject(masks: np.ndarray) -> np.ndarray:
+def follow_subject(masks: np.ndarray, point: tuple[float, float] | None = None) -> np.ndarray:
     """One connected part in each frame, the same thing in all of them.
 
     It starts with the largest part of the frame in which that stands out most, and goes on, forwards
@@ -35,14 +35,19 @@ def follow_subject(masks: np.ndarray) -> np.ndarray:
 
     Args:
         masks: [F, h, w] bool.
+        point: (x, y) of the subject in the first frame that shows something, in shares of width and
+            height; the part nearest to it is followed instead of the largest.
 
     Returns:
         [F, h, w] bool.
     """
     parts = [_parts(mask) for mask in masks]
-    standing = [_dominance(areas) for _, areas in parts]
-    first = int(np.argmax(standing))
-    chosen: dict[int, np.ndarray] = {first: _largest(*parts[first])}
+    if point is None:
+        first = int(np.argmax([_dominance(areas) for _, areas in parts]))
+        chosen = {first: _largest(*parts[first])}
+    else:
+        first = int(np.argmax(masks.any(axis=(1, 2))))
+        chosen = {first: _nearest(*parts[first], masks[first], point)}
     for frames in (range(first + 1, len(masks)), range(first - 1, -1, -1)):
         previous = chosen[first]
         for frame in frames:
@@ -69,6 +74,32 @@ def _largest(labels: np.ndarray, areas: np.ndarray) -> np.ndarray:
     if len(areas) < 2:
         return np.zeros(labels.shape, bool)
     return labels == 1 + int(np.argmax(areas[1:]))
+
+
+def _nearest(
+    labels: np.ndarray, areas: np.ndarray, mask: np.ndarray, point: tuple[float, float]
+) -> np.ndarray:
+    """The part whose nearest pixel is closest to a point; specks do not count."""
+    height, width = mask.shape
+    ys, xs = np.nonzero(mask & (areas >= _SPECK * areas[1:].max(initial=0))[labels])
+    if not len(ys):
+        return np.zeros(mask.shape, bool)
+    nearest = int(np.argmin(np.hypot(xs + 0.5 - point[0] * width, ys + 0.5 - point[1] * height)))
+    return labels == labels[ys[nearest], xs[nearest]]
+
+
+def largest_left_out(masks: np.ndarray, subject: np.ndarray) -> np.ndarray:
+    """Area [F] of the largest part that is not the subject's, in shares of the subject's area.
+
+    Args:
+        masks: [F, h, w] bool, everything that was found.
+        subject: [F, h, w] bool, what `follow_subject` has chosen of it.
+    """
+    shares = []
+    for mask, chosen in zip(masks, subject, strict=True):
+        _, areas = _parts(mask & ~chosen)
+        shares.append(areas[1:].max(initial=0) / max(chosen.sum(), 1) if chosen.any() else 0.0)
+    return np.array(shares)
 
 
 def _overlapping(labels: np.ndarray, areas: np.ndarray, previous: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ _MOSTLY_BACKGROUND = 0.7  # of the background's hue, in a pixel that counts as b
 _MORE_THAN_BACKGROUND = 1.2  # of its hue: no mixture with the background can have so much
 _FAR = 120.0  # distance of colours that no pixel has that is mostly background
 _HOLE_AREA = 0.0015  # of the subject: smaller enclosed spots are glints, not holes
+_CRISP = 0.7  # of an outline that steps
 _BAND = 3  # pixels of the survey over which the outline may be soft
 
 
@@ -50,6 +51,34 @@ def find_plain_background(pictures: np.ndarray, forced: bool = False) -> PlainBa
     colors = [np.median(b[n] if n.any() else b, axis=0) for b, n in zip(border, near, strict=True)]
     colors = np.stack(colors).astype(np.float32)
     return PlainBackground(colors, _tolerance(pictures, colors))
+
+
+def strict(plain: PlainBackground, pictures: np.ndarray) -> PlainBackground:
+    """The same background with the border's own noise as tolerance.
+
+    Around a subject that hardly differs from the background, the usual estimate takes the subject for noise.
+
+    Args:
+        pictures: [F, h, w, 3] uint8.
+    """
+    distances = [color_distance(b, c) for b, c in zip(_border(pictures), plain.colors, strict=True)]
+    tolerance = float(np.clip(np.percentile(np.stack(distances), 99) + 1.5, 2.5, plain.tolerance))
+    return PlainBackground(plain.colors, tolerance)
+
+
+def has_crisp_outline(picture: np.ndarray, mask: np.ndarray, color: np.ndarray, tolerance: float) -> bool:
+    """Whether the colour steps at a mask's outline, as at an object's and not at a slow shade's.
+
+    Args:
+        picture: [h, w, 3] uint8.
+        mask: [h, w] bool.
+    """
+    outline = mask & ~erode(mask, 3)
+    if not outline.any():
+        return False
+    distance = color_distance(picture, color)
+    steps = ndimage.maximum_filter(distance, 5) - ndimage.minimum_filter(distance, 5)
+    return float((steps[outline] > 1.5 * tolerance).mean()) > _CRISP
 
 
 def _border(pictures: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ar4d.clip.framing import whole_crop, window_of
-from ar4d.clip.matting import Matte, Salient, choose_matte
+from ar4d.clip.matting import Matte, Selection, choose_matte
 from ar4d.errors import UserError
 from tests.support.footage import disk, over, room, room_masks
 
@@ -15,7 +15,7 @@ def opaque(pictures: list[np.ndarray]) -> np.ndarray:
 
 
 def choose(survey: np.ndarray, background: str = "auto", largest_component: bool = True) -> Matte:
-    return choose_matte(survey, background, 0.5, largest_component, "clip.mp4")  # type: ignore[arg-type]
+    return choose_matte(survey, background, 0.5, Selection(largest_component), "clip.mp4")  # type: ignore[arg-type]
 
 
 def cut_whole(matte: Matte, frame: int, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -82,7 +82,7 @@ def test_everything_else_is_left_to_the_network():
     pictures, masks = room(3, (320, 320)), room_masks(3, (320, 320))
     survey = opaque(pictures)
     matte = choose(survey)
-    assert isinstance(matte, Salient)
+    assert matte.name == "u2netp"
     for frame in range(3):
         colors, alpha = cut_whole(matte, frame, survey[frame])
         assert np.mean((alpha > 0.5) != (masks[frame] > 0.5)) < 0.003

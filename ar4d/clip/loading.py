@@ -1,0 +1,208 @@
+"""From a source to a clip: the frames are chosen, the subject is found, framed and cut out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ar4d.clip.alpha import is_premultiplied
+from ar4d.clip.clip import Clip, ClipSettings
+from ar4d.clip.exposure import Exposure, measure_exposure
+from ar4d.clip.findings import name_frames
+from ar4d.clip.framing import Crop, enclosing_crop, resample, union_crop, whole_crop, window_of
+from ar4d.clip.matting import Matte, Selection, choose_matte
+from ar4d.clip.pictures import STILL_FPS
+from ar4d.clip.screening import (
+    border_warning,
+    brightness_warning,
+    camera_warning,
+    jump_warning,
+    size_warning,
+    with_subject,
+)
+from ar4d.clip.sources import Source, choose_frames, hold_frames, open_source
+from ar4d.errors import UserError
+from ar4d.images import to_float, to_uint8, unpremultiply
+
+MAX_SIZE = 2048  # pixels of a clip's side
+
+_SURVEY_SIDE = 512  # pixels of the small pictures in which the subject is found
+_SHARPNESS = 2.0  # source pixels per pixel of the clip that are looked at, at most
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Small pictures of the frames that are used, and how the source's pictures have to be corrected."""
+
+    indices: list[int]  # of the frames in the source
+    labels: list[str]
+    pictures: np.ndarray  # [F, h, w, 4] uint8, corrected
+    exposure: Exposure
+    premultiplied: bool
+    warnings: list[str]
+
+    def correct(self, frame: int, picture: np.ndarray) -> np.ndarray:
+        """A picture [h, w, 4] uint8 of a frame with straight colours and the exposure of the others."""
+        straight = to_uint8(unpremultiply(to_float(picture))) if self.premultiplied else picture
+        return self.exposure.level(frame, straight)
+
+
+def load_clip(path: Path, settings: ClipSettings, size: int) -> Clip:
+    """Cut the subject out of a video and put it into the reference camera's square.
+
+    The source is read twice: a survey of small pictures tells the subject from the background and where
+    the square lies; then that part alone is read at the sharpness that the clip needs.
+
+    Args:
+        path: a video, an animated GIF, WebP, AVIF or PNG, an image, or a folder of images.
+        settings: which frames to take, and how to find the subject.
+        size: S, side of the frames in pixels.
+
+    Raises:
+        UserError: the source or a setting cannot be used; the sentence says why.
+    """
+    _check(settings, size)
+    source = open_source(path, settings.fps)
+    wanted = choose_frames(source, settings.start, settings.end, settings.num_frames)
+    survey = _survey(source, wanted, settings)
+    selection = Selection(settings.largest_component, settings.subject)
+    matte = choose_matte(survey.pictures, settings.background, settings.threshold, selection, source.name)
+    threshold = settings.threshold * matte.opacity
+    shown = _shown(matte.masks, threshold, source)
+    crop = _crop(settings, matte.masks[shown], threshold, source)
+    frames = _cut_out(source, survey, shown, matte, crop, size)
+    warnings = [*source.warnings, *survey.warnings, *_empty_warning(survey, shown)]
+    warnings += _subject_warnings(survey, shown, matte, threshold, settings)
+    times = source.times[[survey.indices[i] for i in shown]]
+    if len(times) == len(wanted):  # a gap that a lost frame leaves is no frame that stays longer
+        held = hold_frames(times, settings.num_frames)
+        frames = frames[held]
+        if len(held) > len(times):
+            warnings.append(
+                f"The pictures of {source.name} stay for unequal times: some are repeated, so that the "
+                "motion keeps its pace."
+            )
+    duration = float(times[-1] - times[0])
+    return Clip(
+        frames=frames,
+        fps=(len(frames) - 1) / duration if duration > 0 else settings.fps or STILL_FPS,
+        crop=crop,
+        source=source.name,
+        matting=matte.name,
+        warnings=(*warnings, *size_warning(crop, size)),
+    )
+
+
+def _check(settings: ClipSettings, size: int) -> None:
+    if not 1 <= size <= MAX_SIZE:
+        raise UserError(f"The clip's size must lie between 1 and {MAX_SIZE} pixels, not {size}.")
+    if not (math.isfinite(settings.threshold) and 0 < settings.threshold < 1):
+        raise UserError(f"The threshold must lie between 0 and 1, not {settings.threshold}.")
+    point = settings.subject
+    if point is not None and not (len(point) == 2 and all(0 <= value <= 1 for value in point)):
+        raise UserError(
+            f"The subject's place must be two shares of the picture's width and height between 0 and 1, not "
+            f"{' '.join(str(value) for value in point)}."
+        )
+
+
+def _survey(source: Source, wanted: Sequence[int], settings: ClipSettings) -> Survey:
+    """Look at small pictures of the wanted frames, and leave out what cannot be used."""
+    scale = min(1.0, _SURVEY_SIDE / max(source.width, source.height))
+    found = list(source.read(wanted, scale))
+    if not found:
+        raise UserError(
+            f"None of the chosen frames of {source.name} can be decoded: the file may be damaged."
+        )
+    indices, warnings = [index for index, _ in found], []
+    lost = [source.label(index) for index in wanted if index not in set(indices)]
+    if lost:
+        warnings.append(f"{source.name} is damaged: it is used without {name_frames(lost)}.")
+    pictures = np.stack([picture for _, picture in found])
+    premultiplied = settings.background != "none" and is_premultiplied(pictures)
+    if premultiplied:
+        pictures = to_uint8(unpremultiply(to_float(pictures)))
+        warnings.append(
+            f"The colours of {source.name} are premultiplied with its alpha: they were divided by it, or the "
+            "outline would be dark."
+        )
+    as_it_is = settings.background == "none"
+    exposure = Exposure.steady(len(pictures)) if as_it_is else measure_exposure(pictures)
+    labels = [source.label(index) for index in indices]
+    warnings += [finding.sentence(labels) for finding in exposure.findings]
+    kept = np.flatnonzero(exposure.usable)
+    exposure = exposure.of(kept)
+    return Survey(
+        indices=[indices[i] for i in kept],
+        labels=[labels[i] for i in kept],
+        pictures=np.stack([exposure.level(frame, pictures[i]) for frame, i in enumerate(kept)]),
+        exposure=exposure,
+        premultiplied=premultiplied,
+        warnings=warnings,
+    )
+
+
+def _shown(masks: np.ndarray, threshold: float, source: Source) -> np.ndarray:
+    """Indices of the frames in which there is a subject."""
+    shown = np.flatnonzero(with_subject(masks, threshold))
+    if not len(shown):
+        raise UserError(
+            f"No subject was found in {source.name}: try another background setting or a lower threshold."
+        )
+    return shown
+
+
+def _crop(settings: ClipSettings, masks: np.ndarray, threshold: float, source: Source) -> Crop:
+    if settings.framing == "keep":
+        return whole_crop(source.width, source.height, source.name)
+    if settings.framing == "whole":
+        return enclosing_crop(source.width, source.height)
+    return union_crop(masks, threshold, source.width, source.height)
+
+
+def _cut_out(
+    source: Source, survey: Survey, shown: np.ndarray, matte: Matte, crop: Crop, size: int
+) -> np.ndarray:
+    """The finished frames [F, S, S, 4] uint8, one source picture at a time."""
+    chosen = {survey.indices[i]: int(i) for i in shown}
+    frames = []
+    for index, picture in source.read(list(chosen), min(1.0, _SHARPNESS * size / crop.side)):
+        window = window_of(crop, picture.shape[1], picture.shape[0])
+        frame = chosen[index]
+        colors, alpha = matte.cut_out(frame, survey.correct(frame, window.of(picture)), window)
+        frames.append(resample(colors, alpha, window, crop, size))
+    if len(frames) != len(chosen):
+        raise UserError(f"{source.name} changed while it was read: try again.")
+    return np.stack(frames)
+
+
+def _empty_warning(survey: Survey, shown: np.ndarray) -> list[str]:
+    """Frames that show no subject."""
+    empty = [label for i, label in enumerate(survey.labels) if i not in set(shown)]
+    if not empty:
+        return []
+    return [
+        f"No subject was found in {name_frames(empty)}: the clip goes on without, so the motion may jump "
+        "there; choose start and end around it if it does."
+    ]
+
+
+def _subject_warnings(
+    survey: Survey, shown: np.ndarray, matte: Matte, threshold: float, settings: ClipSettings
+) -> list[str]:
+    """What the survey shows of the subject that may spoil the result."""
+    if settings.background == "none":
+        return []
+    warnings = [finding.sentence(survey.labels) for finding in matte.findings]
+    masks, labels = matte.masks[shown], [survey.labels[i] for i in shown]
+    pictures = survey.pictures[shown, ..., :3]
+    warnings += border_warning(masks[:, matte.inside[0], matte.inside[1]], threshold, labels)
+    warnings += jump_warning(masks, threshold, labels)
+    warnings += brightness_warning(pictures, masks, threshold, labels)
+    if matte.name == "u2netp":  # a plain background has no texture that could show motion
+        warnings += camera_warning(pictures, masks, threshold, labels)
+    return warnings
