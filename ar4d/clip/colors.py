@@ -1,7 +1,7 @@
 """Colours of HDR and wide-gamut video, converted to the sRGB that everything after it expects.
 
 HDR (ITU-R BT.2100: HLG and PQ) becomes SDR by the direct mapping of ITU-R BT.2408: its reference white
-of 203 cd/m² is SDR's white, everything below keeps its colour, and brighter highlights keep their hue.
+of 203 cd/m² is SDR's white, everything below keeps its colour, and brighter highlights become white.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ HDR_TRANSFERS = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)  # PQ, HLG
 _REFERENCE_WHITE = 203.0  # cd/m², BT.2408
 _HLG_PEAK = 1000.0  # cd/m², the nominal display of BT.2100
 _HLG_GAMMA = 1.2  # system gamma of that display
+_LUMA_709 = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _LEVELS = 65536
 
 # Linear light in BT.709 from linear light in other primaries (white D65), from their chromaticities.
@@ -49,9 +50,20 @@ def to_srgb(values: np.ndarray, transfer: int, primaries: int) -> np.ndarray:
     matrix = _TO_BT709.get(ColorPrimaries(primaries)) if primaries in _TO_BT709 else None
     if matrix is not None:
         light = light @ matrix.T
-    light = np.maximum(light, 0)
-    light /= np.maximum(light.max(axis=-1, keepdims=True), 1)  # a highlight keeps its hue
+    light = into_gamut(np.clip(light @ _LUMA_709, 0, 1), light)
     return _encoding_table()[np.round(light * (_LEVELS - 1)).astype(np.uint16)]
+
+
+def into_gamut(luma: np.ndarray, colors: np.ndarray) -> np.ndarray:
+    """Reduce the chroma of colours [h, w, 3] until they lie in [0, 1]; their luma [h, w] stays.
+
+    What is as bright as white becomes white: there is no room for chroma.
+    """
+    luma = luma[..., None]
+    offsets = colors - luma
+    room = np.where(offsets > 0, 1 - luma, luma)
+    share = np.minimum(1, (room / np.maximum(np.abs(offsets), 1e-6)).min(axis=-1, keepdims=True))
+    return luma + share * offsets
 
 
 @lru_cache(maxsize=4)

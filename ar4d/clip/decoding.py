@@ -14,7 +14,7 @@ from av.stream import Disposition
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from PIL import Image
 
-from ar4d.clip.colors import HDR_TRANSFERS, needs_conversion, to_srgb
+from ar4d.clip.colors import HDR_TRANSFERS, into_gamut, needs_conversion, to_srgb
 from ar4d.clip.interlacing import SAMPLE_FRAMES, FieldOrder, deinterlaced, detect_interlacing
 from ar4d.clip.pictures import check_size, scaled_size, shrink
 from ar4d.errors import UserError
@@ -289,9 +289,8 @@ def _rgba_by_luma(frame: av.VideoFrame, width: int, height: int, flags: int) -> 
     kr, kb = (0.2126, 0.0722) if frame.colorspace == Colorspace.ITU709 or is_hd else (0.299, 0.114)
     red, blue = 2 * (1 - kr) * red, 2 * (1 - kb) * blue  # R' − Y', B' − Y'
     offsets = np.stack([red, -(kr * red + kb * blue) / (1 - kr - kb), blue], axis=-1)
-    room = np.where(offsets > 0, 1 - luma[..., None], luma[..., None])
-    share = np.minimum(1, (room / np.maximum(np.abs(offsets), 1e-6)).min(axis=-1, keepdims=True))
-    return np.dstack([to_uint8(luma[..., None] + share * offsets), np.full(luma.shape, 255, np.uint8)])
+    colors = into_gamut(luma, luma[..., None] + offsets)
+    return np.dstack([to_uint8(colors), np.full(luma.shape, 255, np.uint8)])
 
 
 def _next_packet(packets: Iterator[av.Packet]) -> av.Packet | None:

@@ -13,7 +13,8 @@ import numpy as np
 from ar4d.clip.findings import Finding
 
 _RING = 0.06  # width of the border that is compared, in picture sides
-_STEADY = 0.04  # relative change that is noise
+_STEADY = 0.05  # relative difference in brightness within the steady group
+_NOTICED = 0.1  # relative change that is levelled
 _CONSISTENT = 0.12  # quartile range of the ratios, relative: more is another picture, not another exposure
 _SAME_LIGHT = 1.3  # largest ratio between the channels' factors: more is another colour
 _DARKEST = 24.0  # of 255: darker border pixels measure nothing
@@ -63,7 +64,7 @@ def measure_exposure(survey: np.ndarray) -> Exposure:
         return Exposure.steady(count)
     for frame in range(count):
         factor = _factor(ring[frame, bright], reference[bright])
-        if factor is None or np.abs(factor - 1).max() <= _STEADY:
+        if factor is None or np.abs(factor - 1).max() <= _NOTICED:
             continue
         if factor.max() > _MOST:
             usable[frame] = False

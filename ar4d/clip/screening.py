@@ -13,7 +13,7 @@ from ar4d.clip.matting.morphology import dilate
 
 _VANISHED = 0.02  # of the median area
 _JUMP = 1.4  # ratio of areas between neighbouring frames
-_BRIGHTNESS = 1.35  # ratio to the clip's median brightness
+_BRIGHTNESS = 1.6  # ratio to the clip's median brightness
 _TEXTURE = 1.5  # of 255: standard deviation of fine detail without which motion cannot be seen
 _MOVED = 0.01  # of the picture's longer side: a smaller shift between frames is not a moving camera
 _EXPLAINED = 0.6  # of the difference between two frames that has to stay when the shift is undone

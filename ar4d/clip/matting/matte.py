@@ -15,6 +15,7 @@ from ar4d.clip.findings import Finding
 from ar4d.clip.framing import Window
 from ar4d.clip.matting import keying
 from ar4d.clip.matting.components import drop_specks, follow_subject, largest_left_out
+from ar4d.clip.matting.gaps import open_gaps
 from ar4d.clip.matting.morphology import dilate
 from ar4d.clip.matting.overlays import find_picture, standing_lines, without_lines
 from ar4d.clip.matting.refinement import (
@@ -204,6 +205,7 @@ class Keyed:
         found = np.stack(
             [keying.subject_mask(p, c, plain.tolerance) for p, c in zip(pictures, plain.colors, strict=True)]
         )
+        found = open_gaps(pictures, found, plain)
         lines = standing_lines(found)
         if lines is not None:
             found = without_lines(found, lines)

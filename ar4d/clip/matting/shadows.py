@@ -67,7 +67,8 @@ def _shadow(picture: np.ndarray, mask: np.ndarray, color: np.ndarray) -> np.ndar
     if not found.any():
         return nothing
     # With its rim, whose mixed colours are no darkened floor's, but not into the subject.
-    return dilate(found, 7) & mask & ~(dilate(erode(rest, 3), 3))
+    body = dilate(erode(mask & ~found, 5), 5)
+    return dilate(found, 7) & mask & ~body
 
 
 def _with_rim(core: np.ndarray, lighter: np.ndarray) -> np.ndarray:
