@@ -20,7 +20,7 @@ _SATURATED = 50.0  # distance from grey from which on a background's hue tells i
 _MOSTLY_BACKGROUND = 0.7  # of the background's hue, in a pixel that counts as background
 _MORE_THAN_BACKGROUND = 1.2  # of its hue: no mixture with the background can have so much
 _FAR = 120.0  # distance of colours that no pixel has that is mostly background
-_HOLE_PIXELS = 30  # of a picture 512 pixels large: smaller spots are noise
+_HOLE_PIXELS = 20  # smaller enclosed spots are noise
 _HOLE_AREA = 0.0015  # of the subject: smaller enclosed spots are glints, not holes
 _CRISP = 0.7  # of an outline that steps
 _BAND = 3  # pixels of the survey over which the outline may be soft
@@ -181,7 +181,7 @@ def _holes(distance: np.ndarray, subject: np.ndarray, tolerance: float) -> np.nd
     # Not the outline's own soft pixels, which would tie all holes together.
     inner = erode(subject, 5) & (distance < _NOISY * tolerance)
     labels, _ = connected_parts(inner)
-    least = max(_HOLE_PIXELS * (max(subject.shape) / 512) ** 2, _HOLE_AREA * subject.sum())
+    least = max(_HOLE_PIXELS, _HOLE_AREA * subject.sum())
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         rows, columns = (slice(max(0, s.start - 9), s.stop + 9) for s in box)
         spot = labels[rows, columns] == label
