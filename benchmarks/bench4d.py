@@ -31,7 +31,7 @@ from ar4d.cameras import Cameras
 from ar4d.clip import Clip, ClipSettings, load_clip
 from ar4d.clip.pictures import STILL_FPS
 from ar4d.errors import UserError
-from ar4d.evaluation import Show, find_lpips, mean, score, shown
+from ar4d.evaluation import ViewRenderer, asset_renderer, evaluate_views, mean
 from ar4d.evaluation.ground_truth import GroundTruth, read_ground_truth, read_rgba
 from ar4d.files import write_text
 from ar4d.lifting import lift
@@ -155,9 +155,9 @@ def measure(options: Options, name: str, variant: str) -> dict:
             settings = replace(settings, facing=facing_of(folder))
         clip = clip_of(folder / "input", truth.num_frames, settings.size)
         experts = {"views_to_gaussians": TrueViews.of(truth)} if variant == TRUE_VIEWS else {}
-        show = shown(lift(clip, settings, experts=experts))
+        show = asset_renderer(lift(clip, settings, experts=experts))
     seconds = time.perf_counter() - begin
-    report = score(show, truth, find_lpips(options.lpips))
+    report = evaluate_views(show, truth, {"lpips": options.lpips})
     _save_renders(show, truth, options.renders / name / variant)
     groups = {"sides": SIDES_DEG, "edges": EDGES_DEG}
     means = {
@@ -167,7 +167,7 @@ def measure(options: Options, name: str, variant: str) -> dict:
     return {
         "seconds": seconds,
         "report": asdict(report),
-        **{group: scores and asdict(scores) for group, scores in means.items()},
+        **{group: scores and dict(scores) for group, scores in means.items()},
     }
 
 
@@ -183,7 +183,7 @@ def clip_of(folder: Path, frames: int, size: int) -> Clip:
     return load_clip(folder, ClipSettings(framing="keep", num_frames=frames, end=end), size)
 
 
-def baseline(variant: str, folder: Path, truth: GroundTruth) -> Show:
+def baseline(variant: str, folder: Path, truth: GroundTruth) -> ViewRenderer:
     """The truth itself, an empty picture, or the clip's own frame at every camera."""
     clip = sorted((folder / "input").glob("*.png"))[: truth.num_frames]
     own = torch.stack([read_rgba(path) for path in clip]) if variant == "input-frame" else torch.empty(0)
@@ -221,7 +221,7 @@ def _measure_all(options: Options, pairs: list[tuple[str, str]]) -> Iterator[tup
 
 
 @torch.no_grad()
-def _save_renders(show: Show, truth: GroundTruth, folder: Path) -> None:
+def _save_renders(show: ViewRenderer, truth: GroundTruth, folder: Path) -> None:
     """Save the middle and the last frame from every camera."""
     kept = sorted({truth.num_frames // 2, truth.num_frames - 1})
     for view in truth.views:

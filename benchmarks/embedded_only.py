@@ -24,7 +24,7 @@ from torch import Tensor
 from ar4d.asset import FrameSequence
 from ar4d.clip.pictures import STILL_FPS
 from ar4d.errors import UserError
-from ar4d.evaluation import Scores, cells, find_lpips, mean, score, shown
+from ar4d.evaluation import Scores, asset_renderer, evaluate_views, format_scores, mean
 from ar4d.evaluation.ground_truth import read_ground_truth
 from ar4d.experts.embedded import Embedded
 from ar4d.experts.embedded.facing import KnownPlane, PlaneFinder
@@ -108,7 +108,7 @@ def measure(options: Options, name: str, planes: Planes) -> Scores:
     hint_deg = FACING_DEG[facing_of(folder)] if planes == "hinted" else None
     expert = expert.with_clip(frames, hint_deg)
     lifted = FrameSequence(tuple(expert.lift(frame, options.gaussians) for frame in frames), STILL_FPS)
-    test = score(shown(lifted), truth, find_lpips(options.lpips)).test
+    test = evaluate_views(asset_renderer(lifted), truth, {"lpips": options.lpips}).test
     if test is None:
         raise UserError(f"{folder} has none of the test views; add cameras at azimuths -75, 15, 105 and 195.")
     return test
@@ -159,7 +159,7 @@ def azimuth_and_offset(plane: Sequence[float]) -> tuple[float, float]:
 
 def row(name: str, scores: Scores) -> str:
     """A row of the table."""
-    formatted = cells(scores)
+    formatted = format_scores(scores)
     return f"| {name} | {' | '.join(formatted[title] for title in COLUMNS)} |"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
-from ar4d.evaluation import Scores, cells, mean
+from ar4d.evaluation import Scores, format_scores, mean
 
 _COLUMNS = {
     "reference": ("PSNR", "SSIM", "LPIPS"),
@@ -64,7 +64,7 @@ def _row(results: list[dict]) -> list[str]:
     row = []
     for group, names in _COLUMNS.items():
         found = [result["report"].get(group) or result.get(group) for result in results]
-        scores = mean([Scores(**scores) for scores in found if scores])
-        named = cells(scores) if scores else {}
+        scores = mean([Scores(scores) for scores in found if scores])
+        named = format_scores(scores) if scores else {}
         row += [named.get(name, "–") for name in names]
     return row

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from ar4d.errors import UserError
+from ar4d.tables import text_table
 
 if TYPE_CHECKING:
     from ar4d.experts.registry import Entry
@@ -59,9 +60,7 @@ def experts_table() -> str:
         )
         if unavailable is not None:
             remedies.append(f"{entry.name}: {unavailable.reason}")
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, *([""] if remedies else []), *remedies])
+    return "\n".join([text_table(rows), *([""] if remedies else []), *remedies])
 
 
 @dataclass(frozen=True)

@@ -1,29 +1,32 @@
 """How good an asset is: measured against its own clip, and against views that no frame shows."""
 
+from ar4d.evaluation.registry import METRICS, Frames, Metric, NotAvailable, format_scores, ready, register
 from ar4d.evaluation.report import (
     Report,
-    Scores,
-    Show,
-    cells,
+    ViewRenderer,
+    asset_renderer,
     compare,
     evaluate,
-    find_lpips,
-    mean,
+    evaluate_views,
     reference_metrics,
-    score,
-    shown,
 )
+from ar4d.evaluation.scores import Scores, mean
 
 __all__ = [
+    "METRICS",
+    "Frames",
+    "Metric",
+    "NotAvailable",
     "Report",
     "Scores",
-    "Show",
-    "cells",
+    "ViewRenderer",
+    "asset_renderer",
     "compare",
     "evaluate",
-    "find_lpips",
+    "evaluate_views",
+    "format_scores",
     "mean",
+    "ready",
     "reference_metrics",
-    "score",
-    "shown",
+    "register",
 ]

@@ -21,6 +21,7 @@ from torch import Tensor
 from ar4d.asset import frame_time
 from ar4d.cameras import Cameras
 from ar4d.errors import UserError
+from ar4d.images import on_white
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,6 @@ class GroundTruth:
     def at(self, azimuth_deg: float) -> list[View]:
         """The views from that azimuth, at any elevation."""
         return [v for v in self.views if math.isclose((v.azimuth_deg - azimuth_deg + 180) % 360, 180)]
-
-
-def on_white(rgba: Tensor) -> Tensor:
-    """[..., 4] with straight alpha becomes [..., 3] on white."""
-    return rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:]
 
 
 def read_ground_truth(folder: Path, num_frames: int | None = None) -> GroundTruth:

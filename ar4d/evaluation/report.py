@@ -7,12 +7,10 @@ good the sides are that no frame of the clip shows. Only the latter are hard.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,35 +18,20 @@ from torch import Tensor
 
 from ar4d.asset import Asset4D, frame_time
 from ar4d.cameras import Cameras, orbit
-from ar4d.evaluation import lpips, metrics
-from ar4d.evaluation.ground_truth import GroundTruth, on_white, read_ground_truth
+from ar4d.evaluation.ground_truth import GroundTruth, read_ground_truth
+from ar4d.evaluation.registry import Frames, Measure, format_scores, measure, ready
+from ar4d.evaluation.scores import Scores, mean
+from ar4d.images import on_white
 from ar4d.rendering import Rendering, render
+from ar4d.tables import text_table
 
 if TYPE_CHECKING:
     from ar4d.clip import Clip
 
 TEST_AZIMUTHS_DEG = (-75.0, 15.0, 105.0, 195.0)  # where Consistent4D's benchmark looks from
-_FORMATS = {
-    "PSNR": "{:.2f}", "SSIM": "{:.3f}", "LPIPS": "{:.3f}", "IoU": "{:.3f}",
-    "roughness": "{:.2f}", "fog": "{:.1%}", "seam": "{:.1%}", "flicker": "{:.2f}",
-}  # fmt: skip
 
-Show = Callable[[Sequence[float], Cameras], Rendering]
+ViewRenderer = Callable[[Sequence[float], Cameras], Rendering]
 """What is judged: times in [0, 1], as one camera sees them, become a rendering with a view per time."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Means over frames (and views). None: not measured, or not defined for these pictures."""
-
-    psnr: float  # dB, larger is better
-    ssim: float  # larger is better
-    lpips: float | None  # smaller is better
-    iou: float  # of the silhouettes, larger is better
-    roughness: float | None  # 1 is best
-    fog: float | None  # smaller is better
-    seam: float | None  # smaller is better
-    flicker: float | None  # 1 is best
 
 
 @dataclass(frozen=True)
@@ -69,17 +52,13 @@ class Report:
     def table(self) -> str:
         """The numbers as aligned text: a line per view, then the means and the notes."""
         means = {"reference": self.reference, "test views": self.test, "all unseen": self.unseen}
-        rows = [["", *_FORMATS]]
+        rows = [["", *format_scores(Scores())]]
         rows += [
-            [name, *cells(scores).values()] for name, scores in {**self.views, **means}.items() if scores
+            [name, *format_scores(scores).values()]
+            for name, scores in {**self.views, **means}.items()
+            if scores
         ]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = []
-        for name, *values in rows:
-            right = (value.rjust(width) for value, width in zip(values, widths[1:], strict=True))
-            lines.append("  ".join([name.ljust(widths[0]), *right]))
-        lines.insert(1 + len(self.views), "-" * len(lines[0]))
-        return "\n".join([*lines, *self.notes])
+        return "\n".join([text_table(rows, numbers=True), *self.notes])
 
 
 def evaluate(
@@ -100,7 +79,7 @@ def evaluate(
         UserError: the folder is not laid out so, or the weights file cannot be used.
     """
     truth = read_ground_truth(Path(views), num_frames)
-    report = score(shown(asset), truth, find_lpips(lpips_weights))
+    report = evaluate_views(asset_renderer(asset), truth, {"lpips": lpips_weights})
     if asset.num_frames == truth.num_frames:
         return report
     note = (
@@ -126,14 +105,21 @@ def reference_metrics(
     rgba = torch.from_numpy(clip.frames).float() / 255
     camera = orbit(0.0, elevation_deg, size=rgba.shape[1])
     with torch.no_grad():
-        rendering = shown(asset)([frame_time(k, len(rgba)) for k in range(len(rgba))], camera)
-        return compare(rendering, rgba, find_lpips(lpips_weights))
+        rendering = asset_renderer(asset)([frame_time(k, len(rgba)) for k in range(len(rgba))], camera)
+        return compare(rendering, rgba, ready({"lpips": lpips_weights})[0])
 
 
-def score(show: Show, truth: GroundTruth, distance: lpips.Lpips | None) -> Report:
-    """Compares whatever can be shown with the ground truth. `evaluate` does it with an asset."""
+def evaluate_views(
+    render_views: ViewRenderer, truth: GroundTruth, weights: Mapping[str, Path | None] | None = None
+) -> Report:
+    """Compares whatever can be rendered with the ground truth. `evaluate` does it with an asset.
+
+    Args:
+        weights: files that the user named, by metric (see `ar4d.evaluation.registry`).
+    """
+    measures, reasons = ready(weights or {})
     with torch.no_grad():
-        views = {v.name: compare(show(truth.times, v.camera), v.rgba, distance) for v in truth.views}
+        views = {v.name: compare(render_views(truth.times, v.camera), v.rgba, measures) for v in truth.views}
     test = [view.name for azimuth in TEST_AZIMUTHS_DEG for view in truth.at(azimuth)]
     return Report(
         name=truth.name,
@@ -142,76 +128,29 @@ def score(show: Show, truth: GroundTruth, distance: lpips.Lpips | None) -> Repor
         reference=views[truth.reference] if truth.reference else None,
         test=mean([views[name] for name in test]),
         unseen=mean([scores for name, scores in views.items() if name != truth.reference]),
-        notes=() if distance else (lpips.ABSENT,),
+        notes=reasons,
     )
 
 
-def shown(asset: Asset4D) -> Show:
-    """An asset as `score` wants it; the Gaussians of a time are made once for all cameras."""
+def asset_renderer(asset: Asset4D) -> ViewRenderer:
+    """An asset as `evaluate_views` wants it; the Gaussians of a time are made once for all cameras."""
     at = cache(asset.at)
 
-    def show(times: Sequence[float], camera: Cameras) -> Rendering:
+    def render_views(times: Sequence[float], camera: Cameras) -> Rendering:
         frames = [render(at(t), camera) for t in times]
         return Rendering(*(torch.cat([getattr(x, f.name) for x in frames]) for f in fields(Rendering)))
 
-    return show
+    return render_views
 
 
-def compare(rendering: Rendering, rgba: Tensor, distance: lpips.Lpips | None) -> Scores:
+def compare(rendering: Rendering, rgba: Tensor, measures: Mapping[str, Measure]) -> Scores:
     """Scores consecutive frames of one view.
 
     Args:
         rendering: F frames, rgb on white.
         rgba: [F, H, W, 4] in [0, 1], the truth with straight alpha.
-        distance: LPIPS, or None to go without.
+        measures: metrics that are ready (see `ar4d.evaluation.registry.ready`).
     """
     rgba = rgba.to(rendering.rgb.device)
-    pred, true, alpha = rendering.rgb.clamp(0, 1), on_white(rgba), rgba[..., 3]
-    return Scores(
-        psnr=metrics.psnr(pred, true).mean().item(),
-        ssim=metrics.ssim(pred, true).mean().item(),
-        lpips=distance(pred, true).mean().item() if distance else None,
-        iou=metrics.silhouette_iou(rendering.alpha, alpha).mean().item(),
-        roughness=_defined(metrics.roughness(pred, true)),
-        fog=_defined(metrics.fog(rendering.alpha)),
-        seam=_defined(metrics.seam(rendering.alpha, alpha)),
-        flicker=_defined(metrics.flicker(pred, true)),
-    )
-
-
-def mean(scores: Sequence[Scores]) -> Scores | None:
-    """The mean of each number over those that have it."""
-    if not scores:
-        return None
-    return Scores(
-        psnr=fmean(s.psnr for s in scores),
-        ssim=fmean(s.ssim for s in scores),
-        lpips=_mean_of_known(s.lpips for s in scores),
-        iou=fmean(s.iou for s in scores),
-        roughness=_mean_of_known(s.roughness for s in scores),
-        fog=_mean_of_known(s.fog for s in scores),
-        seam=_mean_of_known(s.seam for s in scores),
-        flicker=_mean_of_known(s.flicker for s in scores),
-    )
-
-
-def find_lpips(weights: Path | None = None) -> lpips.Lpips | None:
-    """The metric with the weights that the user named, by argument or AR4D_LPIPS; None: named none."""
-    path = lpips.find_weights(weights)
-    return lpips.Lpips.load(path) if path else None
-
-
-def cells(scores: Scores) -> dict[str, str]:
-    """The numbers as people read them, by title and in the order of the fields; – where there is none."""
-    values = (getattr(scores, f.name) for f in fields(Scores))
-    pairs = zip(_FORMATS.items(), values, strict=True)
-    return {title: "–" if value is None else form.format(value) for (title, form), value in pairs}
-
-
-def _defined(value: Tensor) -> float | None:
-    return value.item() if math.isfinite(value.item()) else None
-
-
-def _mean_of_known(values: Iterable[float | None]) -> float | None:
-    known = [x for x in values if x is not None]
-    return fmean(known) if known else None
+    found = Frames(rendering.rgb.clamp(0, 1), rendering.alpha)
+    return measure(measures, found, Frames(on_white(rgba), rgba[..., 3]))

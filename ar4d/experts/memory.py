@@ -27,6 +27,7 @@ from ar4d.experts.lgm.config import BIG, INPUT_CHANNELS, VIEWS
 from ar4d.experts.lgm.model import LgmNetwork
 from ar4d.experts.wan.config import WAN_2_1_SMALL, WAN_2_2, WanConfig
 from ar4d.experts.wan.memory import FITS, needed_gib
+from ar4d.tables import text_table
 
 HALF, SINGLE = torch.float16, torch.float32
 
@@ -248,10 +249,7 @@ def memory_table() -> str:
         rows += [
             [f"{config.name}, {fit.name}", "", "", "", _gib(needed_gib(config.name, fit))] for fit in FITS
         ]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
-    )
+    return text_table(rows, numbers=True)
 
 
 def _gib(value: float) -> str:

@@ -92,9 +92,9 @@ def test_means(darker, written):
 
 
 def test_mean_leaves_out_what_is_not_known():
-    a = Scores(20, 0.75, None, 0.5, 1.0, None, 0.25, 2.0)
-    b = Scores(30, 0.25, None, 0.75, None, 0.3, 0.75, 4.0)
-    assert mean([a, b]) == Scores(25, 0.5, None, 0.625, 1.0, 0.3, 0.5, 3.0)
+    a = Scores(psnr=20, lpips=None, iou=0.5, roughness=1.0, fog=None)
+    b = Scores(psnr=30, lpips=None, iou=0.75, roughness=None, fog=0.3)
+    assert mean([a, b]) == Scores(psnr=25, lpips=None, iou=0.625, roughness=1.0, fog=0.3)
     assert mean([]) is None
 
 
@@ -153,8 +153,8 @@ def test_json_and_table(darker, written):
     assert read["views"]["az+090"]["psnr"] == report.views["az+090"].psnr
     assert Report(**read).num_frames == FRAMES
     lines = report.table().splitlines()
-    assert len({len(line) for line in lines[:13]}) == 1  # 1 head, 8 views, 1 rule, 3 means: aligned
-    assert lines[13:] == [lpips.ABSENT]
+    assert len({len(line) for line in lines[:12]}) == 1  # 1 head, 8 views, 3 means: aligned
+    assert lines[12:] == [lpips.ABSENT]
     row = next(line for line in lines if line.startswith("az+090")).split()
     assert row[1] == f"{report.views['az+090'].psnr:.2f}"
     assert row[3] == "–"

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, orbit
 from ar4d.errors import UserError
-from ar4d.evaluation import Scores, cells, compare, mean
+from ar4d.evaluation import Scores, compare, format_scores, mean, ready
 from ar4d.experts.embedded import Embedded
 from ar4d.experts.embedded.facing import KnownPlane
 from ar4d.experts.embedded.network import IN_SIZE
@@ -63,7 +63,7 @@ def main(argv: Sequence[str]) -> None:
     for planes in options.planes:
         total = mean([measure(views, plane, planes, options.gaussians) for views, plane in pictures])
         assert total is not None
-        formatted = cells(total)
+        formatted = format_scores(total)
         print(f"planes {planes}: {', '.join(formatted[title] for title in COLUMNS)}", flush=True)
 
 
@@ -92,7 +92,7 @@ def measure(views: Tensor, plane: Tensor, planes: Planes, gaussians: int) -> Sco
     straight = views.permute(0, 2, 3, 1).clone()
     straight[..., :3] /= straight[..., 3:].clamp_min(1e-3)
     rendering = render(expert.lift(straight[0], gaussians), orbit(ORTHOGONAL_AZIMUTHS_DEG[1:], size=IN_SIZE))
-    return compare(rendering, straight[1:], None)
+    return compare(rendering, straight[1:], ready({})[0])
 
 
 if __name__ == "__main__":

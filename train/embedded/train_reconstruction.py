@@ -20,12 +20,12 @@ import tyro
 from torch import Tensor
 
 from ar4d.cameras import orbit
-from ar4d.evaluation.ground_truth import on_white
 from ar4d.evaluation.metrics import silhouette_iou
 from ar4d.experts.embedded import Embedded
 from ar4d.experts.embedded.expert import FIRST_VIEW, with_prefix
 from ar4d.experts.embedded.facing import KnownPlane
 from ar4d.experts.embedded.network import COLOR_OFFSETS, OCCUPANCY_OFFSETS, Network, Prediction, encode
+from ar4d.images import on_white
 from ar4d.rendering import render
 from train.data.device_constants import constant
 from train.data.example_source import HOLDOUT_SIZE, amortized, example_sources, generator, repeated
