@@ -42,7 +42,7 @@ class Options:
     data: tuple[Path, ...] = ()
     """Folders of rendered samples."""
     actors: Path | None = None
-    """Packed actors, rendered anew for every example; `data` is then used for validation only."""
+    """Packed actors, from which every example is rendered; `data` is then used for validation only."""
     procedural: int = 0
     """Number of procedural objects, rendered in the same way."""
     points: int = 20_000

@@ -20,7 +20,7 @@ from train.data.point_cloud_dataset import PointCloudDataset
 from train.data.point_clouds import PointCloud, stack_clouds
 from train.data.procedural.clouds import procedural_clouds
 from train.data.procedural.parts import Part
-from train.data.splatting import Light, splat_views
+from train.data.splatting import Light, splat_orbit, splat_views
 from train.data.zeroad.actors import SkinnedPart
 from train.data.zeroad.choice import usage_json
 from train.data.zeroad.formats import NO_BONE, SkinnedMesh
@@ -227,6 +227,55 @@ def test_procedural_objects_are_symmetric_about_the_given_planes():
     assert agree["right"] > 0.8  # they walk
     assert agree["exchanged"] < agree["right"] - 0.1
     assert agree["aside"] < agree["right"] - 0.1
+
+
+@pytest.mark.parametrize("azimuth_deg", [37.0, -110.0])
+def test_views_from_any_azimuth_match_the_ray_cast_surface(ellipsoid, azimuth_deg):
+    part, points, normals = ellipsoid
+    direction = np.array([0.8, 0.0, 0.6])
+    light = Light(
+        torch.from_numpy(direction).float()[None],
+        torch.tensor([[0.3]]),
+        torch.tensor([[0.6]]),
+        torch.ones(1, 3),
+        torch.ones(1, 3),
+    )
+    azimuths = torch.tensor([math.radians(azimuth_deg)])
+    views, depth = splat_orbit(points, normals, torch.full_like(points, 0.6), light, azimuths)
+    rgba, far = render_shapes.draw([part], azimuth_deg, IN_SIZE, (direction, 0.3, 0.6))
+    alpha = torch.from_numpy(rgba[..., 3]).float() / 255
+    assert (views[0, 0, 3] - alpha).abs().mean() < 0.004
+    inside = torch.nn.functional.avg_pool2d(alpha[None], 5, 1, 2)[0] > 0.999
+    assert (depth[0, 0] - torch.from_numpy(far)).abs()[inside].mean() < 0.008
+    color = torch.from_numpy(rgba[..., :3]).permute(2, 0, 1).float() / 255
+    assert (views[0, 0, :3] - color).abs()[:, inside].mean() < 0.01
+
+
+def test_a_grid_shows_one_clip_from_all_azimuths():
+    clouds = stack_clouds(procedural_clouds(6, 8, 4000, seed=5), torch.device("cpu"))
+    azimuths_deg = (0.0, 90.0, 180.0, 270.0, 45.0)
+    grid = PointCloudDataset(clouds, seed=1).sample_grids(2, azimuths_deg, 3)
+    assert grid.rgba.shape == (2, 5, 3, 4, IN_SIZE, IN_SIZE)
+    assert grid.depth.shape == (2, 5, 3, IN_SIZE, IN_SIZE)
+    torch.testing.assert_close(grid.azimuths_deg, torch.tensor(azimuths_deg))
+    same = PointCloudDataset(clouds, seed=1)
+    scene = same._scene(2, same.odds, lambda rng: same._consecutive(rng, 3))
+    for frame in range(3):
+        views, depth = splat_views(scene.points[frame], scene.normals[frame], scene.albedo, scene.light)
+        assert (grid.rgba[:, :4, frame] - views).abs().mean() < 1e-3
+        assert (grid.depth[:, :4, frame] - depth).abs().mean() < 1e-3
+    moved = (grid.rgba[:, :, 0] - grid.rgba[:, :, 2]).abs().mean((2, 3, 4))
+    assert (moved > 1e-3).all()
+    assert (grid.rgba[:, 4] - grid.rgba[:, 0]).abs().mean() > 1e-2
+
+
+def test_frames_of_a_grid_are_a_cycle_in_equal_steps():
+    """Every pose of a made cycle of 16 differs from the next by as much as that from its next, about."""
+    clouds = stack_clouds(procedural_clouds(4, 8, 500, seed=5), torch.device("cpu"))
+    objects = torch.arange(4)
+    poses = [clouds.posed(objects, torch.full((4,), k))[0] for k in range(16)]
+    steps = torch.stack([(poses[k] - poses[(k + 1) % 16]).norm(dim=-1).mean(1) for k in range(16)])
+    assert (steps.amax(0) < 4 * steps.mean(0)).all()
 
 
 def test_a_cloud_with_too_many_bones_is_left_out():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,9 +15,10 @@ from train.data.batch_rng import BatchRng
 from train.data.crop_batch import CropBatch, planes_of_views
 from train.data.device_constants import constant
 from train.data.framing import FILL_RANGE, frame_objects
+from train.data.grid_batch import GridBatch
 from train.data.lighting import AMBIENT, DEFAULT_LIGHT_PROB, DIFFUSE, LIGHT, TEAM_COLOUR
 from train.data.point_clouds import PointClouds
-from train.data.splatting import Light, splat_crops, splat_views
+from train.data.splatting import Light, rotations_about_y, splat_crops, splat_orbit, splat_views
 from train.data.view_batch import ViewBatch
 from train.data.warp import Warp
 
@@ -31,7 +33,7 @@ FRAMING_STRIDE = 16
 
 @dataclass(frozen=True)
 class PosedScene:
-    """B objects before the cameras, in one or two poses."""
+    """B objects before the cameras, in one or more poses."""
 
     points: list[Tensor]  # [B, P, 3] world units, for each pose
     normals: list[Tensor]  # [B, P, 3]
@@ -53,7 +55,7 @@ class PointCloudDataset:
     @torch.no_grad()
     def sample_views(self, count: int) -> ViewBatch:
         """The four views of `count` random objects in two neighbouring poses."""
-        scene = self._scene(count, self.odds, pair=True)
+        scene = self._scene(count, self.odds, self._pair)
         rendered = [
             splat_views(p, n, scene.albedo, scene.light)
             for p, n in zip(scene.points, scene.normals, strict=True)
@@ -63,18 +65,49 @@ class PointCloudDataset:
     @torch.no_grad()
     def sample_crops(self, count: int) -> CropBatch:
         """Crops of all four views of `count` random symmetric objects."""
-        scene = self._scene(count, self.odds * self.clouds.symmetric, pair=False)
+        scene = self._scene(count, self.odds * self.clouds.symmetric, lambda rng: self._pair(rng)[:1])
         crops = splat_crops(scene.points[0], scene.normals[0], scene.albedo, scene.light)
         return CropBatch.from_crops(crops, planes_of_views(scene.planes))
 
-    def _scene(self, count: int, odds: Tensor, pair: bool) -> PosedScene:
+    @torch.no_grad()
+    def sample_grids(self, count: int, azimuths_deg: Sequence[float], num_frames: int) -> GridBatch:
+        """Clips of `count` random objects, each from several azimuths, in one build, light and framing.
+
+        The frames are consecutive poses of the clouds from a random one on, in a cycle. Time steps are equal
+        if the clouds have 1 / (2 NEIGHBOUR) = 8 pairs of poses.
+
+        Args:
+            count: B.
+            azimuths_deg: V azimuths, the same for all objects; 0 is the reference view.
+            num_frames: T.
+        """
+        scene = self._scene(count, self.odds, lambda rng: self._consecutive(rng, num_frames))
+        azimuths = torch.deg2rad(constant(tuple(azimuths_deg), self.odds.device))
+        rendered = [
+            splat_orbit(p, n, scene.albedo, scene.light, azimuths)
+            for p, n in zip(scene.points, scene.normals, strict=True)
+        ]
+        views, depths = (torch.stack(parts, 2) for parts in zip(*rendered, strict=True))
+        return GridBatch(views, depths, torch.rad2deg(azimuths), scene.planes)
+
+    def _pair(self, rng: BatchRng) -> list[Tensor]:
+        """The frames [B] of a random pair of neighbouring poses, in random order."""
+        first, swap = 2 * rng.integers(self.clouds.matrices.shape[1] // 2), rng.integers(2)
+        return [first + swap, first + 1 - swap]
+
+    def _consecutive(self, rng: BatchRng, num_frames: int) -> list[Tensor]:
+        """Consecutive frames [B] from a random one on."""
+        length = self.clouds.matrices.shape[1]
+        start = rng.integers(length)
+        return [(start + k) % length for k in range(num_frames)]
+
+    def _scene(
+        self, count: int, odds: Tensor, choose_frames: Callable[[BatchRng], list[Tensor]]
+    ) -> PosedScene:
         clouds, device = self.clouds, odds.device
         rng = BatchRng(count, device, self.random)
         objects = torch.multinomial(odds, count, replacement=True, generator=self.random)
-        first, swap = 2 * rng.integers(clouds.matrices.shape[1] // 2), rng.integers(2)
-        poses = [clouds.posed(objects, first + swap)]
-        if pair:
-            poses.append(clouds.posed(objects, first + 1 - swap))
+        poses = [clouds.posed(objects, frames) for frames in choose_frames(rng)]
         strength = constant(WARP_STRENGTHS, device)[clouds.kind[objects]]
         warp = Warp.random(poses[0][0], strength, rng)
         yaw = 2 * math.pi * rng.uniform()
@@ -113,9 +146,3 @@ def tinted_albedo(colors: Tensor, light: Light) -> Tensor:
     """Albedo [B, P, 3] in the light's team colour and tint, from `PointCloud.colors` [B, P, 4]."""
     shares = colors.float() / 255
     return (shares[..., :3] + shares[..., 3:] * light.team[:, None]) * light.tint[:, None]
-
-
-def rotations_about_y(angles: Tensor) -> Tensor:
-    """Rotation matrices [B, 3, 3] about the y axis by angles [B] in radians."""
-    c, s, o, i = angles.cos(), angles.sin(), torch.zeros_like(angles), torch.ones_like(angles)
-    return torch.stack([c, o, s, o, i, o, -s, o, c], 1).view(-1, 3, 3)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -50,6 +50,30 @@ def splat_views(points: Tensor, normals: Tensor, albedo: Tensor, light: Light) -
     return _composite([_project_and_shade(view, points, normals, albedo, light) for view in range(VIEWS)])
 
 
+def splat_orbit(
+    points: Tensor, normals: Tensor, albedo: Tensor, light: Light, azimuths: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Render views from any azimuths at elevation 0.
+
+    A camera at azimuth A sees the world as the reference camera sees the world turned by -A about the y axis.
+
+    Args:
+        points: [B, P, 3] world units.
+        normals: [B, P, 3].
+        albedo: [B, P, 3].
+        light: fixed in the world.
+        azimuths: [V] radians.
+
+    Returns:
+        Premultiplied pictures [B, V, 4, S, S] and depths [B, V, S, S], S = IN_SIZE.
+    """
+    projections = []
+    for turn in rotations_about_y(-azimuths):
+        turned = replace(light, direction=light.direction @ turn.T)
+        projections.append(_project_and_shade(0, points @ turn.T, normals @ turn.T, albedo, turned))
+    return _composite(projections)
+
+
 def splat_crops(points: Tensor, normals: Tensor, albedo: Tensor, light: Light) -> ObjectCrops:
     """Render crops [4 B] of the four orthogonal views, an object's views one after the other."""
     projections, centers, zooms = [], [], []
@@ -65,7 +89,7 @@ def splat_crops(points: Tensor, normals: Tensor, albedo: Tensor, light: Light) -
 
 
 def _composite(projections: list[tuple[Tensor, ...]]) -> tuple[Tensor, Tensor]:
-    """Pictures [B, 4, 4, S, S] and depths [B, 4, S, S] from the results of `_project_and_shade` per view."""
+    """Pictures [B, V, 4, S, S] and depths [B, V, S, S] from the results of `_project_and_shade` per view."""
     place, depth, rgb, weight = (torch.stack(x).flatten(0, 1) for x in zip(*projections, strict=True))
     pixels = _pixel_indices(place, IN_SIZE)
     values = torch.cat([weight, weight * rgb, weight * depth], -1)
@@ -78,8 +102,15 @@ def _composite(projections: list[tuple[Tensor, ...]]) -> tuple[Tensor, Tensor]:
     alpha = torch.maximum(_outline(place), _erode(_dilate(hit, 5), 7))
     mask = (alpha > 0.5) & (sums[:, :1] > 0)
     pictures = torch.cat([means[:, :3] * alpha, alpha], 1), means[:, 3] * mask[:, 0]
-    views, depths = (x.unflatten(0, (VIEWS, -1)).transpose(0, 1).contiguous() for x in pictures)
+    count = len(projections)
+    views, depths = (x.unflatten(0, (count, -1)).transpose(0, 1).contiguous() for x in pictures)
     return views, depths
+
+
+def rotations_about_y(angles: Tensor) -> Tensor:
+    """Rotation matrices [B, 3, 3] about the y axis by angles [B] in radians."""
+    c, s, o, i = angles.cos(), angles.sin(), torch.zeros_like(angles), torch.ones_like(angles)
+    return torch.stack([c, o, s, o, i, o, -s, o, c], 1).view(-1, 3, 3)
 
 
 def _project_and_shade(

@@ -30,10 +30,10 @@ from train.data.batch_rng import BatchRng
 from train.data.crop_batch import CropBatch, planes_of_views
 from train.data.example_source import HOLDOUT_OBJECT_SEED
 from train.data.framing import frame_objects
-from train.data.point_cloud_dataset import FRAMING_STRIDE, random_light, rotations_about_y, tinted_albedo
+from train.data.point_cloud_dataset import FRAMING_STRIDE, random_light, tinted_albedo
 from train.data.point_clouds import PointClouds, stack_clouds
 from train.data.procedural.clouds import procedural_clouds
-from train.data.splatting import splat_crops
+from train.data.splatting import rotations_about_y, splat_crops
 from train.data.warp import Warp
 
 FILL = 0.7
