@@ -42,8 +42,8 @@ def known_depth(monkeypatch):
     monkeypatch.setattr(registry, "ENTRIES", (depth_entry(true_depth(3.0)),))
 
 
-def test_a_scene_goes_through_all_stages_and_stays_where_it_is(known_depth):
-    events = list(lift_events(scene_clip(), SCENE))
+def test_a_scene_goes_through_all_stages_and_stays_where_it_is():
+    events = list(lift_events(scene_clip(), SCENE, experts={"scene_to_gaussians": true_depth(3.0)}))
     finished = events[-1]
     assert isinstance(finished, Finished)
     assert finished.asset is not None
@@ -61,7 +61,7 @@ def test_a_scene_goes_through_all_stages_and_stays_where_it_is(known_depth):
         assert (depth / truth - 1).abs().median() < 0.03
 
 
-def test_views_are_sampled_only_a_little_to_the_sides(known_depth, monkeypatch):
+def test_views_are_sampled_only_a_little_to_the_sides(monkeypatch):
     azimuths = []
 
     def spy(azimuth, *arguments, **options):
@@ -72,7 +72,7 @@ def test_views_are_sampled_only_a_little_to_the_sides(known_depth, monkeypatch):
         monkeypatch.setattr(module, "orbit", spy)
     monkeypatch.setattr("ar4d.engines.ar4d.fitting.orbit", spy)
     settings = replace(SCENE, scene_azimuth=15.0, generate=replace(SCENE.generate, steps_per_degree=0.01))
-    list(lift_events(scene_clip(2), settings))
+    list(lift_events(scene_clip(2), settings, experts={"scene_to_gaussians": true_depth(3.0)}))
     assert 10 < max(azimuths) <= 15
     assert -15 <= min(azimuths) < -10
 
@@ -84,11 +84,11 @@ def test_an_object_is_still_seen_from_all_sides():
     assert replace(CPU, kind="scene").budget == 256 * 256 // 4
 
 
-def test_the_tiny_network_goes_the_whole_way(tmp_path, monkeypatch):
+def test_the_tiny_network_goes_the_whole_way(tmp_path):
     network = DepthAnything.load(INDOOR, "cpu", save_depth(tmp_path / "net"))
     network.side = 28
-    monkeypatch.setattr(registry, "ENTRIES", (depth_entry(DepthLift(network)),))
-    finished = list(lift_events(scene_clip(2), SCENE))[-1]
+    experts = {"scene_to_gaussians": DepthLift(network)}
+    finished = list(lift_events(scene_clip(2), SCENE, experts=experts))[-1]
     assert isinstance(finished, Finished)
     assert min(finished.psnr) > 18
 
