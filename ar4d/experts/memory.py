@@ -25,6 +25,8 @@ from ar4d.experts.imagedream.config import IMAGEDREAM_UNET
 from ar4d.experts.imagedream.unet import MultiViewUNet
 from ar4d.experts.lgm.config import BIG, INPUT_CHANNELS, VIEWS
 from ar4d.experts.lgm.model import LgmNetwork
+from ar4d.experts.splatt3r.config import PUBLISHED, SIDE
+from ar4d.experts.splatt3r.network import Splatt3rNetwork
 from ar4d.experts.wan.config import WAN_2_1_SMALL, WAN_2_2, WanConfig
 from ar4d.experts.wan.memory import FITS, needed_gib
 from ar4d.tables import text_table
@@ -166,6 +168,14 @@ def imagedream() -> list[Footprint]:
     ]
 
 
+def splatt3r() -> Footprint:
+    """Splatt3R in single precision; one square picture, shown twice and encoded once."""
+    with torch.device("meta"):
+        network = Splatt3rNetwork(PUBLISHED)
+    picture = meta(1, 3, SIDE, SIDE, dtype=SINGLE)
+    return measure("Splatt3R", network, lambda: network(picture))
+
+
 WAN_SHAPES: dict[str, dict[str, Any]] = {
     WAN_2_2.name: {
         "transformer": {"num_attention_heads": 24, "ffn_dim": 14336, "in_channels": 48, "out_channels": 48},
@@ -236,7 +246,7 @@ def wan(config: WanConfig, *, whole: bool = True) -> list[Footprint]:
 def memory_table() -> str:
     """All networks, one row each, and what runs at once."""
     chain = [lgm(), *imagedream()]
-    parts = [*chain, *wan(WAN_2_2), *wan(WAN_2_1_SMALL)]
+    parts = [*chain, splatt3r(), *wan(WAN_2_2), *wan(WAN_2_1_SMALL)]
     rows = [["network", "parameters", "weights", "one pass", "together"]]
     rows += [
         [part.name, f"{part.parameters / 1e6:.0f} M", *map(_gib, (part.weights_gib, part.pass_gib, part.gib))]

@@ -22,6 +22,9 @@ from ar4d.experts.lgm.expert import GPU_GIB as LGM_GPU_GIB
 from ar4d.experts.lgm.expert import WEIGHTS as LGM_WEIGHTS
 from ar4d.experts.protocols import Unavailable
 from ar4d.experts.silhouette import Silhouette
+from ar4d.experts.splatt3r import LICENCE as SPLATT3R_LICENCE
+from ar4d.experts.splatt3r import WEIGHTS as SPLATT3R_WEIGHTS
+from ar4d.experts.splatt3r import Splatt3r
 from ar4d.experts.wan import WAN_2_1_SMALL, WAN_2_2, Wan
 from ar4d.experts.wan.memory import least_gib
 from ar4d.weights import licences
@@ -78,16 +81,6 @@ class Entry:
         return f"{licence}, to be accepted" if self.acceptance else licence
 
 
-NO_SPLATT3R = Unavailable(
-    "Splatt3R's code is in no package that could be installed and pinned (btsmart/splatt3r is a repository "
-    "with a rasteriser of its own), so this version cannot load it; take depth-indoor or depth-outdoor."
-)
-
-
-def _no_splatt3r(device: torch.device) -> Any:
-    raise UserError(NO_SPLATT3R.reason)
-
-
 ENTRIES = (
     Entry(
         name="imagedream-lgm",
@@ -123,6 +116,15 @@ ENTRIES = (
         build=lambda device: Silhouette(),
     ),
     Entry(
+        name="splatt3r",
+        roles=("scene_to_gaussians",),
+        summary="the paper's for scenes: Gaussians for every pixel; half a minute a frame on a CPU",
+        check=Splatt3r.available,
+        build=Splatt3r.load,
+        releases=(SPLATT3R_WEIGHTS,),
+        acceptance=SPLATT3R_LICENCE,
+    ),
+    Entry(
         name="depth-indoor",
         roles=("scene_to_gaussians",),
         summary="lifts a scene by Depth Anything V2 (metric, small; trained on rooms)",
@@ -137,15 +139,6 @@ ENTRIES = (
         check=partial(DepthLift.available, OUTDOOR),
         build=partial(DepthLift.load, OUTDOOR),
         releases=(OUTDOOR,),
-    ),
-    Entry(
-        name="splatt3r",
-        roles=("scene_to_gaussians",),
-        summary="the paper's for scenes; this version cannot load it",
-        check=lambda device: NO_SPLATT3R,
-        build=_no_splatt3r,
-        gpu_gib=8.0,
-        acceptance="CC BY-NC 4.0 (no commercial use)",
     ),
     Entry(
         name="wan-2.2",

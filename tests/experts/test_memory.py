@@ -6,6 +6,7 @@ from torch import nn
 
 from ar4d.experts import memory
 from ar4d.experts.hardware import GIB
+from ar4d.experts.splatt3r.expert import CPU_GIB, GPU_GIB
 from ar4d.experts.wan import WAN_2_1_SMALL
 from ar4d.experts.wan.memory import NEEDS
 
@@ -49,6 +50,13 @@ def test_imagedream_and_lgm_take_less_than_10_gb_even_if_all_is_loaded_at_once()
     parts = [memory.lgm(), *memory.imagedream()]
     together = sum(part.weights_gib for part in parts) + max(part.pass_gib for part in parts)
     assert together * GIB + 0.5e9 < 10e9
+
+
+def test_splatt3r_takes_what_the_expert_asks_for():
+    counted = memory.splatt3r()
+    assert counted.parameters == 606_855_716
+    assert counted.weights_gib == pytest.approx(2.26, abs=0.01)
+    assert counted.gib + 0.5 < min(GPU_GIB, CPU_GIB)  # with the CUDA context
 
 
 def test_what_is_written_down_of_wan_is_what_its_shapes_give():

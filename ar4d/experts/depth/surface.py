@@ -52,7 +52,7 @@ def lift_depth(rgba: Tensor, depth: Tensor, cells: int, elevation_deg: float = 0
         pure = np.where(back.mixed[..., None], taken, colors)
         shown = np.concatenate([pure[solid], taken[back.hidden]])
     gaussians = _surfels(means, axes, shown, means[:, 2] / float(intrinsics(cells)[0, 0]))
-    return _to_world(gaussians, elevation_deg).to(rgba.device)
+    return camera_to_world(gaussians, elevation_deg).to(rgba.device)
 
 
 def sharpen(z: np.ndarray, solid: np.ndarray) -> np.ndarray:
@@ -188,7 +188,7 @@ def _surfels(means: np.ndarray, axes: np.ndarray, colors: np.ndarray, cell: np.n
     )
 
 
-def _to_world(gaussians: Gaussians, elevation_deg: float) -> Gaussians:
+def camera_to_world(gaussians: Gaussians, elevation_deg: float) -> Gaussians:
     """From the reference camera's frame (OpenCV) into the world."""
     viewmat = orbit(0.0, elevation_deg, size=1).viewmats[0]
     turn = viewmat[:3, :3].T

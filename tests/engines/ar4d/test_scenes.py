@@ -1,7 +1,6 @@
 """A scene through all three stages: with an expert that knows the true depth, and with the tiny network."""
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -13,11 +12,10 @@ from ar4d.cameras import RADIUS, orbit
 from ar4d.cli import main
 from ar4d.clip import ClipSettings, load_clip
 from ar4d.engines.ar4d import generate, initialize, refine
-from ar4d.errors import UserError
 from ar4d.events import ExpertChosen, Finished
 from ar4d.experts import registry
 from ar4d.experts.depth import INDOOR, DepthAnything, DepthLift
-from ar4d.experts.registry import Entry, require
+from ar4d.experts.registry import Entry
 from ar4d.lifting import lift_events
 from ar4d.losses import psnr
 from ar4d.presets import CPU
@@ -119,20 +117,6 @@ def test_the_command_lifts_a_scene(known_depth, tmp_path, capsys):
     assert run.record.recipe.clip.framing == "whole"
     assert run.record.experts == {"scene_to_gaussians": "depth"}
     assert run.clip.alpha().min() == 1
-
-
-def test_splatt3r_says_what_keeps_it_from_running(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("AR4D_HOME", str(tmp_path))
-    monkeypatch.delenv("AR4D_ACCEPT", raising=False)
-    build = partial(require, "scene_to_gaussians", "splatt3r", torch.device("cpu"))
-    with pytest.raises(UserError, match=r"is in no package .* cannot load it; take depth-indoor"):
-        build()
-    assert main(["fetch", "splatt3r"]) == 2
-    assert "splatt3r is under CC BY-NC 4.0 (no commercial use), which somebody" in capsys.readouterr().err
-    assert main(["fetch", "splatt3r", "--accept-licence"]) == 0
-    said = capsys.readouterr().err
-    assert "CC BY-NC 4.0 (no commercial use) accepted" in said
-    assert "cannot load it" in said
 
 
 def test_without_a_network_the_remedy_is_told(tmp_path, monkeypatch, capsys):
