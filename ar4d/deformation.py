@@ -54,6 +54,8 @@ def positional_encoding(x: Tensor, frequencies: int) -> Tensor:
 
     Returns:
         [..., 2 L D].
+
+    Locked by `test_encoding_by_hand` (tests/test_deformation.py).
     """
     scaled = x[..., None, :] * 2.0 ** torch.arange(frequencies, dtype=x.dtype, device=x.device)[:, None]
     return torch.cat([scaled.sin(), scaled.cos()], dim=-1).flatten(-2)
@@ -88,7 +90,11 @@ class DeformationMLP(nn.Module):
 
 
 class GaussianField(DeformationField):
-    """{δμ, δα, δs} = F_θ(γ(μ)) for every Gaussian (Eq. 3), or F_θ(γ(μ), γ(t)) (Eq. 9)."""
+    """{δμ, δα, δs} = F_θ(γ(μ)) for every Gaussian (Eq. 3), or F_θ(γ(μ), γ(t)) (Eq. 9).
+
+    Locked by `test_a_gaussians_offsets_are_the_network_of_its_encoded_place_and_time` and
+    `test_no_gradient_takes_the_way_through_the_encoding` (tests/test_deformation.py).
+    """
 
     def __init__(self, settings: FieldSettings, timed: bool) -> None:
         super().__init__()

@@ -20,6 +20,8 @@ def photometric(a: Tensor, b: Tensor, ssim_weight: float) -> Tensor:
     Args:
         a, b: [B, H, W, 3].
         ssim_weight: in [0, 1].
+
+    Locked by `test_equation_5_by_hand` (tests/test_losses.py).
     """
     similarity, difference = _similarity(a, b)
     return (1 - ssim_weight) * difference + ssim_weight * (1 - similarity)
@@ -36,7 +38,7 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
 def reference_loss(view: Tensor, target: Tensor) -> Tensor:
     """‖R_ref(G) - v₁‖² of Eq. 2: the mean squared error of two images [B, H, W, 3].
 
-    `tests/test_losses.py` holds it to numbers worked out by hand.
+    Locked by `test_equation_2_by_hand` (tests/test_losses.py).
     """
     return (view - target).square().mean()
 
@@ -53,7 +55,7 @@ def pseudo_view_loss(
         depth_weight: of l_depth.
         covered_only: leave out the pixels where Ĝ is more than half transparent.
 
-    `tests/test_losses.py` holds it to numbers worked out by hand.
+    Locked by `test_equation_8_by_hand` (tests/test_losses.py).
     """
     mask = (expected.alpha > 0.5).float() if covered_only else torch.ones_like(expected.alpha)
     rgb = ((view.rgb - expected.rgb).abs() * mask[..., None]).mean()
@@ -68,7 +70,7 @@ def geometry_loss(view: Rendering, expected: Rendering, depth_weight: float, rgb
         view: of the refined Gaussians.
         expected: of stage 2's Gaussians of the same frame, from the same camera.
 
-    `tests/test_losses.py` holds it to numbers worked out by hand.
+    Locked by `test_equation_11_by_hand` (tests/test_losses.py).
     """
     depth = depth_weight * (view.depth - expected.depth).abs().mean() / RADIUS
     return depth + rgb_weight * (view.rgb - expected.rgb).abs().mean()

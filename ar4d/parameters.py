@@ -39,7 +39,10 @@ class Parameters:
         return Parameters(g.means, g.quats, g.scales.log(), opacities, colors, sigmoid_colors)
 
     def activated(self, field: DeformationField | None = None, t: float = 0.0) -> Gaussians:
-        """The Gaussians, deformed by `field` if there is one (Eq. 3; Eq. 9 at time `t`)."""
+        """The Gaussians, deformed by `field` if there is one (Eq. 3; Eq. 9 at time `t`).
+
+        Locked by `test_offsets_add_to_means_logit_opacities_and_log_scales` (tests/test_parameters.py).
+        """
         means, quats, log_scales, logits = self.means, self.quats, self.log_scales, self.logit_opacities
         if field is not None:
             means, quats, delta = field(means, quats, t)

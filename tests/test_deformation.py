@@ -7,6 +7,7 @@ from scipy.interpolate import CubicHermiteSpline
 
 from ar4d.deformation import (
     DeformationMLP,
+    GaussianField,
     NodeField,
     blend_weights,
     farthest_points,
@@ -33,6 +34,60 @@ def test_encoding_is_equation_4():
     for level in range(10):
         np.testing.assert_allclose(code[:, level, :3], np.sin(2**level * x.numpy()))
         np.testing.assert_allclose(code[:, level, 3:], np.cos(2**level * x.numpy()))
+
+
+def test_encoding_by_hand():
+    """γ(π/2, 0) with L = 2: sines and cosines of (π/2, 0), then of (π, 0); no factor π, no x itself."""
+    code = positional_encoding(torch.tensor([[math.pi / 2, 0.0]], dtype=torch.float64), 2)
+    expected = torch.tensor([[1.0, 0, 0, 1, 0, 0, -1, 1]], dtype=torch.float64)
+    torch.testing.assert_close(code, expected, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_a_gaussians_offsets_are_the_network_of_its_encoded_place_and_time(timed):
+    """Eq. 3: means + F_θ(γ(μ)); Eq. 9: means + F_θ(γ(μ), γ(t))."""
+    gaussians, settings = random_gaussians(30), FieldSettings(width=16, frequencies=4, time_frequencies=3)
+    field = global_field(settings, gaussians.means[None]) if timed else local_field(settings, gaussians.means)
+    assert isinstance(field, GaussianField)
+    torch.nn.init.normal_(field.net.out.weight, std=0.1)
+    torch.nn.init.normal_(field.net.out.bias, std=0.1)
+    code = positional_encoding(gaussians.means, 4)
+    if timed:
+        code = torch.cat([code, positional_encoding(torch.tensor([0.7]), 3).expand(30, -1)], -1)
+    offsets = field.net(code)
+    means, quats, rest = field(gaussians.means, gaussians.quats, 0.7)
+    assert offsets[:, :3].abs().max() > 0.01
+    torch.testing.assert_close(means, gaussians.means + offsets[:, :3])
+    torch.testing.assert_close(rest, offsets[:, 3:])
+    assert torch.equal(quats, gaussians.quats)
+
+
+def test_no_gradient_takes_the_way_through_the_encoding():
+    """∂(μ + δμ)/∂μ is the identity, however steep the network is: γ sees means without a history."""
+    means = random_gaussians(20).means.requires_grad_()
+    field = local_field(FieldSettings(width=16), means)
+    for parameter in field.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    moved, _, offsets = field(means, torch.zeros(20, 4))
+    assert torch.equal(torch.autograd.grad(moved.sum(), means, retain_graph=True)[0], torch.ones(20, 3))
+    assert not torch.allclose(moved, means)
+    assert torch.autograd.grad(offsets.sum(), means, allow_unused=True)[0] is None
+
+
+def test_a_global_fields_nodes_follow_the_time():
+    """A table has one keyframe per frame: keyframe k is what the nodes do at t = k / (F - 1)."""
+    gaussians = random_gaussians(40)
+    field = global_field(FieldSettings(kind="node-table", nodes=5), gaussians.means.expand(3, -1, -1))
+    assert isinstance(field, NodeField)
+    with torch.no_grad():
+        field.table[1, :, 0] = 0.2
+        field.table[2, :, 1] = -0.4
+        field.table[1, :, 6:] = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    for t, shift in ((0.0, [0, 0, 0]), (0.5, [0.2, 0, 0]), (1.0, [0, -0.4, 0])):
+        means, _, offsets = field(gaussians.means, gaussians.quats, t)
+        torch.testing.assert_close(means - gaussians.means, torch.tensor([shift]).float().expand(40, 3))
+        extra = [0.1, 0.2, 0.3, 0.4] if t == 0.5 else [0.0] * 4
+        torch.testing.assert_close(offsets, torch.tensor([extra]).expand(40, 4))
 
 
 def test_paper_field_has_the_papers_size():

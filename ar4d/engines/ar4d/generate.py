@@ -61,13 +61,19 @@ def generate(
 
 
 def azimuth_limit(u: int, options: GenerateSettings) -> float:
-    """N_u of Eq. 6 in degrees: min(N_max, ⌊u / η⌋ + N_start)."""
+    """N_u of Eq. 6 in degrees: min(N_max, ⌊u / η⌋ + N_start).
+
+    Locked by `test_azimuth_limit_is_equation_6` (tests/engines/ar4d/test_generate.py).
+    """
     return min(options.max_azimuth, u // options.steps_per_degree + options.start_azimuth)
 
 
 @dataclass(frozen=True, eq=False)
 class FrameFit:
-    """Eq. 3, 5 and 7: fits a local field, and a copy of the source's own parameters, to one frame."""
+    """Eq. 3, 5 and 7: fits a local field, and a copy of the source's own parameters, to one frame.
+
+    Locked by `test_the_loss_of_a_step_is_equation_5_plus_equation_8` (tests/engines/ar4d/test_generate.py).
+    """
 
     index: int
     rgba: Tensor  # [S, S, 4]
@@ -117,7 +123,11 @@ class FrameFit:
         return loss
 
     def _azimuth(self, random: np.random.Generator, u: int) -> int:
-        """A whole azimuth in [-N_u, N_u] (Eq. 6 and 7)."""
+        """A whole azimuth in [-N_u, N_u] (Eq. 6 and 7).
+
+        Locked by `test_azimuths_are_sampled_within_a_range_that_grows_to_both_sides`
+        (tests/engines/ar4d/test_generate.py).
+        """
         limit = min(int(azimuth_limit(u, self.options)), self.rig.sides_deg)
         return int(random.integers(-limit, limit + 1))
 

@@ -67,6 +67,9 @@ def _finetune(
 ) -> Generator[Event, None, Gaussians]:
     """Eq. 2: only {μ, c} move, towards ‖R_ref(G) - v₁‖².
 
+    Locked by `test_the_loss_of_the_first_step_is_equation_2` and `test_only_means_and_colours_move`
+    (tests/engines/ar4d/test_initialize.py).
+
     One view says nothing about the hidden Gaussians, which drift to garbage. The preservation term
     (not in the paper, weight 0 there) holds them to what the expert made, at random azimuths.
     """

@@ -41,7 +41,8 @@ class PseudoViews(Protocol):
 class RenderedViews:
     """The paper's source: renders of the Gaussians so far, made again every few steps.
 
-    `tests/engines/ar4d/test_pseudo_views.py` holds what the expert is given, how often and at which step.
+    Locked by `test_view_0_is_the_frame_and_the_others_are_renders` and
+    `test_the_expert_is_asked_every_few_steps_of_each_frame` (tests/engines/ar4d/test_pseudo_views.py).
     """
 
     rgba: Tensor
@@ -67,6 +68,8 @@ class GridViews:
     """Views of the whole clip that were made beforehand; where the grid has none, renders as above.
 
     Ĝ does not depend on the step, so it is made once per frame.
+
+    Locked by `test_a_grid_replaces_the_renders_at_its_azimuths` (tests/engines/ar4d/test_pseudo_views.py).
     """
 
     grid: ViewGrid

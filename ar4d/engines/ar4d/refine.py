@@ -71,7 +71,11 @@ def _fit(
     rig: ReferenceRig,
     seed: int,
 ) -> Generator[Event, None, None]:
-    """Eq. 10: l_ref + l_depth, one random frame and one random azimuth a step."""
+    """Eq. 10: l_ref + l_depth, one random frame and one random azimuth a step.
+
+    Locked by `test_the_loss_of_a_step_is_equation_10` and `test_the_papers_loss_is_l1_and_depth_alone`
+    (tests/engines/ar4d/test_refine.py).
+    """
     random = random_stream(seed, 3)
     optimizer = FallingAdam(options.iterations)
     optimizer.add(field.parameters(), options.field.lr, options.field.lr_final / options.field.lr)

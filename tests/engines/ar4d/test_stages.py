@@ -1,4 +1,4 @@
-"""The three stages on a small moving ball."""
+"""The three stages on a small moving ball: what they reach. Exact numbers: see the stages' own tests."""
 
 from dataclasses import replace
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from ar4d.asset import DeformedGaussians, FrameSequence, frame_time
+from ar4d.asset import DeformedGaussians, frame_time
 from ar4d.cameras import orbit
-from ar4d.engines.ar4d.generate import azimuth_limit, generate
+from ar4d.engines.ar4d.generate import generate
 from ar4d.engines.ar4d.initialize import initialize
 from ar4d.engines.ar4d.pseudo_views import RenderedViews
 from ar4d.engines.ar4d.refine import refine
@@ -25,9 +25,8 @@ from ar4d.events import (
 from ar4d.experts.silhouette import Silhouette
 from ar4d.lifting import lift_events
 from ar4d.losses import psnr
-from ar4d.presets import CPU, FAST, PAPER
+from ar4d.presets import CPU, FAST
 from ar4d.rendering import render
-from ar4d.settings import GenerateSettings
 from tests.conftest import make_clip, quick
 from tests.support.streams import drained
 
@@ -56,11 +55,6 @@ def stage3(targets, frames, fps, settings):
 
 def tensors(clip):
     return torch.from_numpy(clip.frames).float() / 255, clip.rgb_on_white()
-
-
-def test_azimuth_limit_is_equation_6():
-    paper = GenerateSettings()
-    assert [azimuth_limit(u, paper) for u in (0, 9, 10, 1789, 1790, 1999)] == [1, 1, 2, 179, 180, 180]
 
 
 def test_finetuning_moves_means_and_colours_only(clip, settings):
@@ -112,10 +106,10 @@ def test_generation_follows_the_motion_of_corresponding_gaussians(clip, settings
     _, frames = drained(stage2(rgba, targets, [first], Silhouette(), longer))
     step = (frames[-1].means - frames[0].means).mean(0) / (clip.num_frames - 1)
     expected = 0.03 * clip.size * 1.5 / float(orbit(0.0, size=clip.size).Ks[0, 0, 0])
-    np.testing.assert_allclose(step.numpy(), [expected, 0, 0], atol=0.35 * expected)
+    np.testing.assert_allclose(step.numpy(), [expected, 0, 0], atol=0.2 * expected)
 
 
-@pytest.mark.parametrize("preset", [CPU, FAST, PAPER], ids=lambda preset: preset.preset)
+@pytest.mark.parametrize("preset", [CPU, FAST], ids=lambda preset: preset.preset)
 def test_refinement_gives_one_asset_for_all_frames(clip, preset):
     settings = quick(preset)
     rgba, targets = tensors(clip)
@@ -128,8 +122,7 @@ def test_refinement_gives_one_asset_for_all_frames(clip, preset):
     camera = orbit(0.0, size=clip.size)
     still = psnr(render(first, camera).rgb, targets[-1:])
     moved = psnr(render(asset.at(1.0), camera).rgb, targets[-1:])
-    if settings.refine.warm_start:  # the paper's own needs its 30,000 steps
-        assert moved > still + 3
+    assert moved > still + 3
 
 
 def test_warm_start_brings_the_motion_of_stage_2(clip, settings):
@@ -155,20 +148,6 @@ def test_events_of_a_whole_run(clip, settings):
         announced = sum(e.num_steps for e in events if isinstance(e, StageStarted) and e.stage == stage)
         last = [e for e in events if isinstance(e, Step) and e.stage == stage and e.step == e.num_steps]
         assert sum(e.num_steps for e in last) == announced
-
-
-def test_each_switch_switches_something_off(clip, settings):
-    off = {
-        "finetune": replace(settings, initialize=replace(settings.initialize, finetune=False)),
-        "autoregressive": replace(settings, generate=replace(settings.generate, autoregressive=False)),
-        "progressive_views": replace(settings, generate=replace(settings.generate, progressive_views=False)),
-        "refine": replace(settings, refine=replace(settings.refine, enabled=False)),
-    }
-    full = lifted(clip, settings).at(1.0)
-    assets = {name: lifted(clip, changed) for name, changed in off.items()}
-    for name, asset in assets.items():
-        assert not torch.equal(asset.at(1.0).means, full.means), name
-    assert isinstance(assets["refine"], FrameSequence)
 
 
 def test_one_frame_is_a_static_asset(settings):
