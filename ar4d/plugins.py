@@ -8,6 +8,7 @@ A package that adds an expert declares, in its pyproject.toml:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -26,12 +27,19 @@ class Plugins:
 
 
 @cache
-def load(group: Group) -> Plugins:
-    """Imports the plugins of a group; one that fails is named and left out."""
+def load(group: Group, kind: type = object) -> Plugins:
+    """Imports the plugins of a group; one that fails is named and left out.
+
+    Args:
+        kind: what each plugin of the group has to be an instance of.
+    """
     objects, failures = [], []
     for point in entry_points(group=group):
         try:
-            objects.append(point.load())
+            plugin = point.load()
+            if not isinstance(plugin, kind):
+                raise TypeError(f"it is not of the type {kind.__name__}")
+            objects.append(plugin)
         except Exception as error:  # noqa: BLE001 - other people's code: whatever it raises is reported
             package = point.dist.name if point.dist else point.value
             failures.append(
@@ -39,3 +47,8 @@ def load(group: Group) -> Plugins:
                 f"({type(error).__name__}: {error}); update or uninstall that package."
             )
     return Plugins(tuple(objects), tuple(failures))
+
+
+def unknown(what: str, known: Iterable[str], failures: Iterable[str]) -> str:
+    """A sentence for a name that nothing has, then one for each plugin that might have had it."""
+    return " ".join([f"There is no {what}; choose one of: {', '.join(known)}.", *failures])

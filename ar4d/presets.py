@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal
 
 from rich.table import Table
 
+from ar4d import plugins
 from ar4d.errors import UserError
 from ar4d.settings import (
     EngineSettings,
@@ -111,7 +113,7 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {}
-"""All presets by name; `register` adds one."""
+"""The built-in presets and those registered, by name; `known` adds those of installed packages."""
 
 
 def register(preset: Preset) -> None:
@@ -137,20 +139,31 @@ def default_for(device: str) -> Preset:
     return PRESETS[DEFAULTS[device]]
 
 
+def known() -> Mapping[str, Preset]:
+    """All presets by name: `PRESETS` and those of installed packages (group `ar4d.presets`)."""
+    return {preset.name: preset for preset in installed().objects} | PRESETS
+
+
+def installed() -> plugins.Plugins:
+    """What installed packages bring, and what they fail to bring."""
+    return plugins.load("ar4d.presets", Preset)
+
+
 def find(name: str) -> Preset:
     """The preset called `name`.
 
     Raises:
         UserError: there is none.
     """
-    if name not in PRESETS:
-        raise UserError(f'There is no preset "{name}"; choose one of: {", ".join(PRESETS)}.')
-    return PRESETS[name]
+    presets = known()
+    if name not in presets:
+        raise UserError(plugins.unknown(f'preset "{name}"', presets, installed().failures))
+    return presets[name]
 
 
 def table() -> Table:
     """AR4D's presets side by side, one row a setting; a setting that all share is left out."""
-    shown = {name: preset for name, preset in PRESETS.items() if preset.settings.engine == "ar4d"}
+    shown = {name: preset for name, preset in known().items() if preset.settings.engine == "ar4d"}
     flat = {name: dict(_flatten(preset.settings)) for name, preset in shown.items()}
     table = Table("", *flat, box=None, header_style="bold")
     for key in flat["paper"]:

@@ -39,9 +39,9 @@ def experts(argv: list[str]) -> None:
 
 
 def experts_table() -> str:
-    """One row an expert, then one sentence for each that cannot run here."""
+    """One row an expert, then one sentence for each that cannot run here or be imported."""
     from ar4d.devices import resolve_device
-    from ar4d.experts.registry import entries
+    from ar4d.experts.registry import entries, installed
 
     device = resolve_device("auto")
     rows = [["expert", "here", "needs", "download", "licence", "what it does"]]
@@ -60,6 +60,7 @@ def experts_table() -> str:
         )
         if unavailable is not None:
             remedies.append(f"{entry.name}: {unavailable.reason}")
+    remedies += installed().failures
     return "\n".join([text_table(rows), *([""] if remedies else []), *remedies])
 
 

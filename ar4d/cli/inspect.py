@@ -79,7 +79,19 @@ def doctor(argv: list[str]) -> None:
     disk = shutil.disk_usage(Path.cwd()).free / 2**30
     _say(disk > 1, "disk", f"{disk:.1f} GiB free here" + ("" if disk > 1 else ": free at least 1 GiB"))
     print(f"\n{experts_table()}")
+    for failure in _other_failures():
+        print(failure)
     print(f"\npreset used by default: {'quality' if torch.cuda.is_available() else 'cpu'}")
+
+
+def _other_failures() -> list[str]:
+    """What keeps plugins of other packages from being used; the experts' are in their own table."""
+    from ar4d import presets
+    from ar4d.engines import registry
+    from ar4d.export import formats
+
+    brought = registry.installed(), presets.installed(), formats.installed()
+    return [failure for plugins in brought for failure in plugins.failures]
 
 
 def _check_gpu() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ar4d.asset import Asset4D
 from ar4d.clip import Clip
@@ -14,6 +14,7 @@ Experts = Mapping[Role, Any]
 """Experts given as objects, by role; each has the methods of its role (see `ar4d.experts.protocols`)."""
 
 
+@runtime_checkable
 class Engine(Protocol):
     """A method. `ar4d.engines.registry` knows all engines by name.
 

@@ -23,7 +23,12 @@ def register(engine: Engine) -> None:
 
 def engines() -> Mapping[str, Engine]:
     """The built-in engines, those registered, and those of installed packages (group `ar4d.engines`)."""
-    return {engine.name: engine for engine in plugins.load("ar4d.engines").objects} | _registered
+    return {engine.name: engine for engine in installed().objects} | _registered
+
+
+def installed() -> plugins.Plugins:
+    """What installed packages bring, and what they fail to bring."""
+    return plugins.load("ar4d.engines", Engine)
 
 
 def engine_of(settings: EngineSettings) -> Engine:
@@ -56,5 +61,5 @@ def engine_named(name: str) -> Engine:
     """
     known = engines()
     if name not in known:
-        raise UserError(f'There is no engine "{name}"; choose one of: {", ".join(known)}.')
+        raise UserError(plugins.unknown(f'engine "{name}"', known, installed().failures))
     return known[name]

@@ -171,7 +171,12 @@ def register(entry: Entry) -> None:
 
 def entries() -> tuple[Entry, ...]:
     """All experts in order of preference: registered, of installed packages (`ar4d.experts`), built-in."""
-    return (*_registered.values(), *plugins.load("ar4d.experts").objects, *ENTRIES)
+    return (*_registered.values(), *installed().objects, *ENTRIES)
+
+
+def installed() -> plugins.Plugins:
+    """What installed packages bring, and what they fail to bring."""
+    return plugins.load("ar4d.experts", Entry)
 
 
 def require(role: Role, name: str, device: torch.device) -> tuple[Entry, str]:
@@ -184,8 +189,8 @@ def require(role: Role, name: str, device: torch.device) -> tuple[Entry, str]:
     if name != "auto":
         candidates = [entry for entry in candidates if entry.name == name]
         if not candidates:
-            known = ", ".join(entry.name for entry in of_role(role))
-            raise UserError(f'There is no expert "{name}" for {role}; choose one of: auto, {known}.')
+            known = ["auto", *(entry.name for entry in of_role(role))]
+            raise UserError(plugins.unknown(f'expert "{name}" for {role}', known, installed().failures))
     refusals = []
     for entry in candidates:
         unavailable = entry.why_unavailable(device)
@@ -217,6 +222,5 @@ def named(name: str) -> Entry:
     for entry in entries():
         if entry.name == name:
             return entry
-    raise UserError(
-        f'There is no expert "{name}"; choose one of: {", ".join(entry.name for entry in entries())}.'
-    )
+    known = [entry.name for entry in entries()]
+    raise UserError(plugins.unknown(f'expert "{name}"', known, installed().failures))

@@ -8,14 +8,13 @@ one of two ways: by a call of `register`, or by an entry point in the group `ar4
 from __future__ import annotations
 
 import importlib.util
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cache, partial
-from importlib.metadata import entry_points
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ar4d import plugins
 from ar4d.asset import Asset4D
 from ar4d.errors import UserError
 from ar4d.export import paths
@@ -29,8 +28,6 @@ from ar4d.export.splats import (
     export_splats,
 )
 from ar4d.export.video import VideoOptions, export_video
-
-ENTRY_POINT_GROUP = "ar4d.formats"
 
 
 @dataclass(frozen=True)
@@ -135,22 +132,19 @@ def register(format: Format) -> Format:
 
 
 def all_formats() -> dict[str, Format]:
-    """`FORMATS`, completed by what installed packages announce."""
-    _register_installed()
+    """`FORMATS`, completed by those of installed packages (group `ar4d.formats`)."""
+    for format in installed().objects:
+        if format.name not in FORMATS:
+            register(format)
     return FORMATS
 
 
-@cache
-def _register_installed() -> None:
-    """Registers the entry points once; one that fails costs nobody the other formats.
+def installed() -> plugins.Plugins:
+    """What installed packages bring, and what they fail to bring.
 
-    Not at import: a package that is imported before this one is only half there by then.
+    Not loaded at import: a package that is imported before this one is only half there by then.
     """
-    for entry_point in entry_points(group=ENTRY_POINT_GROUP):
-        try:
-            register(entry_point.load())
-        except Exception as error:  # noqa: BLE001 (whatever another package's code may raise)
-            warnings.warn(f"The export format {entry_point.value} could not be added: {error}", stacklevel=3)
+    return plugins.load("ar4d.formats", Format)
 
 
 def find_format(name: str) -> Format:
@@ -160,7 +154,7 @@ def find_format(name: str) -> Format:
         UserError: there is no such format.
     """
     if name not in all_formats():
-        raise UserError(f'There is no format "{name}"; choose one of: {", ".join(FORMATS)}.')
+        raise UserError(plugins.unknown(f'format "{name}"', FORMATS, installed().failures))
     return FORMATS[name]
 
 

@@ -114,7 +114,10 @@ def test_a_broken_entry_point_costs_only_its_own_format(tmp_path, run):
         environment,
     )
     assert made.returncode == 0, made.stderr
-    assert "hello_format:BROKEN could not be added: division by zero" in made.stderr
+    refused = run_cli(["export", str(run), "--format", "hello"], environment)
+    assert refused.returncode == 2
+    assert 'The plugin "hello" of the package hello-format cannot be imported' in refused.stderr
+    assert "(ZeroDivisionError: division by zero); update or uninstall that package." in refused.stderr
 
 
 def test_a_missing_package_is_named_with_its_remedy(tmp_path):
