@@ -32,6 +32,10 @@ FITTING = (f"{STAGE}/fitting.py", (f"{TESTS}/test_fitting.py",))
 CAMERAS = ("ar4d/cameras.py", ("tests/test_cameras.py",))
 VIEWS = ("ar4d/views.py", ("tests/test_views.py",))
 IMAGES = ("ar4d/images.py", ("tests/test_images.py",))
+RENDERING = (
+    "ar4d/rendering/cpu/tiles.py",
+    ("tests/rendering/test_rendering.py::test_images_and_gradients_match_the_dense_reference",),
+)
 SPLATS = ("ar4d/export/splats.py", ("tests/export/test_export_splats.py",))
 
 
@@ -244,7 +248,7 @@ IN_CAMERAS_AND_FILES = (
     ),
     mutant(
         "render-depth", "depths blended without transmittance",
-        ("ar4d/rendering/cpu/tiles.py", ("tests/rendering/test_rendering.py",)),
+        RENDERING,
         "tile[o + D + k] += weight * depth", "tile[o + D + k] += alpha * depth",
     ),
     mutant(

@@ -90,7 +90,7 @@ def judge(mutant: Mutant) -> Result:
     finally:
         path.write_text(text, encoding="utf-8")
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    outcome: Outcome = {0: "SURVIVED", 1: "killed"}.get(code, "ERROR")
+    outcome: Outcome = "killed" if code == 1 else "SURVIVED" if code == 0 else "ERROR"
     return Result(mutant, outcome, detail, seconds)
 
 

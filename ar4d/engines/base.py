@@ -9,6 +9,7 @@ from ar4d.asset import Asset4D
 from ar4d.clip import Clip
 from ar4d.events import Event, Role, StageInfo
 from ar4d.gaussians import Gaussians
+from ar4d.settings import EngineSettings
 
 Experts = Mapping[Role, Any]
 """Experts given as objects, by role; each has the methods of its role (see `ar4d.experts.protocols`)."""
@@ -28,7 +29,7 @@ class Engine(Protocol):
         ...
 
     @property
-    def settings_type(self) -> type:
+    def settings_type(self) -> type[EngineSettings]:
         """A frozen dataclass that extends `EngineSettings` and whose `engine` defaults to `name`."""
         ...
 

@@ -84,7 +84,8 @@ class ToyEngine:
         frames = list(finished)
         yield StageStarted("place", clip.num_frames - len(frames))
         for index in range(len(frames), clip.num_frames):
-            frames.append(ring(*expert.locate(clip.frames[index]), settings.points))
+            x, y = expert.locate(clip.frames[index])
+            frames.append(ring(x, y, settings.points))
             yield FrameFinished("place", index, frames[-1], psnr=20.0, ssim=0.5, seconds=0.1)
         yield StageFinished("place", 0.1)
         asset = FrameSequence(tuple(frames), clip.fps)

@@ -65,6 +65,7 @@ def test_a_source_given_as_an_object_is_asked_once_and_its_views_are_used():
     assert frozen.shape == (4, 32, 32, 4)
     assert (frozen[0] - frozen[2]).abs().mean() > 0.05  # front and back differ
     (imagined,) = [event for event in events if isinstance(event, ViewsImagined)]
+    assert imagined.grid is not None
     asked = [views for views, _ in expert.reconstructed]
     assert len(asked) == 2  # one per later frame
     for frame, views in enumerate(asked, start=1):

@@ -34,7 +34,9 @@ def lifted(settings):
 
 
 def frames_of(events):
-    return [event.gaussians for event in events if isinstance(event, FrameFinished)]
+    found = [event.gaussians for event in events if isinstance(event, FrameFinished)]
+    assert None not in found
+    return [gaussians for gaussians in found if gaussians is not None]
 
 
 def test_with_all_switches_on_every_part_works():
