@@ -11,8 +11,14 @@ from ar4d.clip import Clip, Crop
 from ar4d.presets import CPU
 from ar4d.settings import Settings
 from tests.support.hub_mirror import mirror as mirror  # a fixture
+from tests.support.marks import add_marks
 
 SIZE = 64
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks slow tests and those that need a browser, a GPU or the golden files."""
+    add_marks(items)
 
 
 def ball_frames(num_frames: int = 4, size: int = SIZE) -> np.ndarray:

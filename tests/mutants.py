@@ -10,14 +10,18 @@ is a test file that fails without any mutant. `tests/mutants.md` says how long a
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
-import subprocess
+import signal
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
+
+import pytest
 
 from tests.mutant_list import MUTANTS, Mutant
 
@@ -25,6 +29,18 @@ ROOT = Path(__file__).parents[1]
 COPY = ROOT / ".mutants"  # always the same folder: compiled kernels are kept by path
 REPORT = ROOT / "tests" / "mutants.md"
 COPIED = ("ar4d", "tests", "pyproject.toml")
+LIBRARIES = (
+    "torch",
+    "numba",
+    "scipy.interpolate",
+    "scipy.ndimage",
+    "safetensors.torch",
+    "pydantic",
+    "av",
+    "rich.table",
+)
+"""Imported once: each set of tests runs in a fork of this process."""
+TIME_LIMIT = 900  # seconds for the tests of one mutant
 
 Outcome = Literal["killed", "SURVIVED", "ERROR"]
 
@@ -48,6 +64,8 @@ def main(names: list[str]) -> int:
         print(f"There is no mutant {', '.join(sorted(unknown))}.", file=sys.stderr)
         return 2
     started = time.perf_counter()
+    for name in LIBRARIES:
+        importlib.import_module(name)
     copy_package()
     files = list(dict.fromkeys(path for mutant in chosen for path in mutant.tests))
     code, detail, _ = run_tests(files)
@@ -96,21 +114,35 @@ def judge(mutant: Mutant) -> Result:
 
 def run_tests(files: tuple[str, ...] | list[str]) -> tuple[int, str, float]:
     """pytest's exit code, the first test that failed or the last line of output, and seconds."""
-    options = ["-x", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-m", "not slow and not browser"]
-    environment = {**os.environ, "PYTHONPATH": str(COPY)}
     started = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, *files],
-        cwd=COPY,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
-    lines = (done.stdout + done.stderr).strip().splitlines()
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
+        child = os.fork()
+        if child == 0:
+            _become_pytest(files, output.fileno())
+        _, status = os.waitpid(child, 0)
+        output.seek(0)
+        lines = output.read().strip().splitlines()
     failed = [line.split()[1].rpartition("::")[2] for line in lines if line.startswith("FAILED ")]
     detail = failed[0] if failed else (lines[-1] if lines else "")
-    return done.returncode, detail, time.perf_counter() - started
+    return os.waitstatus_to_exitcode(status), detail, time.perf_counter() - started
+
+
+def _become_pytest(files: tuple[str, ...] | list[str], output: int) -> NoReturn:
+    """Runs the tests of the copy in this process, a child whose libraries are imported already."""
+    code = 3
+    try:
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.chdir(COPY)
+        sys.path[0] = os.environ["PYTHONPATH"] = str(COPY)
+        for name in [name for name in sys.modules if name.partition(".")[0] in COPIED]:
+            del sys.modules[name]
+        signal.alarm(TIME_LIMIT)
+        options = ["-x", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-m", "not slow and not browser"]
+        code = int(pytest.main([*options, *files]))
+        sys.stdout.flush()
+    finally:
+        os._exit(code)
 
 
 def report(results: list[Result], seconds: float) -> str:

@@ -25,6 +25,65 @@ def images(*shape: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     return a, (a + 0.2 * torch.randn(*shape, 3, generator=g)).clamp(0, 1)
 
 
+def view(rgb: list[list[float]], depth: list[float], alpha: list[float]) -> Rendering:
+    """A picture one pixel high."""
+    return Rendering(torch.tensor([[rgb]]), torch.tensor([[depth]]), torch.tensor([[alpha]]))
+
+
+# Two pixels. Colours differ by 0.1 + 0.2 + 0.3 and by 0.6, that is 1.2 in 6 values; depths by 0.3 and 1.2
+# world units, that is 0.2 and 0.8 orbit radii; alphas by 0.2 and 0.5.
+ONE = view([[0.5, 0.5, 0.5], [0.2, 0.4, 0.6]], [1.0, 0.3], [0.7, 0.1])
+OTHER = view([[0.4, 0.7, 0.8], [0.2, 0.4, 0.0]], [1.3, 1.5], [0.9, 0.6])
+SHEER = view([[0.4, 0.7, 0.8], [0.2, 0.4, 0.0]], [1.3, 1.5], [0.9, 0.4])
+
+
+def test_equation_2_by_hand() -> None:
+    """(0.01 + 0.04 + 0.09 + 0.36) / 6"""
+    assert reference_loss(ONE.rgb, OTHER.rgb).item() == pytest.approx(0.5 / 6)
+
+
+def test_equation_5_by_hand() -> None:
+    """One pixel, 0.9 against 0.5: L1 is 0.4, and SSIM's window is the share w of its middle.
+
+    w = (1 / Σ exp(-k² / 4.5))² for k = -5 … 5; means are w a, variances w a² - (w a)².
+    """
+    w = 0.0707622
+    means = (2 * w * 0.9 * w * 0.5 + 1e-4) / ((w * 0.9) ** 2 + (w * 0.5) ** 2 + 1e-4)
+    spread = w - w**2
+    variances = (2 * spread * 0.9 * 0.5 + 9e-4) / (spread * (0.9**2 + 0.5**2) + 9e-4)
+    a, b = torch.full((1, 1, 1, 3), 0.9), torch.full((1, 1, 1, 3), 0.5)
+    expected = 0.8 * 0.4 + 0.2 * (1 - means * variances)
+    assert photometric(a, b, 0.2).item() == pytest.approx(expected, abs=1e-5)
+    assert photometric(a, b, 0.0).item() == pytest.approx(0.4, abs=1e-6)
+
+
+def test_equation_8_by_hand() -> None:
+    """l_rgb = 1.2 / 6, l_depth = (0.2 + 0.8) / 2, each times its weight."""
+    assert pseudo_view_loss(ONE, OTHER, 1.0, 1.0).item() == pytest.approx(0.2 + 0.5)
+    assert pseudo_view_loss(ONE, OTHER, 1.0, 0.0).item() == pytest.approx(0.2)
+    assert pseudo_view_loss(ONE, OTHER, 0.0, 1.0).item() == pytest.approx(0.5)
+    assert pseudo_view_loss(ONE, OTHER, 0.3, 0.7).item() == pytest.approx(0.06 + 0.35)
+
+
+def test_equation_8_leaves_out_what_a_scene_does_not_cover() -> None:
+    """Pixel 2 of `SHEER` is more than half transparent: 0.6 / 6 and 0.2 / 2 are left."""
+    assert pseudo_view_loss(ONE, SHEER, 1.0, 1.0).item() == pytest.approx(0.2 + 0.5)
+    assert pseudo_view_loss(ONE, SHEER, 1.0, 1.0, covered_only=True).item() == pytest.approx(0.1 + 0.1)
+    assert pseudo_view_loss(ONE, OTHER, 1.0, 1.0, covered_only=True).item() == pytest.approx(0.2 + 0.5)
+
+
+def test_equation_11_by_hand() -> None:
+    """Depth in orbit radii; colours count only where they are given a weight."""
+    assert geometry_loss(ONE, OTHER, 1.0, 0.0).item() == pytest.approx(0.5)
+    assert geometry_loss(ONE, OTHER, 0.0, 1.0).item() == pytest.approx(0.2)
+    assert geometry_loss(ONE, OTHER, 2.0, 0.5).item() == pytest.approx(1.0 + 0.1)
+
+
+def test_preservation_by_hand() -> None:
+    """Colours 1.2 / 6, alphas (0.2 + 0.5) / 2."""
+    assert preservation_loss(ONE, OTHER).item() == pytest.approx(0.2 + 0.35)
+
+
 @pytest.mark.parametrize("shape", [(1, 64, 64), (2, 37, 53), (3, 5, 7), (1, 130, 129), (1, 1, 1)])
 def test_ssim_and_its_gradient_match_the_reference(shape: tuple[int, ...]) -> None:
     a, b = images(*shape)
@@ -96,62 +155,3 @@ def test_psnr() -> None:
     a, b = images(1, 20, 20)
     assert psnr(a, b).item() == pytest.approx(reference.psnr(a, b), abs=1e-4)
     assert psnr(torch.zeros(1, 4, 4, 3), torch.full((1, 4, 4, 3), 0.1)).item() == pytest.approx(20, abs=1e-4)
-
-
-def view(rgb: list[list[float]], depth: list[float], alpha: list[float]) -> Rendering:
-    """A picture one pixel high."""
-    return Rendering(torch.tensor([[rgb]]), torch.tensor([[depth]]), torch.tensor([[alpha]]))
-
-
-# Two pixels. Colours differ by 0.1 + 0.2 + 0.3 and by 0.6, that is 1.2 in 6 values; depths by 0.3 and 1.2
-# world units, that is 0.2 and 0.8 orbit radii; alphas by 0.2 and 0.5.
-ONE = view([[0.5, 0.5, 0.5], [0.2, 0.4, 0.6]], [1.0, 0.3], [0.7, 0.1])
-OTHER = view([[0.4, 0.7, 0.8], [0.2, 0.4, 0.0]], [1.3, 1.5], [0.9, 0.6])
-SHEER = view([[0.4, 0.7, 0.8], [0.2, 0.4, 0.0]], [1.3, 1.5], [0.9, 0.4])
-
-
-def test_equation_2_by_hand() -> None:
-    """(0.01 + 0.04 + 0.09 + 0.36) / 6"""
-    assert reference_loss(ONE.rgb, OTHER.rgb).item() == pytest.approx(0.5 / 6)
-
-
-def test_equation_5_by_hand() -> None:
-    """One pixel, 0.9 against 0.5: L1 is 0.4, and SSIM's window is the share w of its middle.
-
-    w = (1 / Σ exp(-k² / 4.5))² for k = -5 … 5; means are w a, variances w a² - (w a)².
-    """
-    w = 0.0707622
-    means = (2 * w * 0.9 * w * 0.5 + 1e-4) / ((w * 0.9) ** 2 + (w * 0.5) ** 2 + 1e-4)
-    spread = w - w**2
-    variances = (2 * spread * 0.9 * 0.5 + 9e-4) / (spread * (0.9**2 + 0.5**2) + 9e-4)
-    a, b = torch.full((1, 1, 1, 3), 0.9), torch.full((1, 1, 1, 3), 0.5)
-    expected = 0.8 * 0.4 + 0.2 * (1 - means * variances)
-    assert photometric(a, b, 0.2).item() == pytest.approx(expected, abs=1e-5)
-    assert photometric(a, b, 0.0).item() == pytest.approx(0.4, abs=1e-6)
-
-
-def test_equation_8_by_hand() -> None:
-    """l_rgb = 1.2 / 6, l_depth = (0.2 + 0.8) / 2, each times its weight."""
-    assert pseudo_view_loss(ONE, OTHER, 1.0, 1.0).item() == pytest.approx(0.2 + 0.5)
-    assert pseudo_view_loss(ONE, OTHER, 1.0, 0.0).item() == pytest.approx(0.2)
-    assert pseudo_view_loss(ONE, OTHER, 0.0, 1.0).item() == pytest.approx(0.5)
-    assert pseudo_view_loss(ONE, OTHER, 0.3, 0.7).item() == pytest.approx(0.06 + 0.35)
-
-
-def test_equation_8_leaves_out_what_a_scene_does_not_cover() -> None:
-    """Pixel 2 of `SHEER` is more than half transparent: 0.6 / 6 and 0.2 / 2 are left."""
-    assert pseudo_view_loss(ONE, SHEER, 1.0, 1.0).item() == pytest.approx(0.2 + 0.5)
-    assert pseudo_view_loss(ONE, SHEER, 1.0, 1.0, covered_only=True).item() == pytest.approx(0.1 + 0.1)
-    assert pseudo_view_loss(ONE, OTHER, 1.0, 1.0, covered_only=True).item() == pytest.approx(0.2 + 0.5)
-
-
-def test_equation_11_by_hand() -> None:
-    """Depth in orbit radii; colours count only where they are given a weight."""
-    assert geometry_loss(ONE, OTHER, 1.0, 0.0).item() == pytest.approx(0.5)
-    assert geometry_loss(ONE, OTHER, 0.0, 1.0).item() == pytest.approx(0.2)
-    assert geometry_loss(ONE, OTHER, 2.0, 0.5).item() == pytest.approx(1.0 + 0.1)
-
-
-def test_preservation_by_hand() -> None:
-    """Colours 1.2 / 6, alphas (0.2 + 0.5) / 2."""
-    assert preservation_loss(ONE, OTHER).item() == pytest.approx(0.2 + 0.35)

@@ -7,13 +7,14 @@ import shlex
 from typing import Any
 
 from ar4d.clip import ClipSettings
-from ar4d.presets import PRESETS
+from ar4d.presets import known
 from ar4d.settings import Settings
 
 
 def lift_command(source: str, out: str, clip: ClipSettings, settings: Settings) -> str:
     """One line for a shell."""
-    preset = PRESETS[settings.preset].settings if settings.preset in PRESETS else Settings()
+    presets = known()
+    preset = presets[settings.preset].settings if settings.preset in presets else Settings()
     words = ["python", "-m", "ar4d", "lift", source, "--out", out, "--preset", preset.preset]
     words += _differences(clip, ClipSettings(), "")
     words += _differences(dataclasses.replace(settings, preset=preset.preset), preset, "")

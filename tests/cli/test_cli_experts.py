@@ -6,9 +6,10 @@ import pytest
 from ar4d.cli import main
 from ar4d.experts import registry
 from ar4d.experts.protocols import Unavailable
-from ar4d.experts.registry import ENTRIES, Entry
+from ar4d.experts.registry import Entry
 from ar4d.weights.release import Release
 from tests.support.hub_mirror import Mirror
+from tests.support.plugins import registries as registries  # a fixture
 
 SILHOUETTE = registry.named("silhouette")
 PAIR = Release("someone/pair", ("config.json", "model.safetensors"), 0.1, "MIT")
@@ -34,10 +35,11 @@ def entry(name: str, **changes) -> Entry:
     return dataclasses.replace(plain, **changes)
 
 
-def test_the_table_shows_needs_sizes_and_licences_before_any_download(capsys, monkeypatch):
+def test_the_table_shows_needs_sizes_and_licences_before_any_download(capsys, registries):
     strict = entry("strict", acceptance="CC BY-NC 4.0")
     blocked = entry("blocked", gpu_gib=24.0, check=lambda d: Unavailable("blocked needs a larger GPU."))
-    monkeypatch.setattr(registry, "ENTRIES", (blocked, strict, *ENTRIES))
+    registry.register(blocked)
+    registry.register(strict)
     assert main(["experts"]) == 0
     lines = capsys.readouterr().out.splitlines()
     rows = {line.split("  ")[0]: " ".join(line.split()) for line in lines}
@@ -82,7 +84,7 @@ def test_fetch_of_nothing_known(capsys):
     assert 'There is no expert "nothing"; choose one of:' in capsys.readouterr().err
 
 
-def test_fetch_without_the_files(capsys, mirror: Mirror, monkeypatch):
-    monkeypatch.setattr(registry, "ENTRIES", (entry("one"),))
+def test_fetch_without_the_files(capsys, mirror: Mirror, registries):
+    registry.register(entry("one"))
     assert main(["fetch", "one"]) == 2
     assert "The hub lacks a file of someone/pair" in capsys.readouterr().err

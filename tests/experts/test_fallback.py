@@ -10,10 +10,11 @@ from ar4d.errors import UserError
 from ar4d.events import ExpertChosen, FacingEstimated, Finished, Progress, Warned
 from ar4d.experts import registry
 from ar4d.experts.fallback import Fallback
-from ar4d.experts.registry import ENTRIES, Entry, require
+from ar4d.experts.registry import Entry, require
 from ar4d.experts.silhouette import Silhouette
 from ar4d.lifting import lift_events
 from tests.conftest import make_clip, quick
+from tests.support.plugins import registries as registries  # a fixture
 
 CPU = torch.device("cpu")
 ROLES = ("image_to_gaussians", "views_to_gaussians")
@@ -48,8 +49,15 @@ def entry(name, build, roles=ROLES):
     return Entry(name, roles, "", lambda device: None, build)
 
 
-def with_entries(monkeypatch, *entries):
-    monkeypatch.setattr(registry, "ENTRIES", entries)
+@pytest.fixture(autouse=True)
+def put_back(registries):
+    """What a test registers is forgotten after it."""
+
+
+def with_entries(*entries):
+    """Prefers experts to the program's own, in their order."""
+    for preferred in entries:
+        registry.register(preferred)
 
 
 def fallback(emit=lambda event: None):
@@ -62,9 +70,9 @@ def run(settings=None):
 
 
 @pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError, MemoryError])
-def test_a_full_memory_in_stage_1_and_2_costs_the_expert_but_not_the_run(monkeypatch, error):
+def test_a_full_memory_in_stage_1_and_2_costs_the_expert_but_not_the_run(error):
     hungry = entry("hungry", lambda device: Hungry(error=error))
-    with_entries(monkeypatch, hungry, entry("small", lambda device: Silhouette()))
+    with_entries(hungry, entry("small", lambda device: Silhouette()))
     events = run()
     assert isinstance(events[-1], Finished)
     sentences = [event.message for event in events if isinstance(event, Warned)]
@@ -75,9 +83,8 @@ def test_a_full_memory_in_stage_1_and_2_costs_the_expert_but_not_the_run(monkeyp
     assert [name for role, name in chosen if role == "views_to_gaussians"] == ["hungry", "small"]
 
 
-def test_the_next_expert_stays_for_the_rest_of_the_run(monkeypatch):
+def test_the_next_expert_stays_for_the_rest_of_the_run():
     with_entries(
-        monkeypatch,
         entry("hungry", lambda device: Hungry(calls=3)),
         entry("small", lambda device: Silhouette()),
     )
@@ -88,11 +95,11 @@ def test_the_next_expert_stays_for_the_rest_of_the_run(monkeypatch):
     assert isinstance(events[-1], Finished)
 
 
-def test_an_expert_that_does_not_even_load(monkeypatch):
+def test_an_expert_that_does_not_even_load():
     def build(device):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with_entries(monkeypatch, entry("hungry", build), entry("small", lambda device: Silhouette()))
+    with_entries(entry("hungry", build), entry("small", lambda device: Silhouette()))
     events = []
     assert fallback(events.append).name == "small"
     warned, chosen = events
@@ -101,7 +108,8 @@ def test_an_expert_that_does_not_even_load(monkeypatch):
 
 
 def test_no_smaller_expert_is_a_sentence(monkeypatch):
-    with_entries(monkeypatch, entry("hungry", lambda device: Hungry()))
+    monkeypatch.setattr(registry, "ENTRIES", ())
+    with_entries(entry("hungry", lambda device: Hungry()))
     with pytest.raises(UserError, match=r'Memory ran out in the expert "hungry" and no smaller one is left'):
         run()
 
@@ -117,14 +125,14 @@ def test_memory_that_runs_out_in_a_stage_is_a_sentence(monkeypatch):
         run()
 
 
-def test_other_errors_pass(monkeypatch):
-    with_entries(monkeypatch, entry("broken", lambda device: Hungry(error=ZeroDivisionError)), *ENTRIES)
+def test_other_errors_pass():
+    with_entries(entry("broken", lambda device: Hungry(error=ZeroDivisionError)))
     with pytest.raises(ZeroDivisionError):
         run()
 
 
-def test_progress_of_an_expert_comes_out_of_the_run(monkeypatch):
-    with_entries(monkeypatch, entry("slow", lambda device: Hungry(calls=99)))
+def test_progress_of_an_expert_comes_out_of_the_run():
+    with_entries(entry("slow", lambda device: Hungry(calls=99)))
     settings = replace(quick(), refine=replace(quick().refine, enabled=False))
     assert Progress("views", 1, 2) in run(settings)
 
@@ -146,15 +154,15 @@ class Watcher(Hungry):
 
 def test_experts_that_watch_are_shown_the_clip_and_told_where_it_faces(monkeypatch):
     monkeypatch.setattr(Watcher, "seen", [])
-    with_entries(monkeypatch, entry("watcher", lambda device: Watcher(calls=99)))
+    with_entries(entry("watcher", lambda device: Watcher(calls=99)))
     events = run(replace(quick(), facing="back-right"))
     assert Watcher.seen == [(3, 135.0), (3, 135.0)]  # once in stage 1, once in stage 2
     assert not any(isinstance(event, FacingEstimated) for event in events)
 
 
 @pytest.mark.parametrize(("elevation_deg", "told"), [(0.0, [FacingEstimated(-45.0, 0.75)]), (20.0, [])])
-def test_what_an_expert_took_the_facing_for_is_told_once(monkeypatch, elevation_deg, told):
-    with_entries(monkeypatch, entry("watcher", lambda device: Watcher(calls=99)))
+def test_what_an_expert_took_the_facing_for_is_told_once(elevation_deg, told):
+    with_entries(entry("watcher", lambda device: Watcher(calls=99)))
     events = run(replace(quick(), elevation_deg=elevation_deg))
     assert [event for event in events if isinstance(event, FacingEstimated)] == told
 
@@ -162,7 +170,6 @@ def test_what_an_expert_took_the_facing_for_is_told_once(monkeypatch, elevation_
 def test_the_next_expert_is_shown_the_clip_as_well(monkeypatch):
     monkeypatch.setattr(Watcher, "seen", [])
     with_entries(
-        monkeypatch,
         entry("hungry", lambda device: Hungry()),
         entry("watcher", lambda device: Watcher(calls=99)),
     )
@@ -178,7 +185,6 @@ def test_the_next_expert_is_shown_the_clip_as_well(monkeypatch):
 def test_memory_that_runs_out_while_it_watches_costs_the_expert(monkeypatch):
     monkeypatch.setattr(Watcher, "seen", [])
     with_entries(
-        monkeypatch,
         entry("watcher", lambda device: Watcher()),
         entry("small", lambda device: Silhouette()),
     )

@@ -5,8 +5,9 @@ from ar4d.errors import UserError
 from ar4d.experts import registry
 from ar4d.experts.embedded import Embedded
 from ar4d.experts.protocols import Unavailable
-from ar4d.experts.registry import ENTRIES, Entry, require
+from ar4d.experts.registry import Entry, require
 from ar4d.experts.silhouette import Silhouette
+from tests.support.plugins import registries as registries  # a fixture
 
 CPU = torch.device("cpu")
 
@@ -31,12 +32,12 @@ def test_an_expert_has_to_play_the_role():
         require("image_to_gaussians", "lgm", CPU)
 
 
-def test_the_first_that_can_run_is_taken(monkeypatch):
+def test_the_first_that_can_run_is_taken(registries):
     def entry(name, obstacle):
         return Entry(name, ("views_to_gaussians",), "", lambda device: obstacle, lambda device: Silhouette())
 
-    entries = (entry("best", Unavailable("best has no weights.")), entry("good", None), *ENTRIES)
-    monkeypatch.setattr(registry, "ENTRIES", entries)
+    registry.register(entry("best", Unavailable("best has no weights.")))
+    registry.register(entry("good", None))
     taken, reason = require("views_to_gaussians", "auto", CPU)
     assert taken.name == "good"
     assert "best has no weights" in reason

@@ -18,7 +18,7 @@ from app.page import thumbnails as pictures
 from app.page.settings_form import SettingsForm
 from app.runs.queue import Job
 from app.service import Studio
-from ar4d.presets import PRESETS, default_for
+from ar4d.presets import Preset, default_for, known
 from ar4d.settings import Settings
 
 GROUPS = {"initialize": "First frame", "generate": "Motion", "refine": "Refinement"}
@@ -70,9 +70,8 @@ class GenerateStep:
 
     def _build_settings(self) -> None:
         usual = default_for(self.studio.device).settings
-        self.preset = gr.Dropdown(
-            [(preset.label, name) for name, preset in PRESETS.items()], value=usual.preset, label="Preset"
-        )
+        presets = [(preset.label, name) for name, preset in _presets().items()]
+        self.preset = gr.Dropdown(presets, value=usual.preset, label="Preset")
         self.form = form = SettingsForm()
         with gr.Row(elem_classes="tight switches"):
             for key, (label, info) in SWITCHES.items():
@@ -108,7 +107,7 @@ class GenerateStep:
         if run is None:
             return [gr.skip()] * (1 + len(self.form.components))
         settings = self.studio.jobs.get(run).settings
-        preset = settings.preset if settings.preset in PRESETS else next(iter(PRESETS))
+        preset = settings.preset if settings.preset in _presets() else next(iter(_presets()))
         return [preset, *self.form.updates(settings)]
 
     def guess(self, num_frames: int, preset: str, values: list[Any]) -> str:
@@ -187,3 +186,8 @@ class GenerateStep:
 
     def _expected(self, job: Job) -> dict[str, float]:
         return self.studio.estimate(job.settings, job.progress.num_frames).seconds
+
+
+def _presets() -> dict[str, Preset]:
+    """Those that the form can show: AR4D's own and other packages' for it."""
+    return {name: preset for name, preset in known().items() if isinstance(preset.settings, Settings)}

@@ -25,6 +25,7 @@ from ar4d.settings import Settings
 from tests.cli.test_cli import QUICK
 from tests.conftest import quick
 from tests.support.footage import write_images
+from tests.support.plugins import registries as registries  # a fixture
 from tests.support.scenery import scene, scene_clip, true_depth
 from tests.support.toy_depth import save_depth
 
@@ -36,8 +37,8 @@ def depth_entry(expert) -> Entry:
 
 
 @pytest.fixture
-def known_depth(monkeypatch):
-    monkeypatch.setattr(registry, "ENTRIES", (depth_entry(true_depth(3.0)),))
+def known_depth(registries):
+    registry.register(depth_entry(true_depth(3.0)))
 
 
 def test_a_scene_goes_through_all_stages_and_stays_where_it_is():
