@@ -9,15 +9,18 @@ import torch
 from ar4d.cameras import RADIUS, orbit
 from ar4d.cli import main
 from ar4d.errors import UserError
+from ar4d.events import Finished
 from ar4d.experts.hardware import GIB
 from ar4d.experts.registry import of_role, require
 from ar4d.experts.splatt3r import Splatt3r
 from ar4d.experts.splatt3r.network import RawMaps
+from ar4d.lifting import lift_events
 from ar4d.losses import psnr
 from ar4d.rendering import render
+from tests.conftest import quick
 from tests.support.hub_mirror import Mirror
 from tests.support.known_scene import knowing
-from tests.support.scenery import scene
+from tests.support.scenery import scene, scene_clip
 from tests.support.toy_splatt3r import TOY, save_splatt3r, toy_splatt3r
 
 SIZE = 128
@@ -102,6 +105,21 @@ def test_a_frame_that_is_lifted_again_costs_no_pass():
     assert torch.allclose(again.scales, 2 * first.scales, rtol=1e-4)  # at the new scale all the same
     expert.relift(frame(1, 64)[0], depth, 256)
     assert passes == 2
+
+
+@pytest.mark.slow
+def test_a_clip_goes_through_all_stages():
+    pictures = torch.stack([torch.from_numpy(scene(k, 64)[0]).float() for k in range(3)])
+
+    def recognising(picture):
+        frame = int((pictures - picture[0].permute(1, 2, 0)).abs().mean((1, 2, 3)).argmin())
+        return knowing(lambda: frame)(picture)
+
+    expert = Splatt3r(recognising, "cpu", 64)
+    settings = dataclasses.replace(quick(), kind="scene")
+    finished = list(lift_events(scene_clip(), settings, experts={"scene_to_gaussians": expert}))[-1]
+    assert isinstance(finished, Finished)
+    assert min(finished.psnr) > 21
 
 
 @pytest.mark.parametrize("budget", [300, 1000, 4000])
