@@ -9,9 +9,10 @@ from __future__ import annotations
 from ar4d.export.encoders import write_frames
 from ar4d.export.formats import FORMATS, Choice, Format, all_formats, export, find_format, register
 from ar4d.export.frames import Background, Mode, render_frames
-from ar4d.export.mesh import MeshOptions
+from ar4d.export.mesh import GlbOptions, MeshOptions
 from ar4d.export.player import PlayerOptions
-from ar4d.export.splats import SplatOptions
+from ar4d.export.splats import FrameOptions, SplatOptions, SpzOptions
+from ar4d.export.usd import UsdOptions
 from ar4d.export.video import VideoOptions
 
 __all__ = [
@@ -19,10 +20,14 @@ __all__ = [
     "Background",
     "Choice",
     "Format",
+    "FrameOptions",
+    "GlbOptions",
     "MeshOptions",
     "Mode",
     "PlayerOptions",
     "SplatOptions",
+    "SpzOptions",
+    "UsdOptions",
     "VideoOptions",
     "all_formats",
     "export",

@@ -18,15 +18,14 @@ from ar4d import plugins
 from ar4d.asset import Asset4D
 from ar4d.errors import UserError
 from ar4d.export import paths
-from ar4d.export.mesh import MeshOptions, export_mesh
+from ar4d.export.mesh import GlbOptions, MeshOptions, export_glb, export_usd_mesh
 from ar4d.export.player import PlayerOptions, export_player
-from ar4d.export.splats import (
-    SplatOptions,
-    encode_compressed_ply,
-    encode_ply,
-    encode_spz,
-    export_splats,
-)
+from ar4d.export.splats import FrameOptions, SplatOptions, SpzOptions, export_splats
+from ar4d.export.splats.glb import encode_splat_glb
+from ar4d.export.splats.ply import encode_compressed_ply, encode_ply
+from ar4d.export.splats.sog import encode_sog
+from ar4d.export.splats.spz import encode_spz
+from ar4d.export.usd import UsdOptions, export_usd
 from ar4d.export.video import VideoOptions, export_video
 
 
@@ -199,17 +198,17 @@ def export(asset: Asset4D, name: str, out: Path, options: Any = None) -> list[Pa
     return format.write(asset, out, options)
 
 
-def _splat_choices(what: str) -> tuple[Choice, ...]:
-    """A splat format stands upright in SuperSplat or in the others, never in both."""
-    return (
-        Choice(f"{what}, for SuperSplat", {"viewer": "supersplat"}),
-        Choice(f"{what}, for three.js and Spark", {"viewer": "three"}),
+def _register_splats(
+    name: str, label: str, suffix: str, encode: Callable[[Any, Any], bytes], options: type[FrameOptions]
+) -> None:
+    """A splat format; where the files do not say which way is up, people choose by the viewer."""
+    choices = (
+        Choice(f"{label}, for SuperSplat", {"viewer": "supersplat"}),
+        Choice(f"{label}, for three.js and Spark", {"viewer": "three"}),
     )
-
-
-def _register_splats(name: str, what: str, suffix: str, encode: Callable[[Any], bytes]) -> None:
     write = partial(export_splats, encode=encode, suffix=suffix)
-    register(Format(name, what, suffix, SplatOptions, write, per_frame=True, choices=_splat_choices(what)))
+    turnable = issubclass(options, SplatOptions)
+    register(Format(name, label, suffix, options, write, per_frame=True, choices=choices if turnable else ()))
 
 
 def _register_own() -> None:
@@ -217,13 +216,31 @@ def _register_own() -> None:
     for name in ("mp4", "gif"):
         label, suffix = f"{name.upper()}: a turn around the object", f".{name}"
         register(Format(name, label, suffix, VideoOptions, partial(export_video, suffix=suffix)))
-    _register_splats("ply", "PLY: one file per frame", ".ply", encode_ply)
+    ply, packed = lambda stored, _: encode_ply(stored), lambda stored, _: encode_compressed_ply(stored)
+    _register_splats("ply", "PLY: one file per frame", ".ply", ply, SplatOptions)
     _register_splats(
-        "compressed-ply", "Compressed PLY: one file per frame", ".compressed.ply", encode_compressed_ply
+        "compressed-ply", "Compressed PLY: one file per frame", ".compressed.ply", packed, SplatOptions
     )
-    _register_splats("spz", "SPZ: one small file per frame", ".spz", encode_spz)
+    spz, sog = lambda stored, o: encode_spz(stored, o.version), lambda stored, _: encode_sog(stored)
+    _register_splats("spz", "SPZ: one small file per frame", ".spz", spz, SpzOptions)
+    _register_splats("sog", "SOG: one small file per frame", ".sog", sog, SplatOptions)
+    glb = lambda stored, _: encode_splat_glb(stored)  # noqa: E731
+    _register_splats(
+        "splat-glb", "Splat GLB: one glTF file per frame, for engines", ".splat.glb", glb, FrameOptions
+    )
+    usd = {"module": "pxr", "extra": "usd"}
+    register(Format("usd", "OpenUSD: moving splats in one file", ".usdc", UsdOptions, export_usd, **usd))
     register(
-        Format("glb", "GLB: an animated mesh, for Blender and engines", ".glb", MeshOptions, export_mesh)
+        Format(
+            "glb", "GLB: an animated mesh, for Blender and engines", ".glb", GlbOptions, export_glb,
+            choices=(
+                Choice("GLB: an animated mesh, for Blender and engines"),
+                Choice("GLB: an animated mesh with a texture", {"colors": "texture"}),
+            ),
+        )
+    )  # fmt: skip
+    register(
+        Format("usd-mesh", "OpenUSD: an animated mesh", ".mesh.usdc", MeshOptions, export_usd_mesh, **usd)
     )
 
 

@@ -13,8 +13,8 @@ import trimesh
 
 from ar4d.errors import UserError
 from ar4d.export import MeshOptions, export
-from ar4d.export.motion import Attachment
-from ar4d.export.surface import extract
+from ar4d.export.mesh.motion import Attachment
+from ar4d.export.mesh.surface import extract
 from ar4d.gaussians import Gaussians, concatenate
 from tests.support.moving import RADIUS, SpinningBall
 

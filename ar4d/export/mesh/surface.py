@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from ar4d.errors import UserError
-from ar4d.export.motion import neighbors
+from ar4d.export.mesh.motion import neighbors
 from ar4d.gaussians import Gaussians, rotation_matrices
 from ar4d.kernels.jit import kernel
 
@@ -30,11 +30,24 @@ TOO_FAINT = "The asset is too faint to have a surface; export splats or a video 
 
 @dataclass(frozen=True)
 class Surface:
-    """A triangle mesh with a colour at each vertex."""
+    """A triangle mesh with a colour at each vertex, and perhaps a texture instead."""
 
     vertices: np.ndarray  # [V, 3] float32, world units
     faces: np.ndarray  # [T, 3] int32, counter-clockwise seen from outside
     colors: np.ndarray  # [V, 3] float32 sRGB in [0, 1]
+    uvs: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+    """[V, 2] texture coordinates in [0, 1] from the upper left corner; none without a texture."""
+    texture_png: bytes | None = None
+    """The texture as a PNG file, sRGB."""
+
+
+@dataclass(frozen=True)
+class AnimatedSurface:
+    """A surface and where its vertices are in each frame."""
+
+    surface: Surface
+    positions: np.ndarray  # [F, V, 3] float32, world units; F = 1 if it stands still
+    seconds: np.ndarray  # [F] increasing
 
 
 def extract(gaussians: Gaussians, resolution: int) -> Surface:
@@ -56,8 +69,7 @@ def extract(gaussians: Gaussians, resolution: int) -> Surface:
     reach = 3 * (solid.scales.amax(1) + spacing)[:, None]
     low, high = (solid.means - reach).amin(0).numpy(), (solid.means + reach).amax(0).numpy()
     cell = float((high - low).max()) / resolution
-    blur = 0.5 * spacing.clamp_min(cell)[:, None]
-    widened = replace(solid, scales=(solid.scales**2 + blur**2).sqrt())
+    widened = _widened(solid, spacing.clamp_min(cell))
     density = _density(widened, low, cell, tuple(int(n) for n in np.ceil((high - low) / cell) + 1))
     centers = np.round((solid.means.numpy() - low) / cell).astype(int)
     density = np.minimum(density / np.median(density[tuple(centers.T)]), 1)  # a veil has a surface, too
@@ -66,7 +78,7 @@ def extract(gaussians: Gaussians, resolution: int) -> Surface:
         raise UserError(TOO_FAINT)
     vertices, faces, _, _ = marching_cubes(np.pad(density, 1), LEVEL, gradient_direction="ascent")
     vertices, faces = _without_specks((vertices - 1) * cell + low, faces)
-    return Surface(vertices.astype(np.float32), faces.astype(np.int32), _vertex_colors(vertices, widened))
+    return Surface(vertices.astype(np.float32), faces.astype(np.int32), colors_at(vertices, widened))
 
 
 def _without_strays(gaussians: Gaussians) -> tuple[Gaussians, Tensor]:
@@ -78,6 +90,15 @@ def _without_strays(gaussians: Gaussians) -> tuple[Gaussians, Tensor]:
     spacing = torch.from_numpy(neighbors(means, means, SPACING_RANK)[0][:, -1])
     in_company = spacing <= STRAY * spacing.median()
     return solid.select(in_company), spacing[in_company]
+
+
+def color_source(gaussians: Gaussians) -> Gaussians:
+    """The Gaussians from which `colors_at` takes a surface's colours, in float64 on the CPU."""
+    return _widened(*_without_strays(gaussians))
+
+
+def _widened(gaussians: Gaussians, spacing: Tensor) -> Gaussians:
+    return replace(gaussians, scales=(gaussians.scales**2 + (0.5 * spacing[:, None]) ** 2).sqrt())
 
 
 def _density(gaussians: Gaussians, low: np.ndarray, cell: float, shape: tuple[int, ...]) -> np.ndarray:
@@ -137,12 +158,12 @@ def _without_specks(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray
     return vertices[keep], renumbered[faces[keep[faces[:, 0]]]]
 
 
-def _vertex_colors(vertices: np.ndarray, gaussians: Gaussians) -> np.ndarray:
-    """Mean colour of the nearest Gaussians, weighted by what they contribute at the vertex."""
+def colors_at(points: np.ndarray, gaussians: Gaussians) -> np.ndarray:
+    """[V, 3] float32 sRGB: the mean of the nearest Gaussians, weighted by what they contribute at a point."""
     means = gaussians.means.numpy()
-    _, nearest = neighbors(vertices, means, COLOR_NEIGHBORS)  # [V, K]
+    _, nearest = neighbors(points, means, COLOR_NEIGHBORS)  # [V, K]
     axes = rotation_matrices(gaussians.quats).numpy()[nearest]  # [V, K, 3, 3]
-    along = np.einsum("vkij,vki->vkj", axes, vertices[:, None] - means[nearest])
+    along = np.einsum("vkij,vki->vkj", axes, points[:, None] - means[nearest])
     squared = ((along / gaussians.scales.numpy()[nearest]) ** 2).sum(-1)
     squared -= squared.min(1, keepdims=True)  # at least one neighbour counts, however far it is
     weights = gaussians.opacities.numpy()[nearest] * np.exp(-0.5 * squared)
