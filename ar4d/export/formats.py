@@ -228,7 +228,7 @@ def _register_own() -> None:
     _register_splats(
         "splat-glb", "Splat GLB: one glTF file per frame, for engines", ".splat.glb", glb, FrameOptions
     )
-    usd = {"module": "pxr", "extra": "usd"}
+    usd: dict[str, Any] = {"module": "pxr", "extra": "usd"}
     register(Format("usd", "OpenUSD: moving splats in one file", ".usdc", UsdOptions, export_usd, **usd))
     register(
         Format(

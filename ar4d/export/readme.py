@@ -64,9 +64,8 @@ def _rate(asset: Asset4D, num_frames: int) -> str:
 
 def _viewers(up: Up) -> str:
     upright = [viewer.title for viewer in VIEWERS.values() if viewer.up == up]
-    others = [name for name, viewer in VIEWERS.items() if viewer.up != up]
-    turned = [VIEWERS[name].title for name in others]
+    turned = {name: viewer.title for name, viewer in VIEWERS.items() if viewer.up != up}
     return (
         f"Upright in: {', '.join(upright)}.\n"
-        f"Upside down in: {', '.join(turned)}; for those, export with --for {others[0]}."
+        f"Upside down in: {', '.join(turned.values())}; for those, export with --for {next(iter(turned))}."
     )

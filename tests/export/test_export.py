@@ -11,11 +11,15 @@ import torch
 
 import ar4d.files
 from ar4d.errors import UserError
-from ar4d.export import FORMATS, MeshOptions, SplatOptions, VideoOptions, export, find_format
+from ar4d.export import FORMATS, GlbOptions, MeshOptions, SplatOptions, VideoOptions, export, find_format
 from ar4d.gaussians import Gaussians
 from tests.support.moving import SpinningBall
 
-SMALL = {VideoOptions: VideoOptions(size=32, orbit=False), MeshOptions: MeshOptions(resolution=24)}
+SMALL = {
+    VideoOptions: VideoOptions(size=32, orbit=False),
+    MeshOptions: MeshOptions(resolution=24),
+    GlbOptions: GlbOptions(resolution=24),
+}
 
 
 class Broken(SpinningBall):
@@ -98,7 +102,7 @@ def test_wrong_names_are_told(tmp_path):
     (tmp_path / "b.html").mkdir()
     with pytest.raises(UserError, match="is a folder"):
         export(asset, "html", tmp_path / "b.html")
-    with pytest.raises(TypeError, match="glb takes MeshOptions"):
+    with pytest.raises(TypeError, match="glb takes GlbOptions"):
         export(asset, "glb", tmp_path / "a.glb", SplatOptions())
 
 
@@ -109,7 +113,7 @@ def test_values_out_of_range_are_told(tmp_path):
     with pytest.raises(UserError, match=r"time 1\.5 lies outside the clip"):
         export(asset, "ply", tmp_path / "a.ply", SplatOptions(time=1.5))
     with pytest.raises(UserError, match="from 16 to 256"):
-        export(asset, "glb", tmp_path / "a.glb", MeshOptions(resolution=1000))
+        export(asset, "glb", tmp_path / "a.glb", GlbOptions(resolution=1000))
 
 
 def test_frames_of_a_longer_sequence_are_not_mixed_in(tmp_path):

@@ -12,7 +12,7 @@ import torch
 import trimesh
 
 from ar4d.errors import UserError
-from ar4d.export import MeshOptions, export
+from ar4d.export import GlbOptions, export
 from ar4d.export.mesh.motion import Attachment
 from ar4d.export.mesh.surface import extract
 from ar4d.gaussians import Gaussians, concatenate
@@ -109,8 +109,8 @@ def test_riding_ignores_quaternions():
 
 
 def test_static_glb(tmp_path):
-    options = MeshOptions(time=1.0, animated=False, resolution=32)
-    (path,) = export(SpinningBall(), "glb", tmp_path / "a.glb", options)
+    options = GlbOptions(time=1.0, animated=False, resolution=32)
+    path, _ = export(SpinningBall(), "glb", tmp_path / "a.glb", options)
     glb = Glb(path)
     assert "animations" not in glb.json
     assert "targets" not in glb.primitive
@@ -129,7 +129,7 @@ def test_static_glb(tmp_path):
 
 def test_animated_glb(tmp_path):
     asset = SpinningBall()
-    (path,) = export(asset, "glb", tmp_path / "a.glb", MeshOptions(time=0.5, num_frames=5, resolution=32))
+    path, _ = export(asset, "glb", tmp_path / "a.glb", GlbOptions(time=0.5, num_frames=5, resolution=32))
     glb = Glb(path)
     base = glb.array(glb.primitive["attributes"]["POSITION"])
     targets = [glb.array(target["POSITION"]) for target in glb.primitive["targets"]]

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ar4d.errors import UserError
-from ar4d.export import SplatOptions, export, find_format
+from ar4d.export import SplatOptions, SpzOptions, export, find_format
 from ar4d.export.splats import z_order
 from ar4d.gaussians import Gaussians, rotation_matrices
 from tests.support.moving import SpinningBall
@@ -131,7 +131,7 @@ def test_compressed_ply_layout_is_playcanvas_one(tmp_path):
 
 def test_spz_sections(tmp_path):
     asset = SpinningBall()
-    raw = gzip.decompress(export(asset, "spz", tmp_path / "a.spz", SplatOptions(time=0.5))[0].read_bytes())
+    raw = gzip.decompress(export(asset, "spz", tmp_path / "a.spz", SpzOptions(time=0.5))[0].read_bytes())
     magic, version, count, sh_degree, fractional_bits, flags, _ = struct.unpack("<IIIBBBB", raw[:16])
     assert (magic, version, count, sh_degree, flags) == (0x5053474E, 3, 600, 0, 0)
     assert len(raw) == 16 + 20 * count
@@ -161,11 +161,11 @@ def test_up_minus_y_turns_everything_by_half_a_turn_about_z(tmp_path):
 def test_a_viewer_by_its_name_decides_which_way_is_up(tmp_path, format):
     asset = SpinningBall()
     read = gsply.read_spz if format == "spz" else gsply.plyread
-    suffix = find_format(format).suffix
+    suffix, options_type = find_format(format).suffix, find_format(format).options
 
     def means(**options):
         path = tmp_path / f"{'-'.join(options.values()) or 'default'}{suffix}"
-        return read(export(asset, format, path, SplatOptions(time=0.3, **options))[0]).means
+        return read(export(asset, format, path, options_type(time=0.3, **options))[0]).means
 
     turn = np.diag([-1.0, -1.0, 1.0])
     np.testing.assert_array_equal(means(viewer="three"), means())

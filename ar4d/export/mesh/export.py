@@ -21,6 +21,7 @@ from ar4d.export.usd import new_stage
 from ar4d.gaussians import Gaussians
 
 MIN_RESOLUTION, MAX_RESOLUTION = 16, 256
+RESOLUTION, TEXTURED_RESOLUTION = 128, 64  # a texture carries the detail that vertices carry otherwise
 MIN_TEXTURE, MAX_TEXTURE = 64, 4096
 Colors = Literal["vertex", "vertex-8bit", "texture"]
 
@@ -44,8 +45,9 @@ class MeshOptions:
     num_frames: int | None = None
     """Keys of the animation, evenly spaced in time; the clip's own number of frames if not given."""
 
-    resolution: int = 128
-    """Cells along the object's longest side; doubling it makes four times as many triangles."""
+    resolution: int | None = None
+    """Cells along the object's longest side; doubling it makes four times as many triangles. If not given:
+    128, or 64 under a texture."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,9 @@ def export_glb(asset: Asset4D, out: Path, options: GlbOptions) -> list[Path]:
             f"choose {MIN_TEXTURE} to {MAX_TEXTURE}."
         )
     paths.single_file(out, ".glb")
-    surface, rest = _surface(asset, options)
-    if options.colors == "texture":
+    has_texture = options.colors == "texture"
+    surface, rest = _surface(asset, options, TEXTURED_RESOLUTION if has_texture else RESOLUTION)
+    if has_texture:
         surface = textured(surface, rest, options.texture_size)
     moving = _animated(asset, surface, rest, options)
     bits = 8 if options.colors == "vertex-8bit" else 16
@@ -91,7 +94,7 @@ def export_glb(asset: Asset4D, out: Path, options: GlbOptions) -> list[Path]:
 def export_usd_mesh(asset: Asset4D, out: Path, options: MeshOptions) -> list[Path]:
     """Writes the surface as a USD mesh whose points vary in time."""
     paths.single_file(out, USD_SUFFIX)
-    surface, rest = _surface(asset, options)
+    surface, rest = _surface(asset, options, RESOLUTION)
     moving = _animated(asset, surface, rest, options)
     with new_stage(asset, out, len(moving.positions)) as stage:
         write_mesh(stage, moving)
@@ -99,14 +102,15 @@ def export_usd_mesh(asset: Asset4D, out: Path, options: MeshOptions) -> list[Pat
     return [out, readme.write(out, text)]
 
 
-def _surface(asset: Asset4D, options: MeshOptions) -> tuple[Surface, Gaussians]:
-    if not MIN_RESOLUTION <= options.resolution <= MAX_RESOLUTION:
+def _surface(asset: Asset4D, options: MeshOptions, default: int) -> tuple[Surface, Gaussians]:
+    resolution = default if options.resolution is None else options.resolution
+    if not MIN_RESOLUTION <= resolution <= MAX_RESOLUTION:
         raise UserError(
-            f"A resolution of {options.resolution} cells is out of range;"
+            f"A resolution of {resolution} cells is out of range;"
             f" choose one from {MIN_RESOLUTION} to {MAX_RESOLUTION}."
         )
     rest = timeline.evaluate(asset, options.time)
-    return extract(rest, options.resolution), rest
+    return extract(rest, resolution), rest
 
 
 def _animated(asset: Asset4D, surface: Surface, rest: Gaussians, options: MeshOptions) -> AnimatedSurface:

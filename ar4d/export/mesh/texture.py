@@ -40,7 +40,9 @@ def textured(surface: Surface, gaussians: Gaussians, size: int) -> Surface:
     points, source = places[covered].astype(np.float64), color_source(gaussians)
     batches = [colors_at(points[k : k + BATCH], source) for k in range(0, len(points), BATCH)]
     picture[covered] = np.round(np.concatenate(batches) * 255)
-    nearest = ndimage.distance_transform_edt(~covered, return_distances=False, return_indices=True)
+    nearest = np.asarray(
+        ndimage.distance_transform_edt(~covered, return_distances=False, return_indices=True)
+    )
     buffer = io.BytesIO()
     Image.fromarray(picture[tuple(nearest)]).save(buffer, "png")
     return replace(
@@ -77,10 +79,8 @@ def _draw(places, uvs, vertices, faces):
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
         if abs(area) < 1e-12:
             continue
-        slack = 0.5 * max(
-            abs(bx - ax) + abs(by - ay), abs(cx - ax) + abs(cy - ay), abs(cx - bx) + abs(cy - by)
-        )
-        slack = 0.5 * max(around) / abs(area)
+        ab, ac, bc = abs(bx - ax) + abs(by - ay), abs(cx - ax) + abs(cy - ay), abs(cx - bx) + abs(cy - by)
+        slack = 0.5 * max(ab, ac, bc) / abs(area)
         for y in range(max(int(min(ay, by, cy) - 1), 0), min(int(max(ay, by, cy) + 2), height)):
             for x in range(max(int(min(ax, bx, cx) - 1), 0), min(int(max(ax, bx, cx) + 2), width)):
                 px, py = x + 0.5 - ax, y + 0.5 - ay
