@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -79,15 +80,22 @@ def _draw(places, uvs, vertices, faces):
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
         if abs(area) < 1e-12:
             continue
-        ab, ac, bc = abs(bx - ax) + abs(by - ay), abs(cx - ax) + abs(cy - ay), abs(cx - bx) + abs(cy - by)
-        slack = 0.5 * max(ab, ac, bc) / abs(area)
+        # A barycentric coordinate is a distance from an edge, times that edge's length over the area.
+        slack = 0.5 / abs(area)
+        slack_a, slack_b, slack_c = (
+            slack * math.hypot(cx - bx, cy - by),
+            slack * math.hypot(cx - ax, cy - ay),
+            slack * math.hypot(bx - ax, by - ay),
+        )
         for y in range(max(int(min(ay, by, cy) - 1), 0), min(int(max(ay, by, cy) + 2), height)):
             for x in range(max(int(min(ax, bx, cx) - 1), 0), min(int(max(ax, bx, cx) + 2), width)):
                 px, py = x + 0.5 - ax, y + 0.5 - ay
                 v = (px * (cy - ay) - py * (cx - ax)) / area
                 w = (py * (bx - ax) - px * (by - ay)) / area
-                inside = min(v, w, 1 - v - w)
-                if inside < -slack or (inside < 0 and places[y, x, 0] == places[y, x, 0]):
+                u = 1 - v - w
+                if u < -slack_a or v < -slack_b or w < -slack_c:
+                    continue
+                if min(u, v, w) < 0 and places[y, x, 0] == places[y, x, 0]:  # not a NaN: it has a point
                     continue
                 for k in range(3):
-                    places[y, x, k] = (1 - v - w) * vertices[a, k] + v * vertices[b, k] + w * vertices[c, k]
+                    places[y, x, k] = u * vertices[a, k] + v * vertices[b, k] + w * vertices[c, k]
