@@ -170,7 +170,7 @@ def menu() -> dict[str, tuple[Format, Choice]]:
     }
 
 
-def export(asset: Asset4D, name: str, out: Path, options: Any = None) -> list[Path]:
+def export(asset: Asset4D, name: str, out: Path | str, options: Any = None) -> list[Path]:
     """Writes `asset` in one of `FORMATS`; each file appears whole or not at all.
 
     Args:
@@ -195,7 +195,7 @@ def export(asset: Asset4D, name: str, out: Path, options: Any = None) -> list[Pa
         raise UserError(
             f"The format {name} needs the package {format.module}; install it: pip install {remedy}"
         )
-    return format.write(asset, out, options)
+    return format.write(asset, Path(out), options)
 
 
 def _register_splats(

@@ -11,6 +11,7 @@ from PIL import Image
 from scipy import ndimage
 
 from ar4d.errors import UserError
+from ar4d.export.mesh.motion import neighbors
 from ar4d.export.mesh.surface import Surface, color_source, colors_at
 from ar4d.gaussians import Gaussians
 from ar4d.kernels.jit import kernel
@@ -64,7 +65,19 @@ def _unwrapped(surface: Surface, size: int) -> tuple[np.ndarray, np.ndarray, np.
     pack.resolution, pack.padding, pack.bilinear = size, PADDING, True
     atlas.generate(charts, pack)
     origin, faces, uvs = atlas[0]
-    return origin.astype(np.int64), faces.astype(np.int32), uvs.astype(np.float32)
+    origin, faces, uvs = origin.astype(np.int64), faces.astype(np.int32), uvs.astype(np.float32)
+    return origin, faces, _without_gaps(surface.vertices[origin], faces, uvs)
+
+
+def _without_gaps(vertices: np.ndarray, faces: np.ndarray, uvs: np.ndarray) -> np.ndarray:
+    """The same texture coordinates, where xatlas leaves slivers in the corner: there those of a neighbour."""
+    (ux, uy), (vx, vy) = (uvs[faces[:, 1]] - uvs[faces[:, 0]]).T, (uvs[faces[:, 2]] - uvs[faces[:, 0]]).T
+    mapped = np.zeros(len(vertices), bool)
+    mapped[faces[ux * vy != uy * vx]] = True
+    _, nearest = neighbors(vertices[~mapped], vertices[mapped], 1)
+    filled = uvs.copy()
+    filled[~mapped] = uvs[mapped][nearest[:, 0]]
+    return filled
 
 
 @kernel
