@@ -30,6 +30,8 @@ def render(
     capped at 0.999 and cut below 1/255, a pixel closed once its transmittance falls to 1e-4.
     Differentiable with respect to all five attributes of the Gaussians, not to the cameras.
 
+    Locked by `test_images_and_gradients_match_the_dense_reference` (tests/rendering/test_rendering.py).
+
     Args:
         gaussians: N Gaussians; N may be 0.
         cameras: C cameras, on any device: they follow the Gaussians.

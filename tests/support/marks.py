@@ -1,7 +1,7 @@
 """Marks that tests get by what they need: see the markers in pyproject.toml.
 
-`pytest -m "not slow and not browser"` is the quick loop. A test is slow if it takes more than five seconds of
-a quiet core, kernels compiled beforehand, or if it waits for other processes.
+`pytest -m "not slow and not browser"` is the quick loop. A test is slow if it takes several seconds of a
+processor with kernels compiled beforehand, or if it starts servers or other processes.
 """
 
 from __future__ import annotations
@@ -10,11 +10,40 @@ import pytest
 
 SLOW = (
     "tests/app/test_api.py",
+    "tests/app/test_prompt_jobs.py",
     "tests/app/test_queue.py",
     "tests/app/test_server.py",
+    "tests/benchmarks/test_bench4d.py",
+    "tests/benchmarks/test_embedded_only.py",
+    "tests/test_examples.py",
+    "tests/test_runs.py",
+    "tests/train/test_breeds.py",
+    "tests/train/test_calibration.py",
+    "tests/train/test_evaluate_holdout.py",
+    "tests/train/test_people.py",
+    "tests/train/test_point_cloud_dataset.py",
+    "tests/train/test_shapes.py",
+    "tests/train/test_train.py",
     "tests/cli/test_cli.py::test_ctrl_c_keeps_what_is_done_and_resume_goes_on",
-    "tests/cli/test_cli.py::test_lift_makes_a_finished_run",
+    "tests/cli/test_cli.py::test_replay_gives_the_same_asset",
+    "tests/cli/test_cli.py::test_replay_takes_changes",
+    "tests/engines/ar4d/test_refine.py::test_the_depth_term_holds_the_geometry",
+    "tests/engines/ar4d/test_scenes.py::test_the_tiny_network_goes_the_whole_way",
     "tests/experts/embedded/test_embedded.py::test_other_views_improve_the_sides",
+    "tests/experts/embedded/test_embedded.py::test_thin_and_tiny_things",
+    "tests/experts/embedded/test_symmetry.py::test_a_sample_keeps_its_plane_when_it_is_turned_and_mirrored",
+    "tests/experts/test_depth.py::test_the_published_layout_loads_and_measures",
+    "tests/experts/test_imagedream.py::test_the_chain_lifts_a_picture",
+    "tests/experts/test_lgm.py::test_views_of_one_object_meet_and_objects_do_not",
+    "tests/experts/test_memory.py::test_imagedream_and_lgm_take_less_than_10_gb_even_if_all_is_loaded_at_once",
+    "tests/experts/test_memory.py::test_what_is_written_down_of_wan_is_what_its_shapes_give",
+    "tests/experts/test_wan.py::test_no_memory_at_all_is_a_sentence",
+    "tests/experts/test_wan.py::test_the_smallest_way_makes_smaller_pictures",
+    "tests/export/test_formats.py::test_a_broken_entry_point_costs_only_its_own_format",
+    "tests/export/test_formats.py::test_an_entry_point_appears_in_the_command_line",
+    "tests/rendering/test_rendering.py::test_same_bits_from_kernels_just_compiled_and_from_the_cache",
+    "tests/test_api.py::test_a_clip_becomes_an_asset_in_one_call",
+    "tests/weights/test_checkpoints.py::test_the_hub_cache_serves_without_a_network",
 )
 """Files, and tests by their name without parameters."""
 

@@ -137,7 +137,9 @@ def test_warm_start_brings_the_motion_of_stage_2(clip, settings):
 
 
 def test_events_of_a_whole_run(clip, settings):
-    events = list(lift_events(clip, settings))
+    expert = Silhouette()
+    experts = {"image_to_gaussians": expert, "views_to_gaussians": expert}
+    events = list(lift_events(clip, settings, experts=experts))
     assert [type(e) for e in events if isinstance(e, ExpertChosen)] == [ExpertChosen, ExpertChosen]
     assert [e.stage for e in events if isinstance(e, StageFinished)] == ["initialize", "generate", "refine"]
     frames = [e.frame_index for e in events if isinstance(e, FrameFinished)]
