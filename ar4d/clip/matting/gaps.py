@@ -17,7 +17,7 @@ from ar4d.clip.matting.morphology import connected_parts, dilate
 
 _PALE = 2.0  # tolerances: compression makes more noise beside a subject than elsewhere
 _CONTRAST = 20.0  # tolerances by which the subject around a spot differs from the background
-_LARGEST = 0.01  # of the subject's area
+_LARGEST = 0.03  # of the subject's area
 _SMALLEST = 6  # pixels of an enclosed spot
 _REACH = 2  # frames
 _SEEN_AS_GROUND = 0.3  # of an enclosed spot, in a neighbouring frame

@@ -49,6 +49,7 @@ _FAINT = (
     "film before another background if it is not."
 )
 _BARS = Finding("Bars or a frame of one colour around the picture were left out.")
+_MUCH_MORE = 1.5  # times the area
 _MOST_OF_A_PICTURE = 0.8  # share of the pictures that no subject covers if it leaves their border free
 _TRANSPARENT_SHARE = 0.001  # of all pixels that make a source one with alpha
 
@@ -115,12 +116,22 @@ def _separate(pictures: np.ndarray, background: Background, threshold: float, se
         plain = keying.find_plain_background(pictures, forced=background == "plain")
         if plain is not None:
             keyed = Keyed(pictures, plain, selection)
-            if background == "plain" or keyed.is_plausible(pictures):
+            plausible = background == "plain" or keyed.is_plausible(pictures)
+            strict = keying.strict(plain, pictures)
+            if not plausible or _shows_more(pictures, strict, keyed.masks):
+                faint = Keyed(pictures, strict, selection)
+                if faint.is_crisp(pictures):
+                    return faint
+            if plausible:
                 return keyed
-            faint = Keyed(pictures, keying.strict(plain, pictures), selection)
-            if faint.is_crisp(pictures):
-                return faint
     return Salient(pictures, threshold, selection)
+
+
+def _shows_more(pictures: np.ndarray, plain: keying.PlainBackground, masks: np.ndarray) -> bool:
+    """Whether a lower tolerance shows a subject of which the masks hold a part, such as its eyes."""
+    middle = len(pictures) // 2
+    more = keying.subject_mask(pictures[middle], plain.colors[middle], plain.tolerance)
+    return bool(more.sum() > _MUCH_MORE * masks[middle].sum())
 
 
 def _select(masks: np.ndarray, selection: Selection) -> tuple[np.ndarray, list[Finding]]:
@@ -202,13 +213,16 @@ class Keyed:
 
     def __init__(self, pictures: np.ndarray, plain: keying.PlainBackground, selection: Selection) -> None:
         self._plain = plain
+        different = [
+            keying.color_distance(p, c) > plain.tolerance for p, c in zip(pictures, plain.colors, strict=True)
+        ]
+        lines = standing_lines(np.stack(different))
+        if lines is not None:
+            pictures = without_lines(pictures, lines)
         found = np.stack(
             [keying.subject_mask(p, c, plain.tolerance) for p, c in zip(pictures, plain.colors, strict=True)]
         )
         found = open_gaps(pictures, found, plain)
-        lines = standing_lines(found)
-        if lines is not None:
-            found = without_lines(found, lines)
         masks, self.findings = _select(found, selection)
         if lines is not None:
             self.findings.append(_LINES)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
-from ar4d.clip.matting.morphology import connected_parts, dilate, erode
+from ar4d.clip.matting.morphology import connected_parts, dilate, erode, nearest_set
 
 _SAME = 14.0  # distance of colours, 0 to 255 per channel, within a bar
 _UNIFORM = 0.98  # of a line of pixels that has the bar's colour
@@ -12,6 +13,7 @@ _DIFFERENT = 0.9  # of the first line after the bar that has another
 _WIDEST = 0.35  # of the picture's side that a bar may take
 _ALWAYS = 0.95  # of the frames in which a standing line is seen
 _THICK = 9  # pixels of the survey: what is wider is no line
+_LONG = 0.2  # of the picture's shorter side that a line spans
 _CROSSINGS = 6  # of the picture's border, that make lines a grid over the whole picture
 _SPAN = 0.8  # of both the picture's sides that a grid's box covers
 
@@ -51,17 +53,24 @@ def _bar(pictures: np.ndarray) -> int:
     return height if 0 < height <= most and after < 1 - _DIFFERENT else 0
 
 
-def standing_lines(masks: np.ndarray) -> np.ndarray | None:
+def standing_lines(different: np.ndarray) -> np.ndarray | None:
     """Find thin lines that stand still over the whole picture, such as a preview's watermark.
 
     Args:
-        masks: [F, h, w] bool, everything that differs from the background.
+        different: [F, h, w] bool, every pixel that has not the background's colour.
 
     Returns:
         [h, w] bool, or None where there is no such grid.
     """
-    always = masks.mean(axis=0) >= _ALWAYS
-    lines = always & ~dilate(erode(always, _THICK), _THICK)
+    always = different.mean(axis=0) >= _ALWAYS
+    thin = always & ~dilate(erode(always, _THICK), _THICK)
+    labels, _ = connected_parts(dilate(thin, 3))  # with its diagonal neighbours
+    long = [
+        label
+        for label, box in enumerate(ndimage.find_objects(labels), start=1)
+        if max(s.stop - s.start for s in box) > _LONG * min(thin.shape)
+    ]
+    lines = thin & np.isin(labels, long)
     if not lines.any():
         return None
     rows, columns = np.flatnonzero(lines.any(axis=1)), np.flatnonzero(lines.any(axis=0))
@@ -76,16 +85,7 @@ def _crossings(lines: np.ndarray) -> int:
     return sum(int(np.diff(np.pad(edge, 1).astype(np.int8)).clip(0).sum()) for edge in ring)
 
 
-def without_lines(masks: np.ndarray, lines: np.ndarray) -> np.ndarray:
-    """The masks [F, h, w] bool without lines, except where these cross the rest."""
-    wide = dilate(lines, 3)
-    cleaned = []
-    for mask in masks:
-        rest = mask & ~wide
-        labels, count = connected_parts(rest)
-        if count:  # crumbs between two lines that are not quite parallel
-            areas = np.bincount(labels.ravel())
-            rest = (areas > 0.01 * areas[1:].max())[labels] & rest
-        closed = erode(dilate(rest, _THICK + 2), _THICK + 2)
-        cleaned.append(rest | (closed & mask))
-    return np.stack(cleaned)
+def without_lines(pictures: np.ndarray, lines: np.ndarray) -> np.ndarray:
+    """The pictures [F, h, w, 3] with the colours beside the lines [h, w] in their place."""
+    beside = nearest_set(~dilate(lines, 5))
+    return np.stack([picture[beside] for picture in pictures])
