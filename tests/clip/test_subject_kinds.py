@@ -240,7 +240,7 @@ def test_narrow_gaps_show_no_ground(tmp_path):
         for leg in (60, 78):
             draw.rectangle((leg, 100, leg + 13, 165), fill=(40, 150, 60))
         draw.rectangle((60, 100, 90, belly), fill=(40, 150, 60))
-        draw.rectangle((60, feet, 90, 168), fill=(40, 150, 60))
+        draw.rectangle((60, min(feet, 166), 90, 168), fill=(40, 150, 60))
         pictures.append(over(np.asarray(subject), (255, 255, 255)))
         truth.append(np.asarray(subject)[..., 3] > 127)
     write_video(tmp_path / "gaps.mp4", pictures, options={"crf": "20"})
