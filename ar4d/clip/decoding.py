@@ -127,11 +127,17 @@ class Video:
             frame = next(reader.frames(), None)
             if frame is None:
                 raise UserError(f"No frame of {self._path} can be decoded: it may be damaged or cut off.")
-            matrix = _display_matrix(frame)
+            matrix = _display_matrix(frame) if reader.is_native else self._find_display_matrix()
             self._check_colors(reader.stream, frame)
             aspect = float(reader.stream.sample_aspect_ratio or 1)
         width, height = round(frame.width * aspect), frame.height
         return matrix, (height, width) if _is_turned(matrix) else (width, height)
+
+    def _find_display_matrix(self) -> np.ndarray:
+        """The display matrix, which only a stream's own decoder passes on to its frames."""
+        with self._open() as container:
+            frame = next(_Reader(container, native=True).frames(), None)
+            return np.eye(2) if frame is None else _display_matrix(frame)
 
     def _check_colors(self, stream: av.VideoStream, frame: av.VideoFrame) -> None:
         """Name colours that have to be converted, and refuse those that cannot be."""
@@ -212,12 +218,15 @@ class Video:
 class _Reader:
     """An open video's frames, in the order in which they are shown."""
 
-    def __init__(self, container: InputContainer, field_order: FieldOrder | None = None) -> None:
+    def __init__(
+        self, container: InputContainer, field_order: FieldOrder | None = None, native: bool = False
+    ) -> None:
         self.stream = moving_streams(container)[0]
         self._field_order: FieldOrder | None = field_order
         self.stream.thread_type = "AUTO"
         self._container = container
-        self._decoder = self._make_decoder()
+        self._decoder = self.stream.codec_context if native else self._make_decoder()
+        self.is_native = self._decoder is self.stream.codec_context
 
     def _make_decoder(self) -> av.VideoCodecContext:
         name = _ALPHA_DECODERS.get(self.stream.codec_context.name)

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from ar4d.errors import UserError
+from ar4d.images import premultiply, to_uint8, unpremultiply
 
 FILL = 0.8  # of the square's side that the longest side of the subject's box takes
 
@@ -129,9 +130,8 @@ def resample(colors: np.ndarray, alpha: np.ndarray, window: Window, crop: Crop, 
         image = Image.fromarray(padded.astype(np.float32))
         return np.asarray(image.resize((size, size), Image.Resampling.HAMMING, box=box))
 
-    new_alpha = np.clip(resized(alpha), 0, 1)
-    premultiplied = np.stack([resized(colors[..., c] * alpha) for c in range(3)], axis=-1)
-    alpha_bytes = np.round(new_alpha * 255).astype(np.uint8)
-    straight = np.clip(premultiplied / np.maximum(new_alpha, 1e-6)[..., None], 0, 1)
-    straight[alpha_bytes == 0] = 0
-    return np.dstack([np.round(straight * 255).astype(np.uint8), alpha_bytes])
+    premultiplied = premultiply(np.dstack([colors, alpha]))
+    averaged = np.stack([resized(premultiplied[..., channel]) for channel in range(4)], axis=-1)
+    frame = to_uint8(unpremultiply(averaged))
+    frame[frame[..., 3] == 0] = 0
+    return frame

@@ -347,6 +347,16 @@ def test_premultiplied_colours_are_divided_by_alpha(tmp_path):
     assert np.abs(clip.frames[soft][:, :3].astype(int) - RED).mean() < 6
 
 
+def test_a_turned_webm_with_alpha_stands_upright(tmp_path):
+    clockwise = [0, 1, 0, -1, 0, 0]
+    path = write_video(tmp_path / "a.webm", [disk(20, 24)], "libvpx-vp9", "yuva420p", matrix=clockwise)
+    video = Video(path, None)
+    assert (video.width, video.height) == (64, 96)
+    picture = only_picture(video)
+    assert picture[..., 3].min() == 0
+    assert center_of(picture) == pytest.approx((40, 20), abs=0.5)
+
+
 def test_the_last_frame_stays_as_long_as_the_file_says(tmp_path):
     pictures = [Image.fromarray(picture) for picture in moving_disk(3)]
     path = tmp_path / "a.png"

@@ -25,6 +25,7 @@ from ar4d.experts.fallback import Fallback, shown_clip
 from ar4d.experts.hardware import is_out_of_memory
 from ar4d.experts.protocols import ClipAware
 from ar4d.experts.registry import require
+from ar4d.experts.translucent import Translucent
 from ar4d.gaussians import Gaussians
 from ar4d.losses import psnr, ssim
 from ar4d.rendering import render
@@ -141,9 +142,13 @@ class _Run:
         facing_deg = FACING_DEG.get(self.settings.facing)
         if role in self.given:
             yield ExpertChosen(role, self.given[role].name, "given as an object")
-            return shown_clip(self.given[role], self.rgba, facing_deg)
-        expert = yield from Fallback.load(role, name, self.device, self.inbox.put)
-        return expert.with_clip(self.rgba, facing_deg)
+            expert = self.given[role]
+        else:
+            expert = yield from Fallback.load(role, name, self.device, self.inbox.put)
+        opacity = self.clip.opacity
+        if opacity < 1 and role in ("image_to_gaussians", "views_to_gaussians"):
+            expert = Translucent(expert, opacity)
+        return shown_clip(expert, self.rgba, facing_deg)
 
     def _pseudo_views(self, first: Gaussians) -> Generator[Event, None, PseudoViews | None]:
         """The source of stage 2's pseudo-views that the settings ask for."""
