@@ -136,7 +136,8 @@ def _load_deformed(tensors: dict[str, Tensor], meta: dict) -> DeformedGaussians:
         sigmoid_colors=meta["sigmoid_colors"],
     )
     settings = FieldSettings(**meta["field"])
-    field = global_field(settings, canonical.means.expand(meta["num_frames"], -1, -1))
+    paths = canonical.means.expand(meta["num_frames"], -1, -1)
+    field = global_field(settings, paths, tensors.get("field.freedom"))
     field.load_state_dict({n.removeprefix("field."): v for n, v in tensors.items() if n.startswith("field.")})
     return DeformedGaussians(canonical, field, settings, meta["num_frames"], meta["fps"])
 

@@ -17,6 +17,7 @@ from abc import ABC, abstractmethod
 
 import torch
 import torch.nn.functional as F
+from scipy.spatial import KDTree
 from torch import Tensor, nn
 
 from ar4d.blending import blend
@@ -25,6 +26,7 @@ from ar4d.settings import FieldSettings
 
 MANY = 8192  # rows
 OFFSETS = 4  # δ of the logit-opacity, then of the three log-scales
+COLORS = 3  # δ of the colours, or of their logits, where a field has them
 
 
 class DeformationField(nn.Module, ABC):
@@ -40,8 +42,8 @@ class DeformationField(nn.Module, ABC):
             t: time in [0, 1]; fields of one frame pair ignore it.
 
         Returns:
-            Means [N, 3], quats [N, 4] (not normalised) and the offsets [N, 4] of the logit-opacity
-            and the three log-scales.
+            Means [N, 3], quats [N, 4] (not normalised) and the offsets [N, 4 or 7] of the logit-opacity,
+            the three log-scales and, where the field moves them, the three colours.
         """
 
 
@@ -99,7 +101,8 @@ class GaussianField(DeformationField):
     def __init__(self, settings: FieldSettings, timed: bool) -> None:
         super().__init__()
         self.settings, self.timed = settings, timed
-        self.net = DeformationMLP(_encoded_size(settings, timed), 3 + OFFSETS, settings.width, settings.depth)
+        outputs = 3 + _num_offsets(settings)
+        self.net = DeformationMLP(_encoded_size(settings, timed), outputs, settings.width, settings.depth)
 
     def forward(self, means: Tensor, quats: Tensor, t: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
         # The position is a coordinate here, not a path for gradients: through γ they would be 2^9 too large.
@@ -110,19 +113,24 @@ class GaussianField(DeformationField):
 class NodeField(DeformationField):
     """Offsets at control nodes, blended to the Gaussians by fixed weights.
 
-    A node's ten numbers: translation 3, rotation 3 (the quaternion (1, r), normalised), δα 1, δs 3.
+    A node's ten numbers: translation 3, rotation 3 (the quaternion (1, r), normalised), δα 1, δs 3; three
+    more where colours move. What a Gaussian is not free to do, its nodes' δα, δs and δc do not make it do.
     """
 
     nodes: Tensor  # [M, 3]
     indices: Tensor  # [N, K] int32
     weights: Tensor  # [N, K], each row sums to 1
+    freedom: Tensor | None  # [N] in [0, 1], factor of the offsets δα, δs and δc; None: 1
 
-    def __init__(self, settings: FieldSettings, paths: Tensor, timed: bool) -> None:
+    def __init__(
+        self, settings: FieldSettings, paths: Tensor, timed: bool, freedom: Tensor | None = None
+    ) -> None:
         """Places the nodes among the Gaussians.
 
         Args:
             paths: [F, N, 3] means in each frame; the first are those that the field deforms. A timed
                 table has one keyframe for each.
+            freedom: [N] in [0, 1]; None: every Gaussian follows its nodes in all.
         """
         super().__init__()
         self.settings, self.timed = settings, timed
@@ -133,23 +141,29 @@ class NodeField(DeformationField):
         self.register_buffer("nodes", nodes)
         self.register_buffer("indices", indices)
         self.register_buffer("weights", weights)
+        self.register_buffer("freedom", freedom)
+        columns = 6 + _num_offsets(settings)
         if settings.kind == "node-table":
             frames = len(paths) if timed else 1
-            self.table = nn.Parameter(torch.zeros(frames, len(nodes), 6 + OFFSETS, device=paths.device))
+            self.table = nn.Parameter(torch.zeros(frames, len(nodes), columns, device=paths.device))
         else:
             size = _encoded_size(settings, timed)
-            self.net = DeformationMLP(size, 6 + OFFSETS, settings.width, settings.depth)
+            self.net = DeformationMLP(size, columns, settings.width, settings.depth)
 
     def at_nodes(self, t: float) -> Tensor:
-        """[M, 10] offsets of the nodes at time `t`."""
+        """[M, 10 or 13] offsets of the nodes at time `t`."""
         if self.settings.kind == "node-table":
             return spline(self.table, t) if self.timed else self.table[0]
         return self.net(_encode(self.nodes, t, self.settings, self.timed))
 
+    def color_offsets(self, t: float) -> Tensor:
+        """[M, 3] of the nodes at time `t`; [M, 0] where the field moves no colours."""
+        return self.at_nodes(t)[:, 6 + OFFSETS :]
+
     def forward(self, means: Tensor, quats: Tensor, t: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
         offsets = self.at_nodes(t)
         turns = F.normalize(F.pad(offsets[:, 3:6], (1, 0), value=1.0), dim=-1)
-        return blend(
+        means, quats, extras = blend(
             rotations=rotation_matrices(turns),
             quats=turns,
             translations=offsets[:, :3],
@@ -160,27 +174,33 @@ class NodeField(DeformationField):
             means=means,
             gaussian_quats=quats,
         )
+        return means, quats, extras if self.freedom is None else extras * self.freedom[:, None]
 
 
-def local_field(settings: FieldSettings, means: Tensor) -> DeformationField:
+def local_field(settings: FieldSettings, means: Tensor, freedom: Tensor | None = None) -> DeformationField:
     """A fresh field for one frame pair (Eq. 3)."""
     if settings.kind == "mlp":
         return GaussianField(settings, timed=False).to(means.device)
-    return NodeField(settings, means[None], timed=False).to(means.device)
+    return NodeField(settings, means[None], timed=False, freedom=freedom).to(means.device)
 
 
-def global_field(settings: FieldSettings, paths: Tensor) -> DeformationField:
+def global_field(settings: FieldSettings, paths: Tensor, freedom: Tensor | None = None) -> DeformationField:
     """A fresh field over the whole clip (Eq. 9); `paths` [F, N, 3] are the means that stage 2 found."""
     if settings.kind == "mlp":
         return GaussianField(settings, timed=True).to(paths.device)
-    return NodeField(settings, paths, timed=True).to(paths.device)
+    return NodeField(settings, paths, timed=True, freedom=freedom).to(paths.device)
 
 
 def farthest_points(points: Tensor, count: int) -> Tensor:
     """Indices [min(count, N)] of points that are far from one another, the first point among them."""
-    count = min(count, len(points))
-    chosen = torch.zeros(count, dtype=torch.long, device=points.device)
-    x = points.detach()
+    count, x = min(count, len(points)), points.detach()
+    if not x.is_cuda:
+        from ar4d.kernels import sampling
+
+        chosen = torch.zeros(count, dtype=torch.long)
+        sampling.farthest_points(x.float().contiguous().numpy(), chosen.numpy())
+        return chosen
+    chosen = torch.zeros(count, dtype=torch.long, device=x.device)
     distance = torch.full((len(x),), math.inf, device=x.device)
     for i in range(1, count):
         distance = torch.minimum(distance, (x - x[chosen[i - 1]]).square().sum(-1))
@@ -203,11 +223,20 @@ def blend_weights(means: Tensor, nodes: Tensor, neighbours: int) -> tuple[Tensor
         Indices [N, K] int32 and weights [N, K] that sum to 1, for the K nearest nodes.
     """
     neighbours = min(neighbours, nodes.shape[1])
-    distances, indices = _mean_distances(means, nodes).topk(neighbours, largest=False)
-    spacing = _mean_distances(nodes, nodes).topk(min(4, nodes.shape[1]), largest=False).values[:, 1:]
+    distances, indices = _nearest(means, nodes, neighbours)
+    spacing = _nearest(nodes, nodes, min(4, nodes.shape[1]))[0][:, 1:]
     width = spacing.mean(-1).clamp_min(1e-6) if spacing.shape[1] else torch.ones_like(nodes[0, :, 0])
     weights = torch.softmax(-distances.square() / (2 * width[indices].square()), dim=-1)
     return indices.to(torch.int32).contiguous(), weights.contiguous()
+
+
+def _nearest(a: Tensor, b: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """[N, count] distances and indices of the nearest of [F, M, 3] for each of [F, N, 3], nearest first."""
+    if len(a) > 1 or a.is_cuda:
+        return _mean_distances(a, b).topk(count, largest=False)
+    found = KDTree(b[0].numpy()).query(a[0].numpy(), k=range(1, count + 1))
+    distances, indices = (torch.from_numpy(x) for x in found)
+    return distances.to(a.dtype), indices
 
 
 def _mean_distances(a: Tensor, b: Tensor) -> Tensor:
@@ -239,6 +268,10 @@ def spline(keyframes: Tensor, t: float) -> Tensor:
         + (3 * u**2 - 2 * u**3) * b
         + (u**3 - u**2) * slope_b
     )
+
+
+def _num_offsets(settings: FieldSettings) -> int:
+    return OFFSETS + (COLORS if settings.colors else 0)
 
 
 def _encoded_size(settings: FieldSettings, timed: bool) -> int:

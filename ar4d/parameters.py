@@ -44,10 +44,12 @@ class Parameters:
         Locked by `test_offsets_add_to_means_logit_opacities_and_log_scales` (tests/test_parameters.py).
         """
         means, quats, log_scales, logits = self.means, self.quats, self.log_scales, self.logit_opacities
+        colors = self.colors
         if field is not None:
             means, quats, delta = field(means, quats, t)
-            logits, log_scales = logits + delta[:, 0], log_scales + delta[:, 1:]
-        colors = self.colors.sigmoid() if self.sigmoid_colors else self.colors
+            logits, log_scales = logits + delta[:, 0], log_scales + delta[:, 1:4]
+            colors = colors + delta[:, 4:] if delta.shape[1] > 4 else colors
+        colors = colors.sigmoid() if self.sigmoid_colors else colors
         return Gaussians(means, F.normalize(quats, dim=-1), log_scales.exp(), logits.sigmoid(), colors)
 
     def state(self) -> dict[str, Tensor]:

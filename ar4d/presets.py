@@ -14,9 +14,11 @@ from rich.table import Table
 from ar4d import plugins
 from ar4d.errors import UserError
 from ar4d.settings import (
+    BodySettings,
     EngineSettings,
     FieldSettings,
     GenerateSettings,
+    HoldSettings,
     InitializeSettings,
     LearningRates,
     RefineSettings,
@@ -26,12 +28,15 @@ from ar4d.settings import (
 
 def _node_fields(settings: Settings) -> Settings:
     """The same schedule with offsets at control nodes: what two CPU cores can carry."""
-    local = FieldSettings(kind="node-table", lr=8e-3, lr_final=2.4e-4)
-    shared = FieldSettings(kind="node-table", lr=2e-3, lr_final=6e-5)
+    local = FieldSettings(kind="node-table", nodes=2048, lr=8e-3, lr_final=2.4e-4)
+    shared = FieldSettings(kind="node-table", nodes=2048, colors=True, lr=2e-3, lr_final=6e-5)
+    hold = HoldSettings(hidden_rate=0.1, rigidity_hidden=0.03, rigidity_seen=0.0003)
+    body = BodySettings(loner_distance=2.5, closing=2.5)
     return replace(
         settings,
-        generate=replace(settings.generate, field=local),
-        refine=replace(settings.refine, field=shared),
+        initialize=replace(settings.initialize, body=body, hidden_rate=0.1),
+        generate=replace(settings.generate, field=local, hold=hold),
+        refine=replace(settings.refine, field=shared, hold=hold, color_change=0.003),
     )
 
 

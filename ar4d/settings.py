@@ -51,8 +51,36 @@ class FieldSettings:
     """L for the time of Eq. 9; only the global field has one."""
     nodes: int = 512
     neighbours: int = 4
+    colors: bool = False
+    """Move colours too (beyond the paper, whose Eq. 9 keeps c fixed): offsets of what `Parameters` holds."""
     lr: float = 5e-4
     lr_final: float = 1e-6
+
+
+@dataclass(frozen=True)
+class HoldSettings:
+    """How what the clip does not see is held to what it sees (not in the paper)."""
+
+    hidden_rate: float = 1.0
+    """Share of the learning rates that is left to Gaussians which the clip does not see; they ride along
+    with the field. 1: all learn alike, as in the paper."""
+    rigidity_hidden: float = 0.0
+    """Weight of motion that is as rigid as possible, between nodes that the clip does not see; 0: none, as
+    in the paper. Only fields with nodes have it."""
+    rigidity_seen: float = 0.0
+    """The same between nodes that the clip sees."""
+
+
+@dataclass(frozen=True)
+class BodySettings:
+    """How the expert's Gaussians are tidied where the first frame does not show them (not in the paper)."""
+
+    loner_distance: float = 0.0
+    """Prune those whose mean distance to their neighbours is so many medians or more; 0: none."""
+    closing: float = 1.0
+    """Make them as opaque as so many layers of themselves; 1: leave them as they are."""
+    color_passes: int = 0
+    """How often their colours are averaged along the surface."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +97,11 @@ class InitializeSettings:
     rates: LearningRates = LearningRates(colors=5e-3)
     sigmoid_colors: bool = True
     """Optimise the colours' logits, so that no colour leaves [0, 1]."""
+    body: BodySettings = BodySettings()
+    """Of the Gaussians that the expert makes, before the fit."""
+    hidden_rate: float = 1.0
+    """Share of the learning rates that is left to Gaussians which the first frame does not show; 1: all learn
+    alike, as in the paper."""
     preservation: float = 0.3
     """Weight of staying close to the expert's own renders from random azimuths."""
     decay: float = 0.1
@@ -103,6 +136,8 @@ class GenerateSettings:
     """η of Eq. 6: the range grows by one degree per this many steps."""
     pseudo_every: int = 200
     """Steps for which the pseudo-Gaussians are kept before they are made again."""
+    hold: HoldSettings = HoldSettings()
+    """How a frame's hidden Gaussians are held to the source's."""
     pseudo_rgb: float = 1.0
     """Weight of l_rgb of Eq. 8."""
     pseudo_depth: float = 1.0
@@ -119,6 +154,10 @@ class RefineSettings:
     field: FieldSettings = FieldSettings()
     rates: LearningRates = LearningRates()
     decay: float = 0.03
+    hold: HoldSettings = HoldSettings()
+    """Of every frame's Gaussians, against the canonical ones; hidden is what no frame of the clip shows."""
+    color_change: float = 0.0
+    """Weight of the mean squared offset of colours over time, where the field has them (`field.colors`)."""
     warm_start: int = 0
     """Steps in which the field first learns stage 2's motion; 0: none, the paper's."""
     target: Literal["generated", "input"] = "generated"

@@ -10,14 +10,15 @@ from ar4d.evaluation import Scores, format_scores, mean
 _COLUMNS = {
     "reference": ("PSNR", "SSIM", "LPIPS"),
     "test": ("PSNR", "SSIM", "LPIPS", "IoU"),
-    "sides": ("roughness", "fog"),
+    "sides": ("roughness", "fog", "specks", "fraying", "motion"),
     "edges": ("seam",),
 }
 _TITLES = {"reference": "ref", "test": "test", "sides": "side", "edges": "edge"}
 _LEGEND = """\
 ref: the clip's own camera. test: azimuths -75, 15, 105 and 195, which no frame of the clip shows.
 side: 90, 180, 270 and -75. edge: 90 and 270. PSNR (dB), SSIM and IoU: larger is better; LPIPS, fog and
-seam: smaller is better; roughness: 1 is as smooth as the truth. Seconds: lifting alone."""
+seam: smaller is better; roughness, specks and fraying: 1 is the truth's; motion: PSNR of the differences
+between frames, dB. Seconds: lifting alone."""
 
 
 def markdown(results: dict, order: Sequence[str]) -> str:

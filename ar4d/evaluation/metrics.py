@@ -128,6 +128,23 @@ def flicker(pred: Tensor, true: Tensor) -> Tensor:
     return _unevenness(pred) / _unevenness(true)
 
 
+def motion_psnr(pred: Tensor, true: Tensor) -> Tensor:
+    """PSNR of the differences between consecutive frames: how alike two views move.
+
+    What stands still and is wrong in itself costs nothing here.
+
+    Args:
+        pred: [F, H, W, 3], consecutive frames of one view; values outside [0, 1] count as the nearest
+            colour that can be shown.
+        true: as `pred`.
+
+    Returns:
+        [F - 1] in dB, at most 100; larger is better. Empty where F < 2.
+    """
+    error = (pred.clamp(0, 1).diff(dim=0) - true.diff(dim=0)).square().mean(dim=(-3, -2, -1))
+    return -10 * torch.log10(error.clamp(min=1e-10))
+
+
 def _total_variation(images: Tensor) -> Tensor:
     return images.diff(dim=-2).abs().sum() + images.diff(dim=-3).abs().sum()
 

@@ -15,7 +15,7 @@ from typing import Literal
 from torch import Tensor
 
 from ar4d import plugins
-from ar4d.evaluation import lpips, metrics
+from ar4d.evaluation import debris, lpips, metrics
 from ar4d.evaluation.scores import Scores
 
 
@@ -124,5 +124,22 @@ for _metric in (
     Metric("fog", "fog", "{:.1%}", "lower", _plain(lambda a, b: metrics.fog(a.alpha))),
     Metric("seam", "seam", "{:.1%}", "lower", _plain(lambda a, b: metrics.seam(a.alpha, b.alpha))),
     Metric("flicker", "flicker", "{:.2f}", "one", _plain(lambda a, b: metrics.flicker(a.rgb, b.rgb))),
+    Metric(
+        "specks",
+        "specks",
+        "{:.2f}",
+        "one",
+        _plain(lambda a, b: debris.specks(a.rgb, a.alpha) / debris.specks(b.rgb, b.alpha)),
+    ),
+    Metric(
+        "fraying",
+        "fraying",
+        "{:.2f}",
+        "one",
+        _plain(lambda a, b: debris.fraying(a.alpha) / debris.fraying(b.alpha)),
+    ),
+    Metric(
+        "motion", "motion", "{:.2f}", "higher", _plain(lambda a, b: metrics.motion_psnr(a.rgb, b.rgb).mean())
+    ),
 ):
     register(_metric)

@@ -127,3 +127,12 @@ def test_flicker():
 def test_flicker_needs_three_frames():
     frames = torch.rand(2, 8, 8, 3)
     assert math.isnan(metrics.flicker(frames, frames))
+
+
+def test_motion_psnr_compares_differences_only(pair):
+    pred, true = pair[0][0], pair[1][0]
+    a, b = pred.double().numpy(), true.double().numpy()
+    expected = [-10 * math.log10(((a[k + 1] - a[k] - b[k + 1] + b[k]) ** 2).mean()) for k in range(2)]
+    assert metrics.motion_psnr(pred, true).tolist() == pytest.approx(expected, abs=1e-3)
+    assert (metrics.motion_psnr((true / 2 + 0.3), true / 2) == 100).all()
+    assert len(metrics.motion_psnr(pred[:1], true[:1])) == 0

@@ -31,10 +31,21 @@ class FallingAdam:
     def __init__(self, steps: int) -> None:
         self.steps = steps
         self.groups: list[dict] = []
+        self.held: list[tuple[Tensor, Tensor]] = []
 
-    def add(self, parameters: Iterable[Tensor], lr: float, final_share: float) -> None:
-        """Parameters that learn at `lr` at first and at `lr * final_share` at the end."""
-        self.groups.append({"params": list(parameters), "lr": lr, "start": lr, "share": final_share})
+    def add(
+        self, parameters: Iterable[Tensor], lr: float, final_share: float, freedom: Tensor | None = None
+    ) -> None:
+        """Adds parameters that learn at `lr` at first and at `lr * final_share` at the end.
+
+        Args:
+            freedom: [N] in [0, 1], by which the steps of each row of the parameters [N, ...] are
+                shortened. (Adam undoes a factor on the gradient.)
+        """
+        held = list(parameters)
+        self.groups.append({"params": held, "lr": lr, "start": lr, "share": final_share})
+        if freedom is not None:
+            self.held += [(tensor, freedom.reshape(-1, *[1] * (tensor.dim() - 1))) for tensor in held]
 
     def start(self) -> FallingAdam:
         self.adam = torch.optim.Adam(self.groups, eps=1e-15, fused=True)
@@ -46,7 +57,11 @@ class FallingAdam:
             group["lr"] = group["start"] * group["share"] ** (u / self.steps)
         self.adam.zero_grad()
         loss.backward()
+        before = [tensor.detach().clone() for tensor, _ in self.held]
         self.adam.step()
+        with torch.no_grad():
+            for (tensor, freedom), old in zip(self.held, before, strict=True):
+                tensor.copy_(torch.lerp(old, tensor, freedom))
 
 
 class ViewCache:

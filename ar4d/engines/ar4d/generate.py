@@ -13,6 +13,7 @@ from torch import Tensor
 from ar4d.cameras import orbit
 from ar4d.deformation import local_field
 from ar4d.engines.ar4d.fitting import REPORT_EVERY, FallingAdam, ViewCache, random_stream, seed_networks
+from ar4d.engines.ar4d.hold import Hold
 from ar4d.engines.ar4d.pseudo_views import PseudoViews
 from ar4d.events import Event, FrameFinished, StageFinished, StageStarted, Step
 from ar4d.gaussians import Gaussians
@@ -90,13 +91,15 @@ class FrameFit:
         random = random_stream(self.seed, 2, self.index)
         seed_networks(self.seed, 2, self.index)
         parameters = Parameters.of(source, self.sigmoid_colors)
-        field = local_field(options.field, source.means)
+        reference = orbit(0.0, self.rig.elevation_deg, size=self.rig.size)
+        hold = Hold.of([source], reference, options.hold)
+        field = local_field(options.field, source.means, hold.freedom)
+        rigidity = hold.rigidity(field)
         optimizer = FallingAdam(options.iterations)
         optimizer.add(field.parameters(), options.field.lr, options.field.lr_final / options.field.lr)
         for tensor, lr in parameters.trainable(options.rates):
-            optimizer.add([tensor], lr, options.decay)
+            optimizer.add([tensor], lr, options.decay, hold.freedom)
         optimizer.start()
-        reference = orbit(0.0, self.rig.elevation_deg, size=self.rig.size)
         for u in range(options.iterations):
             gaussians = parameters.activated(field)
             view = render(gaussians, reference)
@@ -104,6 +107,8 @@ class FrameFit:
             if pseudo_views is not None:
                 pseudo = pseudo_views.at(self.index, gaussians, u)
                 loss = loss + self._pseudo_loss(gaussians, pseudo, self._azimuth(random, u))  # Eq. 7
+            if rigidity is not None:
+                loss = loss + rigidity(0.0)
             optimizer.step(loss, u)
             if (u + 1) % REPORT_EVERY == 0 or u + 1 == options.iterations:
                 quality = psnr(view.rgb, self.target[None]).item()

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from ar4d.cameras import orbit
+from ar4d.engines.ar4d.body import tidied
 from ar4d.engines.ar4d.fitting import REPORT_EVERY, FallingAdam, ViewCache, random_stream
+from ar4d.engines.ar4d.hold import Hold
 from ar4d.events import Event, FrameFinished, StageFinished, StageStarted, Step
 from ar4d.experts import ImageToGaussians
 from ar4d.gaussians import Gaussians
@@ -18,7 +20,8 @@ from ar4d.losses import preservation_loss, psnr, reference_loss, ssim
 from ar4d.parameters import Parameters
 from ar4d.rendering import render
 from ar4d.reporting import reporting_progress
-from ar4d.settings import InitializeSettings, ReferenceRig
+from ar4d.settings import BodySettings, HoldSettings, InitializeSettings, ReferenceRig
+from ar4d.visibility import exposure
 
 PRUNE_BELOW = 0.005  # Gaussians this transparent cost time and show nothing
 
@@ -52,10 +55,13 @@ def initialize(
     yield StageStarted("initialize", options.iterations if options.finetune else 0)
     initial = yield from reporting_progress(expert, lambda: expert.lift(rgba, budget, rig.elevation_deg))
     initial = initial.select(initial.opacities >= PRUNE_BELOW)
+    reference = orbit(0.0, rig.elevation_deg, size=rig.size)
+    if options.body != BodySettings():
+        initial = tidied(initial, exposure(initial, reference), options.body)
     gaussians = (yield from _finetune(initial, target, options, rig, seed)) if options.finetune else initial
     seconds = time.perf_counter() - started
     with torch.no_grad():
-        view = render(gaussians, orbit(0.0, rig.elevation_deg, size=rig.size)).rgb
+        view = render(gaussians, reference).rgb
     quality = psnr(view, target[None]).item(), ssim(view, target[None]).item()
     yield FrameFinished("initialize", 0, gaussians, *quality, seconds)
     yield StageFinished("initialize", seconds)
@@ -75,10 +81,11 @@ def _finetune(
     """
     parameters = Parameters.of(initial, options.sigmoid_colors)
     optimizer = FallingAdam(options.iterations)
-    optimizer.add([parameters.means.requires_grad_()], options.rates.means, options.decay)
-    optimizer.add([parameters.colors.requires_grad_()], options.rates.colors, options.decay)
-    optimizer.start()
     reference = orbit(0.0, rig.elevation_deg, size=rig.size)
+    freedom = Hold.of([initial], reference, HoldSettings(hidden_rate=options.hidden_rate)).freedom
+    optimizer.add([parameters.means.requires_grad_()], options.rates.means, options.decay, freedom)
+    optimizer.add([parameters.colors.requires_grad_()], options.rates.colors, options.decay, freedom)
+    optimizer.start()
     expected = ViewCache(initial, rig.elevation_deg, rig.pseudo_size)
     random = random_stream(seed, 1, 0)
     for u in range(options.iterations):

@@ -12,6 +12,7 @@ from ar4d.asset import DeformedGaussians, frame_time
 from ar4d.cameras import orbit
 from ar4d.deformation import DeformationField, NodeField, global_field
 from ar4d.engines.ar4d.fitting import REPORT_EVERY, FallingAdam, random_stream, seed_networks
+from ar4d.engines.ar4d.hold import Hold
 from ar4d.events import Event, StageFinished, StageStarted, Step
 from ar4d.gaussians import Gaussians
 from ar4d.losses import geometry_loss, photometric, psnr
@@ -52,10 +53,11 @@ def refine(
     yield StageStarted("refine", options.warm_start + options.iterations)
     seed_networks(seed, 3)
     parameters = Parameters.of(frames[0], sigmoid_colors)
-    field = global_field(options.field, torch.stack([frame.means for frame in frames]))
+    hold = Hold.of(frames, orbit(0.0, rig.elevation_deg, size=rig.size), options.hold)
+    field = global_field(options.field, torch.stack([frame.means for frame in frames]), hold.freedom)
     if options.warm_start:
         yield from _learn_motion(field, frames, options, seed, sigmoid_colors)
-    yield from _fit(parameters, field, frames, targets, options, rig, seed)
+    yield from _fit(parameters, field, hold, frames, targets, options, rig, seed)
     yield StageFinished("refine", time.perf_counter() - started)
     for tensor in parameters.state().values():
         tensor.requires_grad_(False)
@@ -65,6 +67,7 @@ def refine(
 def _fit(
     parameters: Parameters,
     field: DeformationField,
+    hold: Hold,
     frames: Sequence[Gaussians],
     targets: Tensor,
     options: RefineSettings,
@@ -80,14 +83,16 @@ def _fit(
     optimizer = FallingAdam(options.iterations)
     optimizer.add(field.parameters(), options.field.lr, options.field.lr_final / options.field.lr)
     for tensor, lr in parameters.trainable(options.rates):
-        optimizer.add([tensor], lr, options.decay)
+        optimizer.add([tensor], lr, options.decay, hold.freedom)
     optimizer.start()
+    rigidity = hold.rigidity(field)
     reference = orbit(0.0, rig.elevation_deg, size=rig.size)
     order: list[int] = []
     for u in range(options.iterations):
         order = order or random.permutation(len(frames)).tolist()  # every frame equally often
         k = order.pop()
-        gaussians = parameters.activated(field, frame_time(k, len(frames)))
+        t = frame_time(k, len(frames))
+        gaussians = parameters.activated(field, t)
         view = render(gaussians, reference).rgb
         if options.target == "input":
             target = targets[k][None]
@@ -100,6 +105,10 @@ def _fit(
         with torch.no_grad():
             expected = render(frames[k], camera)
         loss = loss + geometry_loss(render(gaussians, camera), expected, options.depth, options.rgb)  # Eq. 11
+        if rigidity is not None:
+            loss = loss + rigidity(t)
+        if options.color_change > 0 and isinstance(field, NodeField):
+            loss = loss + options.color_change * field.color_offsets(t).square().mean()
         optimizer.step(loss, u)
         if (u + 1) % REPORT_EVERY == 0 or u + 1 == options.iterations:
             step, total = options.warm_start + u + 1, options.warm_start + options.iterations
@@ -160,8 +169,9 @@ def _follow_gaussians(field: NodeField, canonical: Parameters, frames: Sequence[
                 torch.zeros_like(now.means),  # rotations are learnt
                 (now.logit_opacities - canonical.logit_opacities)[:, None],
                 now.log_scales - canonical.log_scales,
+                now.colors - canonical.colors,
             ],
             dim=-1,
-        )
+        )[:, : field.table.shape[2]]
         each = change.repeat_interleave(field.indices.shape[1], dim=0)
         field.table[k] = torch.zeros_like(field.table[k]).index_add_(0, nodes, weights * each) / total
