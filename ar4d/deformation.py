@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.spatial import KDTree
@@ -234,8 +235,8 @@ def _nearest(a: Tensor, b: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """[N, count] distances and indices of the nearest of [F, M, 3] for each of [F, N, 3], nearest first."""
     if len(a) > 1 or a.is_cuda:
         return _mean_distances(a, b).topk(count, largest=False)
-    found = KDTree(b[0].numpy()).query(a[0].numpy(), k=range(1, count + 1))
-    distances, indices = (torch.from_numpy(x) for x in found)
+    found = KDTree(b[0].numpy()).query(a[0].numpy(), k=count)
+    distances, indices = (torch.from_numpy(np.reshape(x, (-1, count))) for x in found)
     return distances.to(a.dtype), indices
 
 

@@ -10,11 +10,11 @@ from ar4d.cameras import orbit
 from ar4d.deformation import local_field
 from ar4d.engines.ar4d.fitting import FallingAdam
 from ar4d.engines.ar4d.hold import Hold
-from ar4d.events import Finished
 from ar4d.lifting import lift_events
 from ar4d.presets import PAPER
 from ar4d.settings import FieldSettings, HoldSettings
 from ar4d.visibility import exposure
+from tests.support.streams import drained
 from tests.test_visibility import sheets
 
 HELD = HoldSettings(hidden_rate=0.0, rigidity_hidden=0.1, rigidity_seen=0.001)
@@ -64,8 +64,8 @@ def test_fields_without_nodes_have_no_rigidity():
 
 
 def lifted(clip, settings):
-    (last,) = [event for event in lift_events(clip, settings) if isinstance(event, Finished)]
-    return last.asset
+    _, asset = drained(lift_events(clip, settings))
+    return asset
 
 
 def held(settings, hold: HoldSettings, **field):
