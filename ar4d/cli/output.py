@@ -131,12 +131,13 @@ def _export_description(format: Format) -> str:
 
 @dataclass(frozen=True)
 class _EvaluateArguments:
-    """Compare a finished asset with ground-truth views."""
+    """Compare a finished asset with ground-truth views or, without any, with its own clip from all around."""
 
     run: tyro.conf.Positional[Path]
     """Folder of the run."""
-    views: Path
-    """Folder with meta.json and views/NAME/0000.png …"""
+    views: Path | None = None
+    """Folder with meta.json and views/NAME/0000.png …; without it, specks, outline and fog are compared with
+    the clip's own frames."""
     lpips: Path | None = None
     """Weights for LPIPS; by default the file that the environment variable AR4D_LPIPS names."""
     out: Path | None = None
@@ -144,11 +145,17 @@ class _EvaluateArguments:
 
 
 def evaluate(argv: list[str]) -> None:
-    """compare a run with ground-truth views: PSNR, SSIM, LPIPS, IoU, …"""
+    """measure a run: PSNR, LPIPS, IoU, … against ground-truth views, or its look from all around"""
     from ar4d.evaluation import evaluate as measure
+    from ar4d.evaluation.look import look
 
     arguments = tyro.cli(_EvaluateArguments, prog="ar4d evaluate", args=argv)
-    report = measure(Run.open(arguments.run).asset(), arguments.views, arguments.lpips)
+    run = Run.open(arguments.run)
+    if arguments.views is None:
+        elevation_deg = run.record.recipe.settings.elevation_deg
+        report = look(run.asset(), run.clip, run.frames(), elevation_deg)
+    else:
+        report = measure(run.asset(), arguments.views, arguments.lpips)
     out = arguments.out or arguments.run / "evaluation.json"
     write_text(out, report.to_json())
     print(report.table())

@@ -123,6 +123,12 @@ def test_evaluate_prints_a_table_and_writes_json(run, frames, tmp_path, capsys):
     assert json.loads((run / "evaluation.json").read_text())["views"]
 
 
+def test_evaluate_needs_no_ground_truth(run, capsys):
+    assert main(["evaluate", str(run)]) == 0
+    assert "fraying" in capsys.readouterr().out
+    assert json.loads((run / "evaluation.json").read_text())["reference_psnr"] > 0
+
+
 def test_doctor_and_presets(capsys):
     assert main(["doctor"]) == 0
     assert "silhouette" in capsys.readouterr().out
