@@ -159,7 +159,7 @@ def lift(clip: Clip, settings: Settings, generated: list[Gaussians]) -> Asset4D:
     """The asset of a clip; the frames of stages 1 and 2 are appended to `generated`."""
 
     def on_event(event: object) -> None:
-        if isinstance(event, FrameFinished):
+        if isinstance(event, FrameFinished) and event.gaussians is not None:
             generated.append(event.gaussians)
 
     return drain(lift_events(clip, settings), on_event)

@@ -69,9 +69,10 @@ def lifted(clip, settings):
 
 
 def held(settings, hold: HoldSettings, **field):
-    generate = replace(settings.generate, hold=hold)
+    initialize = replace(settings.initialize, expert="silhouette")
+    generate = replace(settings.generate, expert="silhouette", hold=hold)
     refined = replace(settings.refine, hold=hold, field=replace(settings.refine.field, **field))
-    return replace(settings, generate=generate, refine=refined)
+    return replace(settings, initialize=initialize, generate=generate, refine=refined)
 
 
 @pytest.mark.parametrize("colors", [False, True])
@@ -81,8 +82,8 @@ def test_hidden_colours_are_those_of_the_first_frame_at_all_times(clip, settings
     frames = [asset.at(k / 3) for k in range(4)]
     exposed = torch.stack([exposure(g, camera) for g in frames]).amax(0)
     changes = (frames[3].colors - frames[0].colors).abs().amax(1)
-    assert (exposed < 0.01).sum() > 20
-    assert changes[exposed < 0.01].max() < 0.01
+    assert (exposed < 0.05).sum() > 20
+    assert changes[exposed < 0.05].max() < 0.02
     assert (changes.max() > 0.01) == colors
 
 
