@@ -91,8 +91,7 @@ def _fit(
     for u in range(options.iterations):
         order = order or random.permutation(len(frames)).tolist()  # every frame equally often
         k = order.pop()
-        t = frame_time(k, len(frames))
-        gaussians = parameters.activated(field, t)
+        gaussians = parameters.activated(field, frame_time(k, len(frames)))
         view = render(gaussians, reference).rgb
         if options.target == "input":
             target = targets[k][None]
@@ -106,9 +105,11 @@ def _fit(
             expected = render(frames[k], camera)
         loss = loss + geometry_loss(render(gaussians, camera), expected, options.depth, options.rgb)  # Eq. 11
         if rigidity is not None:
-            loss = loss + rigidity(t)
+            loss = loss + rigidity(frame_time(k, len(frames)))
         if options.color_change > 0 and isinstance(field, NodeField):
-            loss = loss + options.color_change * field.color_offsets(t).square().mean()
+            loss = (
+                loss + options.color_change * field.color_offsets(frame_time(k, len(frames))).square().mean()
+            )
         optimizer.step(loss, u)
         if (u + 1) % REPORT_EVERY == 0 or u + 1 == options.iterations:
             step, total = options.warm_start + u + 1, options.warm_start + options.iterations
