@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from ar4d.events import Event, Progress
+from ar4d.events import Event, Progress, Warned
 
 T = TypeVar("T")
 Report = Callable[[Event], None]
@@ -21,6 +21,23 @@ class ReportsProgress(Protocol):
 
     on_progress: OnProgress | None
     """Called while the expert works."""
+
+
+@runtime_checkable
+class ReportsWarnings(Protocol):
+    """Optional protocol for experts that find a smaller way when memory runs out."""
+
+    warnings: list[str]
+    """Sentences about what had to be made smaller; `take_warnings` empties the list."""
+
+
+def take_warnings(expert: object) -> list[Warned]:
+    """What an expert has to say since the last call; nothing if it is not one that `ReportsWarnings`."""
+    if not isinstance(expert, ReportsWarnings):
+        return []
+    taken = [Warned(sentence) for sentence in expert.warnings]
+    expert.warnings.clear()
+    return taken
 
 
 class Abandoned(BaseException):

@@ -15,7 +15,7 @@ from ar4d.experts.preparing import prepare
 from ar4d.experts.protocols import ClipAware
 from ar4d.experts.registry import Entry, available_after, require
 from ar4d.gaussians import Gaussians
-from ar4d.reporting import OnProgress, ReportsProgress
+from ar4d.reporting import OnProgress, ReportsProgress, ReportsWarnings
 from ar4d.views import ViewGrid
 
 T = TypeVar("T")
@@ -74,6 +74,11 @@ class Fallback:
     def facing_estimate(self) -> tuple[float, float] | None:
         """As `ClipAware.facing_estimate`; None where the expert makes no estimate."""
         return self._expert.facing_estimate if isinstance(self._expert, ClipAware) else None
+
+    @property
+    def warnings(self) -> list[str]:
+        """As `ReportsWarnings.warnings`; empty where the expert has none."""
+        return self._expert.warnings if isinstance(self._expert, ReportsWarnings) else []
 
     def lift(self, rgba: Tensor, budget: int, elevation_deg: float = 0.0) -> Gaussians:
         """As `ImageToGaussians.lift`."""

@@ -27,6 +27,8 @@ from ar4d.experts.lgm.config import BIG, INPUT_CHANNELS, VIEWS
 from ar4d.experts.lgm.model import LgmNetwork
 from ar4d.experts.splatt3r.config import PUBLISHED, SIDE
 from ar4d.experts.splatt3r.network import Splatt3rNetwork
+from ar4d.experts.sv4d2 import memory as sv4d2_memory
+from ar4d.experts.sv4d2.config import SV4D2, SV4D2_8VIEWS, Sv4d2Config
 from ar4d.experts.wan.config import WAN_2_1_SMALL, WAN_2_2, WanConfig
 from ar4d.experts.wan.memory import FITS, needed_gib
 from ar4d.tables import text_table
@@ -243,10 +245,47 @@ def wan(config: WanConfig, *, whole: bool = True) -> list[Footprint]:
     ]
 
 
+def sv4d2(config: Sv4d2Config) -> list[Footprint]:
+    """SV4D 2.0's networks at the trained size; the U-Net in each way of fitting it into a GPU."""
+    from ar4d.experts.sv4d2.checkpoint import build_networks
+
+    networks = build_networks(config)
+    unet, vae, tower = networks.unet.half(), networks.autoencoder, networks.clip.half()
+    size, pictures, shape = config.latent_size, config.frames * config.views, config.denoiser
+
+    def denoise(halves: int) -> Callable[[], Any]:
+        return lambda: unet(
+            meta(halves * pictures, shape.in_channels, size, size),
+            meta(halves * pictures, dtype=SINGLE),
+            meta(halves, config.frames, shape.context_dim),
+            meta(halves * pictures, shape.vector_channels),
+            meta(halves, config.views, shape.motion_context_dim, size, size),
+        )
+
+    steps = []
+    for fit in sv4d2_memory.FITS:
+        unet.set_tokens_at_once(fit.tokens_at_once)
+        steps.append(measure(f"{config.name}, {fit.name}", unet, denoise(1 + fit.halves_at_once)))
+    picture = meta(1, 3, config.size, config.size, dtype=SINGLE)
+    return [
+        *steps,
+        measure(f"{config.name}, encoding", vae, lambda: vae.encode(picture)),
+        measure(f"{config.name}, decoding", vae, lambda: vae.decode(meta(1, 4, size, size, dtype=SINGLE))),
+        measure(f"{config.name}, picture tower", tower, lambda: tower(meta(1, 3, 224, 224))),
+    ]
+
+
 def memory_table() -> str:
     """All networks, one row each, and what runs at once."""
     chain = [lgm(), *imagedream()]
-    parts = [*chain, splatt3r(), *wan(WAN_2_2), *wan(WAN_2_1_SMALL)]
+    parts = [
+        *chain,
+        splatt3r(),
+        *sv4d2(SV4D2),
+        *sv4d2(SV4D2_8VIEWS),
+        *wan(WAN_2_2),
+        *wan(WAN_2_1_SMALL),
+    ]
     rows = [["network", "parameters", "weights", "one pass", "together"]]
     rows += [
         [part.name, f"{part.parameters / 1e6:.0f} M", *map(_gib, (part.weights_gib, part.pass_gib, part.gib))]
@@ -255,6 +294,11 @@ def memory_table() -> str:
     both = sum(part.weights_gib for part in chain)
     most = max(part.pass_gib for part in chain)
     rows.append(["ImageDream + LGM, all loaded", "", *map(_gib, (both, most, both + most))])
+    for config in (SV4D2, SV4D2_8VIEWS):
+        rows += [
+            [f"{config.name} in all, {fit.name}", "", "", "", _gib(sv4d2_memory.needed_gib(config.name, i))]
+            for i, fit in enumerate(sv4d2_memory.FITS)
+        ]
     for config in (WAN_2_2, WAN_2_1_SMALL):
         rows += [
             [f"{config.name}, {fit.name}", "", "", "", _gib(needed_gib(config.name, fit))] for fit in FITS

@@ -25,6 +25,9 @@ from ar4d.experts.silhouette import Silhouette
 from ar4d.experts.splatt3r import LICENCE as SPLATT3R_LICENCE
 from ar4d.experts.splatt3r import WEIGHTS as SPLATT3R_WEIGHTS
 from ar4d.experts.splatt3r import Splatt3r
+from ar4d.experts.sv4d2 import SV4D2, SV4D2_8VIEWS, Sv4d2
+from ar4d.experts.sv4d2 import memory as sv4d2_memory
+from ar4d.experts.sv4d2.config import LICENCE as SV4D2_LICENCE
 from ar4d.experts.wan import WAN_2_1_SMALL, WAN_2_2, Wan
 from ar4d.experts.wan.memory import least_gib
 from ar4d.weights import licences
@@ -139,6 +142,26 @@ ENTRIES = (
         check=partial(DepthLift.available, OUTDOOR),
         build=partial(DepthLift.load, OUTDOOR),
         releases=(OUTDOOR,),
+    ),
+    Entry(
+        name="sv4d2",
+        roles=("clip_to_views",),
+        summary="SV4D 2.0: draws a clip from four other sides, 12 frames at a time; 10 GiB free are faster",
+        check=partial(Sv4d2.available, SV4D2),
+        build=partial(Sv4d2.load, SV4D2, azimuths_deg=SV4D2.orthogonal_deg),
+        releases=(SV4D2.release,),
+        gpu_gib=sv4d2_memory.least_gib(SV4D2.name),
+        acceptance=SV4D2_LICENCE,
+    ),
+    Entry(
+        name="sv4d2-8views",
+        roles=("clip_to_views",),
+        summary="the same from eight sides, 5 frames at a time",
+        check=partial(Sv4d2.available, SV4D2_8VIEWS),
+        build=partial(Sv4d2.load, SV4D2_8VIEWS, azimuths_deg=SV4D2_8VIEWS.orthogonal_deg),
+        releases=(SV4D2_8VIEWS.release,),
+        gpu_gib=sv4d2_memory.least_gib(SV4D2_8VIEWS.name),
+        acceptance=SV4D2_LICENCE,
     ),
     Entry(
         name="wan-2.2",

@@ -14,7 +14,7 @@ from ar4d.experts.protocols import ClipToViews
 from ar4d.gaussians import Gaussians
 from ar4d.images import unpremultiply
 from ar4d.rendering import render
-from ar4d.reporting import reporting_progress
+from ar4d.reporting import reporting_progress, take_warnings
 from ar4d.settings import ReferenceRig
 from ar4d.views import ViewGrid
 
@@ -31,7 +31,7 @@ def imagine_views(
         seed: of the run.
 
     Yields:
-        Progress, then the views.
+        Progress, what had to be made smaller, then the views.
     """
     started = time.perf_counter()
     yield StageStarted("imagine", 0)
@@ -41,6 +41,7 @@ def imagine_views(
     grid = yield from reporting_progress(
         expert, lambda: expert.imagine(rgba, frozen, rig.elevation_deg, seed)
     )
+    yield from take_warnings(expert)
     yield ViewsImagined(grid)
     yield StageFinished("imagine", time.perf_counter() - started)
     return grid
