@@ -1,6 +1,6 @@
-"""Where the recorded outputs of the original LGM and ImageDream lie.
+"""Where the recorded outputs of the original LGM, ImageDream and SV4D 2.0 lie.
 
-They are 31 MB and no part of the repository; point AR4D_GOLDEN at their folder to run the tests that
+They are 50 MB and no part of the repository; point AR4D_GOLDEN at their folder to run the tests that
 compare with them. What they established is also held by small values within the tests.
 """
 

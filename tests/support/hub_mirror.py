@@ -23,6 +23,7 @@ class Mirror:
         requests: paths of the bodies that were sent, with the byte at which each began.
         break_after: bytes after which the next body breaks off, once.
         spoil: names of files whose bodies arrive with a wrong first byte.
+        refuse: status and error code of the answer to everything, if set.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -30,6 +31,7 @@ class Mirror:
         self.requests: list[tuple[str, int]] = []
         self.break_after: int | None = None
         self.spoil: set[str] = set()
+        self.refuse: tuple[int, str] | None = None
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.endpoint = f"http://127.0.0.1:{self.server.server_port}"
@@ -50,9 +52,10 @@ def _handler(mirror: Mirror) -> type[BaseHTTPRequestHandler]:
         def _answer(self, body: bool) -> None:
             match = re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", unquote(self.path))
             path = mirror.folder / match[1] / match[2] if match else None
-            if path is None or not path.is_file():
-                self.send_response(404)
-                self.send_header("X-Error-Code", "EntryNotFound")
+            if mirror.refuse is not None or path is None or not path.is_file():
+                status, code = mirror.refuse or (404, "EntryNotFound")
+                self.send_response(status)
+                self.send_header("X-Error-Code", code)
                 self.send_header("X-Repo-Commit", COMMIT)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
