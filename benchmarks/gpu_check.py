@@ -200,6 +200,7 @@ def whole_run(
             report(f"{name}: {event.stage}", f"{event.seconds:.1f} s")
         last = event
     assert isinstance(last, Finished)
+    assert last.asset is not None
     report(f"{name}: asset at the reference view", f"{sum(last.psnr) / len(last.psnr):.2f} dB")
     if device.type == "cuda":
         report(f"{name}: peak memory", f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")

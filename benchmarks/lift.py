@@ -15,10 +15,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import fmean
 
 import torch
 
-from ar4d.events import FrameFinished
+from ar4d.events import FrameFinished, Planned
 from ar4d.runs import Run
 
 COLUMNS = (
@@ -66,33 +67,26 @@ def measure(clip: Path, preset: str, out: Path, options: list[str]) -> list[str]
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024  # of the largest run so far
     run = Run.open(out)
-    settings, stages = run.record.recipe.settings, run.record.seconds
-    frames = [event for event in run.events() if isinstance(event, FrameFinished)]
+    seconds_of, events = run.record.seconds, list(run.events())
+    frames = [event for event in events if isinstance(event, FrameFinished)]
+    plan = next(event for event in events if isinstance(event, Planned))
+    steps = {stage.name: stage.steps for stage in plan.stages}
     generated = frames[1:] or frames
     asset_psnr, asset_ssim = run.metrics() or ([], [])
-    steps = (
-        settings.generate.iterations * max(len(frames) - 1, 1),
-        settings.refine.iterations + settings.refine.warm_start,
-    )
-    per_step = [1000 * stages.get(s, 0) / n for s, n in zip(("generate", "refine"), steps, strict=True)]
+    per_step = [1000 * seconds_of.get(s, 0) / max(steps.get(s, 0), 1) for s in ("generate", "refine")]
     return [
         clip.name,
-        settings.preset,
+        run.record.recipe.settings.preset,
         str(len(frames)),
         str(len(run.asset().at(0.0))),
         f"{seconds:.0f}",
-        " / ".join(f"{stages.get(stage, 0):.0f}" for stage in ("initialize", "generate", "refine")),
+        " / ".join(f"{seconds_of.get(stage, 0):.0f}" for stage in ("initialize", "generate", "refine")),
         " / ".join(f"{ms:.1f}" for ms in per_step),
         f"{peak:.0f}",
-        f"{_mean(e.psnr for e in generated):.2f} / {_mean(e.ssim for e in generated):.4f}",
-        f"{_mean(asset_psnr):.2f} / {_mean(asset_ssim):.4f}",
+        f"{fmean(e.psnr for e in generated):.2f} / {fmean(e.ssim for e in generated):.4f}",
+        f"{fmean(asset_psnr):.2f} / {fmean(asset_ssim):.4f}",
         f"{min(asset_psnr) - asset_psnr[0]:+.2f}",
     ]
-
-
-def _mean(values) -> float:
-    values = list(values)
-    return sum(values) / len(values)
 
 
 if __name__ == "__main__":
