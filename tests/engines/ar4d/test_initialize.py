@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ar4d.engines.ar4d import initialize as stage
 from ar4d.engines.ar4d.initialize import PRUNE_BELOW, initialize
 from ar4d.events import FrameFinished, Step
 from ar4d.images import on_white
 from ar4d.settings import InitializeSettings, LearningRates
 from tests.support.streams import drained
-from tests.support.two_sided import RIG, RecordingExpert, exact_view, pictures, two_sided
+from tests.support.two_sided import RIG, RecordingCache, RecordingExpert, exact_view, pictures, two_sided
 
 FRAME = two_sided(front=(0.06, 0.02, 0))
 PLAIN = InitializeSettings(
@@ -61,6 +62,24 @@ def test_gaussians_that_show_nothing_are_dropped():
     opacities[:10], opacities[10:15] = PRUNE_BELOW * 0.9, PRUNE_BELOW * 1.1
     _, _, _, gaussians = start(replace(PLAIN, finetune=False), replace(two_sided(), opacities=opacities))
     assert len(gaussians) == 62
+
+
+def test_preservation_compares_all_around(monkeypatch):
+    """Azimuths up to half a turn to both sides, at the size of pseudo-views."""
+    caches = []
+
+    class Watched(RecordingCache):
+        def __init__(self, gaussians, elevation_deg, size):
+            super().__init__(gaussians)
+            assert (elevation_deg, size) == (RIG.elevation_deg, RIG.pseudo_size)
+            caches.append(self)
+
+    monkeypatch.setattr(stage, "ViewCache", Watched)
+    start(replace(PLAIN, iterations=60, preservation=1.0))
+    (cache,) = caches
+    assert len(cache.azimuths) == 60
+    assert -180 <= min(cache.azimuths) < -120
+    assert 120 < max(cache.azimuths) <= 180
 
 
 def test_preservation_acts_at_the_sides():
