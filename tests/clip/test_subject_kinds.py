@@ -157,6 +157,7 @@ def test_a_second_subject_is_named_and_either_can_be_chosen(tmp_path):
     clip = load(tmp_path / "two.mp4", two_subjects())
     assert said(clip, "Another object of 9")
     assert said(clip, "choose the subject with --subject X Y, or keep everything with --no-largest-component")
+    np.testing.assert_allclose(areas(clip), np.pi * 44**2, rtol=0.01)
     middle = clip.crop.x + clip.crop.side / 2
     assert middle == pytest.approx(232, abs=3)
     for point, expected in (((0.25, 0.5), 82), ((0.7, 0.5), 232)):

@@ -118,7 +118,7 @@ def _separate(pictures: np.ndarray, background: Background, threshold: float, se
             keyed = Keyed(pictures, plain, selection)
             plausible = background == "plain" or keyed.is_plausible(pictures)
             strict = keying.strict(plain, pictures)
-            if not plausible or _shows_more(pictures, strict, keyed.masks):
+            if not plausible or _shows_more(pictures, strict, plain):
                 faint = Keyed(pictures, strict, selection)
                 if faint.is_crisp(pictures):
                     return faint
@@ -127,11 +127,14 @@ def _separate(pictures: np.ndarray, background: Background, threshold: float, se
     return Salient(pictures, threshold, selection)
 
 
-def _shows_more(pictures: np.ndarray, plain: keying.PlainBackground, masks: np.ndarray) -> bool:
-    """Whether a lower tolerance shows a subject of which the masks hold a part, such as its eyes."""
+def _shows_more(pictures: np.ndarray, strict: keying.PlainBackground, plain: keying.PlainBackground) -> bool:
+    """Whether the lower tolerance shows a subject of which the other shows a part, such as its eyes."""
     middle = len(pictures) // 2
-    more = keying.subject_mask(pictures[middle], plain.colors[middle], plain.tolerance)
-    return bool(more.sum() > _MUCH_MORE * masks[middle].sum())
+    more, usual = (
+        keying.subject_mask(pictures[middle], background.colors[middle], background.tolerance).sum()
+        for background in (strict, plain)
+    )
+    return bool(more > _MUCH_MORE * usual)
 
 
 def _select(masks: np.ndarray, selection: Selection) -> tuple[np.ndarray, list[Finding]]:
