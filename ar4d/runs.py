@@ -18,7 +18,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -143,6 +143,12 @@ class Run:
             iio.imwrite(path, cutout_preview(clip), extension=".png")
         run._write_record()
         return run
+
+    def finish(self, warnings: Sequence[str] = ()) -> None:
+        """Records that the run is finished, where its result came from elsewhere."""
+        self.record.status = "finished"
+        self.record.warnings = list(warnings)
+        self._write_record()
 
     @staticmethod
     def open(folder: Path) -> Run:

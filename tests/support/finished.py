@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from ar4d.asset import Asset4D, FrameSequence, frame_time
@@ -17,5 +16,5 @@ def finished_run(folder: Path, asset: Asset4D) -> Run:
     run = Run.create(folder, Recipe("ball.mp4", ClipSettings(num_frames=count), quick()), make_clip(count))
     frames = [asset.at(frame_time(k, count)) for k in range(count)]
     FrameSequence(tuple(frames), asset.fps).save(folder / "refined.safetensors")
-    run.record = replace(run.record, status="finished")
+    run.finish()
     return run
