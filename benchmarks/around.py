@@ -104,8 +104,14 @@ class Options:
     """Width and height at which clips are fitted; the preset's by default."""
     gaussians: int | None = None
     """About how many Gaussians are wanted; the preset's by default."""
-    steps: float = 1.0
-    """Share of the preset's steps in stage 3."""
+    pseudo_size: int | None = None
+    """Width and height of pseudo-views; in the preset's proportion to `size` by default."""
+    nodes: int | None = None
+    """Control nodes of both fields; the preset's by default. Variants that name a number keep it."""
+    refine_steps: int | None = None
+    """Steps of stage 3; the preset's by default."""
+    warm_start: int | None = None
+    """Of those before it that learn stage 2's motion; the preset's by default."""
     out: Path = Path("runs/around")
     """Folder for sheets and numbers."""
 
@@ -139,20 +145,19 @@ def settings_of(options: Options) -> Settings:
     preset = PRESETS[options.preset].settings
     if not isinstance(preset, Settings):
         raise UserError(f"The preset {options.preset} is for the engine {preset.engine}; choose one of AR4D.")
-    size = options.size or preset.size
-    initialize = preset.initialize
-    refine = preset.refine
-    return replace(
+    size, refine = options.size or preset.size, preset.refine
+    smaller = replace(
         preset,
         size=size,
-        pseudo_size=preset.pseudo_size * size // preset.size,
-        initialize=replace(initialize, gaussians=options.gaussians or initialize.gaussians),
+        pseudo_size=options.pseudo_size or preset.pseudo_size * size // preset.size,
+        initialize=replace(preset.initialize, gaussians=options.gaussians or preset.initialize.gaussians),
         refine=replace(
             refine,
-            iterations=round(refine.iterations * options.steps),
-            warm_start=round(refine.warm_start * options.steps),
+            iterations=options.refine_steps or refine.iterations,
+            warm_start=refine.warm_start if options.warm_start is None else options.warm_start,
         ),
     )
+    return _fields(smaller, nodes=options.nodes) if options.nodes else smaller
 
 
 def lift(clip: Clip, settings: Settings, generated: list[Gaussians]) -> Asset4D:

@@ -15,7 +15,7 @@ from ar4d.deformation import local_field
 from ar4d.engines.ar4d.fitting import REPORT_EVERY, FallingAdam, ViewCache, random_stream, seed_networks
 from ar4d.engines.ar4d.hold import Hold
 from ar4d.engines.ar4d.pseudo_views import PseudoViews
-from ar4d.events import Event, FrameFinished, StageFinished, StageStarted, Step
+from ar4d.events import Event, FrameFinished, StageFinished, StageStarted, Step, Warned
 from ar4d.gaussians import Gaussians
 from ar4d.losses import photometric, pseudo_view_loss, psnr, ssim
 from ar4d.parameters import Parameters
@@ -56,7 +56,8 @@ def generate(
     for index in range(len(frames), len(rgba)):
         source = frames[-1] if options.autoregressive else frames[0]
         fit = FrameFit(index, rgba[index], targets[index], options, rig, seed, sigmoid_colors)
-        frames.append((yield from fit.run(source, pseudo_views)))
+        shows_object = bool((rgba[index, ..., 3] > 0.5).any())
+        frames.append((yield from (fit.run(source, pseudo_views) if shows_object else fit.skip(frames[-1]))))
     yield StageFinished("generate", time.perf_counter() - started)
     return frames
 
@@ -118,6 +119,16 @@ class FrameFit:
             rgb = render(gaussians, reference).rgb
         quality = psnr(rgb, self.target[None]).item(), ssim(rgb, self.target[None]).item()
         yield FrameFinished("generate", self.index, gaussians, *quality, time.perf_counter() - started)
+        return gaussians
+
+    def skip(self, previous: Gaussians) -> Generator[Event, None, Gaussians]:
+        """The previous frame's Gaussians, for a frame that shows no object and so says nothing about it."""
+        yield Warned(f"Frame {self.index + 1} shows no object; it keeps the previous frame's Gaussians.")
+        with torch.no_grad():
+            rgb = render(previous, orbit(0.0, self.rig.elevation_deg, size=self.rig.size)).rgb
+        quality = psnr(rgb, self.target[None]).item(), ssim(rgb, self.target[None]).item()
+        gaussians = previous.detach()
+        yield FrameFinished("generate", self.index, gaussians, *quality, 0.0)
         return gaussians
 
     def _reference_loss(self, view: Rendering) -> Tensor:

@@ -22,6 +22,7 @@ from ar4d.settings import ReferenceRig, RefineSettings
 
 WARM_LR = 2e-3
 WARM_SHARE = 0.05
+WHITE = 254 / 255
 
 
 def refine(
@@ -93,7 +94,7 @@ def _fit(
         k = order.pop()
         gaussians = parameters.activated(field, frame_time(k, len(frames)))
         view = render(gaussians, reference).rgb
-        if options.target == "input":
+        if options.target == "input" and bool((targets[k] < WHITE).any()):  # else it shows no object
             target = targets[k][None]
         else:
             with torch.no_grad():
