@@ -88,18 +88,20 @@ def _fit(
     optimizer.start()
     rigidity = hold.rigidity(field)
     reference = orbit(0.0, rig.elevation_deg, size=rig.size)
+    shows_object = [bool((target < WHITE).any()) for target in targets]  # else its view is no evidence
     order: list[int] = []
     for u in range(options.iterations):
         order = order or random.permutation(len(frames)).tolist()  # every frame equally often
         k = order.pop()
         gaussians = parameters.activated(field, frame_time(k, len(frames)))
         view = render(gaussians, reference).rgb
-        if options.target == "input" and bool((targets[k] < WHITE).any()):  # else it shows no object
+        if options.target == "input":
             target = targets[k][None]
         else:
             with torch.no_grad():
                 target = render(frames[k], reference).rgb
         loss = photometric(view, target, 1 - options.l1)
+        loss = loss * shows_object[k]
         azimuth_deg = int(random.integers(-rig.sides_deg, rig.sides_deg))
         camera = orbit(float(azimuth_deg), rig.elevation_deg, size=rig.pseudo_size)
         with torch.no_grad():
