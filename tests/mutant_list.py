@@ -36,7 +36,9 @@ RENDERING = (
     "ar4d/rendering/cpu/tiles.py",
     ("tests/rendering/test_rendering.py::test_images_and_gradients_match_the_dense_reference",),
 )
-SPLATS = ("ar4d/export/splats.py", ("tests/export/test_export_splats.py",))
+SPLATS = ("ar4d/export/splats/stored.py", ("tests/export/test_export_splats.py",))
+PLY = ("ar4d/export/splats/ply.py", ("tests/export/test_export_splats.py",))
+SPZ = ("ar4d/export/splats/spz.py", ("tests/export/test_export_splats.py",))
 
 
 def mutant(name: str, what: str, where: tuple[str, tuple[str, ...]], old: str, new: str) -> Mutant:
@@ -269,18 +271,18 @@ IN_CAMERAS_AND_FILES = (
     ),
     mutant(
         "ply-scales", "PLY scales without their logarithm", SPLATS,
-        "g.scales.clamp_min(1e-8).log().numpy()", "g.scales.clamp_min(1e-8).numpy()",
+        "g.scales.clamp_min(SMALLEST_SCALE).log()", "g.scales.clamp_min(SMALLEST_SCALE)",
     ),
     mutant(
         "up-mirrored", "a mirror image in place of half a turn", SPLATS,
-        "torch.tensor([-1.0, -1.0, 1.0])", "torch.tensor([1.0, -1.0, 1.0])",
+        "means.new_tensor([-1.0, -1.0, 1.0])", "means.new_tensor([1.0, -1.0, 1.0])",
     ),
     mutant(
-        "compressed-bits", "packed positions with exchanged bit widths", SPLATS,
-        "_pack(positions, (11, 10, 11))", "_pack(positions, (10, 11, 11))",
+        "compressed-bits", "packed positions with exchanged bit widths", PLY,
+        "pack_bits(positions, (11, 10, 11))", "pack_bits(positions, (10, 11, 11))",
     ),
     mutant(
-        "spz-rotation", "SPZ rotations counted as wxyz", SPLATS,
+        "spz-rotation", "SPZ rotations counted as wxyz", SPZ,
         "np.roll(quats, -1, axis=1)", "quats",
     ),
 )  # fmt: skip
