@@ -1,4 +1,4 @@
-"""The same jobs without the page: named endpoints for `gradio_client`.
+"""The API: named endpoints for `gradio_client`.
 
     from gradio_client import Client, handle_file
 
@@ -9,7 +9,7 @@
         time.sleep(2)
     path = client.predict(run["run"], run["token"], "mp4", {}, api_name="/export")
 
-`token` is the caller's own: whoever gives the same one sees the same runs, nobody else does.
+`token` identifies the caller: a client sees the runs that were made with its own token, and no others.
 """
 
 from __future__ import annotations
@@ -19,134 +19,138 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from pydantic import TypeAdapter, ValidationError
 
-from app.page.session import spoken
-from app.page.settings_form import change, checked_changes
+from app.page.session import report_user_errors
+from app.page.settings_form import change
 from app.runs import storage
-from app.service import Studio
+from app.service import Service
 from ar4d.clip import ClipSettings
 from ar4d.errors import UserError
 from ar4d.presets import find
+from ar4d.records import first_problem
 
 
-def add(studio: Studio) -> None:
-    """Adds the endpoints to the page that is being built."""
-    for function in (_lift(studio), _status(studio), _cancel(studio), _export(studio)):
-        gr.api(spoken(function, on_page=False), api_name=function.__name__, concurrency_limit=None)
+def add(service: Service) -> None:
+    """Adds the endpoints to the `gr.Blocks` being built."""
+    for function in (_lift(service), _status(service), _cancel(service), _export(service)):
+        gr.api(
+            report_user_errors(function, on_page=False), api_name=function.__name__, concurrency_limit=None
+        )
 
 
-def _lift(studio: Studio):
+def _lift(service: Service):
     def lift(video: dict, clip: dict, preset: str, settings: dict, token: str) -> dict:
-        """Turns a video into a 4D asset; returns at once, the work goes on.
+        """Starts to turn a video into a 4D asset, and returns at once.
 
         Args:
             video: the clip, as `gradio_client.handle_file(path)`.
-            clip: how the subject is cut out, as {"num_frames": 24, "start": 0.5}: the fields of
+            clip: settings of the cut-out, as {"num_frames": 24, "start": 0.5}: fields of
                 `ar4d.clip.ClipSettings`; {} for the defaults.
-            preset: paper, quality, fast, cpu or cpu-fine.
-            settings: what differs from the preset, by dotted name, as {"generate.iterations": 100}.
-            token: the caller's; "" makes a new one.
+            preset: name of a preset (`ar4d presets` lists them).
+            settings: changes to the preset by dotted name, as {"generate.iterations": 100}.
+            token: the caller's token; "" makes a new one.
 
         Returns:
-            {"run": its id, "token": the caller's, "warnings": of the cut-out}.
+            {"run": the run's id, "token": the caller's token, "warnings": warnings of the cut-out}.
         """
-        chosen = change(find(preset).settings, checked_changes(settings))
+        chosen = change(find(preset).settings, settings)
         token = token or storage.new_token()
-        draft = studio.take(token, *_uploaded(studio, video))
-        facts = studio.cut_out(draft, _clip_settings(clip), chosen.size)
-        run = studio.start(token, draft, chosen)
-        return {"run": run.name, "token": token, "warnings": facts.warnings}
+        draft = service.create_draft(token, *_uploaded(service, video))
+        record = service.cut_out(draft, _clip_settings(clip), chosen.size)
+        run = service.create_run(token, draft, chosen)
+        return {"run": run.name, "token": token, "warnings": record.warnings}
 
     return lift
 
 
-def _status(studio: Studio):
+def _status(service: Service):
     def status(run: str, token: str) -> dict:
-        """How far a run is.
+        """The progress of a run.
 
         Args:
-            run: its id, from /lift.
-            token: the caller's, from /lift.
+            run: the run's id, from /lift.
+            token: the caller's token, from /lift.
 
         Returns:
             {"state": queued, running, stopped, failed or finished, "error": one sentence or "",
             "position": runs before it in the queue, "stage", "frame" (from 0), "num_frames",
             "frames_done", "step", "num_steps", "seconds_left", "psnr": per finished frame,
-            "experts": by role, "warnings", "viewer": its path on this server}.
+            "experts": by role, "warnings", "viewer": path of its viewer on this server}.
         """
-        folder = studio.storage.run(token, run)
-        job = studio.jobs.get(folder)
+        folder = service.storage.run(token, run)
+        job = service.jobs.get(folder)
         with job.lock:
             state, progress = job.state, job.progress
             return {
                 "state": state,
                 "error": job.error,
-                "position": studio.jobs.position(job),
+                "position": service.jobs.position(job),
                 "stage": progress.stage,
                 "frame": progress.frame_index,
                 "num_frames": progress.num_frames,
                 "frames_done": progress.frames_done,
                 "step": progress.step,
                 "num_steps": progress.num_steps,
-                "seconds_left": round(studio.jobs.seconds_left(job), 1) if job.alive else None,
+                "seconds_left": round(service.jobs.seconds_left(job), 1) if job.alive else None,
                 "psnr": [round(progress.psnr[k], 3) for k in range(progress.frames_done)],
                 "experts": {role: name for role, (name, _) in progress.experts.items()},
                 "warnings": list(progress.warnings),
-                "viewer": studio.viewer_path(folder),
+                "viewer": service.viewer_path(folder),
             }
 
     return status
 
 
-def _cancel(studio: Studio):
+def _cancel(service: Service):
     def cancel(run: str, token: str) -> dict:
-        """Stops a run; its finished frames are kept.
+        """Stops a run and keeps its finished frames.
 
         Args:
-            run: its id, from /lift.
-            token: the caller's, from /lift.
+            run: the run's id, from /lift.
+            token: the caller's token, from /lift.
 
         Returns:
-            {"state": of the run, which may take a moment to become "stopped"}.
+            {"state": the run's state, which may take a moment to become "stopped"}.
         """
-        folder = studio.storage.run(token, run)
-        studio.jobs.cancel(folder)
-        return {"state": studio.jobs.get(folder).state}
+        folder = service.storage.run(token, run)
+        service.jobs.cancel(folder)
+        return {"state": service.jobs.get(folder).state}
 
     return cancel
 
 
-def _export(studio: Studio):
+def _export(service: Service):
     def export(run: str, token: str, format: str, options: dict) -> dict:
-        """Writes a finished run as a file, which the client downloads.
+        """Exports a finished run as a file, which the client downloads.
 
         Args:
-            run: its id, from /lift.
-            token: the caller's, from /lift.
+            run: the run's id, from /lift.
+            token: the caller's token, from /lift.
             format: html, mp4, gif, ply, compressed-ply, spz or glb; cutout for the clip's frames.
-            options: the format's own, as {"size": 256}; see `python -m ar4d export --help`.
+            options: options of the format, as {"size": 256}; see `ar4d export --help`.
 
         Returns:
             The file: `client.predict` returns its path.
         """
-        path = studio.export(studio.storage.run(token, run), format, options)
+        path = service.export(service.storage.run(token, run), format, options)
         return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
 
     return export
 
 
-def _uploaded(studio: Studio, video: Any) -> tuple[Path, str]:
-    """The path and name of a file that this caller uploaded.
+def _uploaded(service: Service, video: Any) -> tuple[Path, str]:
+    """The path and name of a file that the caller uploaded.
 
     Raises:
-        UserError: it is none, or it does not lie where uploads lie.
+        UserError: the value is not an uploaded file.
     """
-    sentence = "The video must be an uploaded file; give it as gradio_client.handle_file(path)."
+    message = "The video must be an uploaded file; give it as gradio_client.handle_file(path)."
     if not isinstance(video, dict) or not isinstance(video.get("path"), str):
-        raise UserError(sentence)
+        raise UserError(message)
     path = Path(video["path"]).resolve()
-    if not path.is_relative_to(studio.cache) or not path.is_file():
-        raise UserError(sentence)
+    if not path.is_relative_to(service.cache) or not path.is_file():
+        raise UserError(message)
     return path, str(video.get("orig_name") or path.name)
 
 
@@ -154,10 +158,7 @@ def _clip_settings(values: Any) -> ClipSettings:
     known = {field.name for field in dataclasses.fields(ClipSettings)}
     if not isinstance(values, dict) or set(values) - known:
         raise UserError(f"The clip's settings are a dictionary of: {', '.join(sorted(known))}.")
-    from pydantic import TypeAdapter, ValidationError
-
     try:
         return TypeAdapter(ClipSettings).validate_python(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"clip.{first['loc'][0]}: {first['msg']}.") from error
+        raise UserError(f"The clip's setting {first_problem(error)}.") from error

@@ -1,4 +1,4 @@
-"""`python app.py`: the studio, its page and its viewers on one port."""
+"""`python app.py`: the page, its API and its viewers on one port."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.runs.limits import Limits
 from ar4d.errors import UserError
 
 EXAMPLE_RUN = Path(__file__).parents[1] / "assets" / "example_run"
-EXAMPLE_NOTICE = "An example, made by this program"
+EXAMPLE_NOTICE = "An example made by this program"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,9 +27,9 @@ def main(argv: list[str] | None = None) -> int:
         "--runs",
         type=Path,
         default=Path(os.environ.get("AR4D_RUNS", "runs")),
-        help="where runs, uploads and downloads are kept (default: AR4D_RUNS or runs)",
+        help="folder for runs, uploads and downloads (default: AR4D_RUNS or runs)",
     )
-    parser.add_argument("--root-path", help="prefix under which a reverse proxy shows the page")
+    parser.add_argument("--root-path", help="path prefix under which a reverse proxy serves the page")
     arguments = parser.parse_args(argv)
     try:
         server = Server(arguments.runs, arguments.host, arguments.port, arguments.root_path)
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 class Server:
-    """A running application. Attributes: `address` of its page, `studio`, `viewers`, `demo`."""
+    """A running application. Attributes: `address` of its page, `service`, `viewers`, `demo`."""
 
     def __init__(
         self,
@@ -57,21 +57,24 @@ class Server:
         limits: Limits | None = None,
         example: Path | None = EXAMPLE_RUN,
     ) -> None:
-        """
+        """Starts the server.
+
         Args:
-            port: 0 takes any that is free.
-            example: the run that a new visitor sees; none if it is not there.
+            port: the port to listen on; 0 picks a free one.
+            example: folder of the run that new visitors see; it may be missing.
         """
         os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-        os.environ["GRADIO_TEMP_DIR"] = str(runs.resolve() / ".cache")  # read when Gradio builds its server
+        os.environ["GRADIO_TEMP_DIR"] = str(
+            runs.resolve() / ".cache"
+        )  # Gradio reads it when it builds its server
         from app.page.layout import Page
         from app.page.theme import head, stylesheet, theme
         from app.server import Viewers, launch
-        from app.service import Studio
+        from app.service import Service
 
         self.viewers = Viewers()
-        self.studio = Studio(runs, self.viewers, limits)
-        page = Page(self.studio, self._show(example))
+        self.service = Service(runs, self.viewers, limits)
+        page = Page(self.service, self._show(example))
         self.demo = page.demo
         _, self.address, _ = launch(
             page.demo,
@@ -79,27 +82,28 @@ class Server:
             host,
             port or _free_port(host),
             root_path,
-            app_kwargs={"routes": routes(self.studio)},
+            app_kwargs={"routes": routes(self.service)},
             theme=theme(),
             css=stylesheet(),
             head=head(),
-            max_file_size=self.studio.limits.upload_mb * 10**6,
+            max_file_size=self.service.limits.upload_mb * 10**6,
             footer_links=["api", "gradio"],
             run_history=False,
             prevent_thread_lock=True,
             show_error=True,
             quiet=True,
         )
-        self.studio.open_doors()
+        self.service.start()
         threading.Thread(target=_warm_up, daemon=True, name="ar4d-warm-up").start()
 
     def close(self) -> None:
-        self.studio.close()
+        """Stops the server, its viewers and its workers."""
+        self.service.close()
         self.viewers.close_all()
         self.demo.close(verbose=False)
 
     def _show(self, example: Path | None) -> str | None:
-        """The path of the example's viewer, which everybody shares."""
+        """The path of the example's viewer, which all visitors share."""
         from app.viewer import RunViewer
         from ar4d.runs import Run
 
@@ -112,20 +116,22 @@ class Server:
         return self.viewers.add(viewer, keep=True)
 
 
-def routes(studio: Any) -> list[Any]:
-    """The page's own addresses beside Gradio's and the viewers'."""
+def routes(service: Any) -> list[Any]:
+    """The page's routes in addition to Gradio's and the viewers'."""
     from starlette.requests import Request
     from starlette.responses import HTMLResponse, RedirectResponse, Response
     from starlette.routing import Mount, Route
     from starlette.staticfiles import StaticFiles
 
     from app.page.steps.source import EXAMPLES
-    from app.viewer.page import sentence_page
+    from app.viewer.page import message_page
 
     def shared(request: Request) -> Response:
-        path = studio.shared(request.path_params["share"])
+        path = service.shared(request.path_params["share"])
         if path is None:
-            return HTMLResponse(sentence_page("Nothing is shared under this link (any more)."), 404)
+            return HTMLResponse(
+                message_page("Nothing is shared under this link. The sharing may have ended."), 404
+            )
         return RedirectResponse(f"..{path}")
 
     return [
@@ -135,19 +141,19 @@ def routes(studio: Any) -> list[Any]:
 
 
 def _usual_host() -> str:
-    """Nobody else's business on one's own machine; on a Space (which sets SPACE_ID) everybody's."""
+    """This machine only; on a Hugging Face Space, which sets SPACE_ID, all interfaces."""
     return "0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1"
 
 
 def _free_port(host: str) -> int:
-    """Gradio itself does not understand port 0."""
+    """A free port; Gradio does not accept port 0."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         return probe.getsockname()[1]
 
 
 def _warm_up() -> None:
-    """Compiles what draws the pictures of the page."""
+    """Compiles the kernels that render the page's pictures."""
     from ar4d.warmup import warm_up
 
     warm_up()

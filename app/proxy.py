@@ -11,13 +11,14 @@ from websockets.typing import Subprotocol
 
 
 async def relay(websocket: WebSocket, port: int) -> None:
-    """Connects the two and passes messages and the close code on, until either side ends it.
+    """Forwards messages and the close code between the two until either side closes.
 
-    viser recognises its client by the subprotocol, so the browser's is offered and the chosen one
-    taken up. Neither size nor compression is touched: splat buffers are large and do not shrink.
+    viser recognises its client by the subprotocol, so the browser's subprotocols are offered to viser and
+    the chosen one is accepted. Sizes are not limited and nothing is compressed, because splat buffers are
+    large and do not compress.
 
     Raises:
-        OSError: nothing listens on the port (any more).
+        OSError: nothing listens on the port.
     """
     protocols = [Subprotocol(p) for p in websocket.scope["subprotocols"]]
     async with connect(
@@ -51,7 +52,7 @@ async def _up(websocket: WebSocket, upstream: ClientConnection) -> None:
                 return
             await upstream.send(message["text"] if message.get("bytes") is None else message["bytes"])
     except ConnectionClosed:
-        return  # _down says why
+        return  # `_down` closes with the reason
 
 
 async def _down(websocket: WebSocket, upstream: ClientConnection) -> None:
@@ -63,7 +64,7 @@ async def _down(websocket: WebSocket, upstream: ClientConnection) -> None:
             else:
                 await websocket.send_bytes(message)
     except ConnectionClosed:
-        pass  # its code is passed on below
+        pass  # its code is forwarded below
     except (WebSocketDisconnect, RuntimeError):
         return  # the browser has gone
     if websocket.application_state == WebSocketState.CONNECTED:
@@ -71,5 +72,5 @@ async def _down(websocket: WebSocket, upstream: ClientConnection) -> None:
 
 
 def _sendable(code: int | None) -> int:
-    """Codes such as 1006 say that none was received and must not be sent."""
+    """A close code that may be sent; codes such as 1006 mean that none was received."""
     return 1001 if code in (None, 1005, 1006, 1015) else int(code)

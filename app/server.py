@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket
 
 from app.proxy import relay
 from app.viewer import RunViewer
-from app.viewer.page import FILES, MEDIA_TYPES, sentence_page, viewer_page
+from app.viewer.page import FILES, MEDIA_TYPES, message_page, viewer_page
 from app.viewer.protocol import CLOSED, CLOSED_REASON, close, converse
 
 MAX_MESSAGE = 64 << 20  # bytes of one websocket message
@@ -35,7 +35,7 @@ class _Entry:
 
 
 class Viewers:
-    """All open viewers. One that nobody has watched for a while is closed."""
+    """All open viewers. A viewer without visitors is closed after a while."""
 
     def __init__(self, idle_seconds: float = 1800.0) -> None:
         self.idle_seconds = idle_seconds
@@ -45,7 +45,10 @@ class Viewers:
         self._reaper: threading.Thread | None = None
 
     def add(self, viewer: RunViewer, keep: bool = False) -> str:
-        """Makes a viewer reachable; `keep` spares it from being closed when idle.
+        """Adds a viewer.
+
+        Args:
+            keep: do not close it when it is idle.
 
         Returns:
             Its path below the server's root, "/viewer/<id>/".
@@ -60,23 +63,25 @@ class Viewers:
         return f"/viewer/{viewer.id}/"
 
     def get(self, id: str) -> RunViewer | None:
+        """The viewer with an id; None if there is none."""
         entry = self._entries.get(id)
         return entry.viewer if entry else None
 
     def close(self, id: str) -> None:
-        """Closes a viewer, its server and its visitors' connections; an unknown id is no error."""
+        """Closes a viewer, its server and its connections; an unknown id is ignored."""
         with self._lock:
             entry = self._entries.pop(id, None)
         if entry:
             entry.viewer.close()
 
     def close_all(self) -> None:
+        """Closes all viewers."""
         self._stop.set()
         for id in list(self._entries):
             self.close(id)
 
     def reap(self) -> None:
-        """Closes what has been idle for too long."""
+        """Closes the viewers that have been idle for too long."""
         limit = time.monotonic() - self.idle_seconds
         with self._lock:
             idle = [
@@ -89,7 +94,7 @@ class Viewers:
 
     @contextmanager
     def watching(self, id: str) -> Iterator[RunViewer | None]:
-        """Counts one connection while it lasts; None if there is no such viewer."""
+        """Counts a connection to a viewer while it lasts; yields None if there is no such viewer."""
         with self._lock:
             entry = self._entries.get(id)
             if entry:
@@ -108,6 +113,7 @@ class Viewers:
         return len(self._entries)
 
     def connections(self) -> int:
+        """Number of open connections to all viewers."""
         return sum(entry.connections for entry in list(self._entries.values()))
 
     def _reap_now_and_then(self) -> None:
@@ -116,15 +122,15 @@ class Viewers:
 
 
 def routes(viewers: Viewers) -> list[BaseRoute]:
-    """The viewers' share of the server.
+    """The routes of the viewers.
 
-    Every address is relative, so that the server may stand behind a reverse proxy under any prefix.
-    viser's client connects to its page's address without the last slash.
+    All addresses are relative, so that a reverse proxy may serve them under any prefix. viser's client
+    connects to its page's address without the last slash.
     """
 
     async def page(request: Request) -> Response:
         if viewers.get(request.path_params["id"]) is None:
-            return HTMLResponse(sentence_page(CLOSED_REASON), 404)
+            return HTMLResponse(message_page(CLOSED_REASON), 404)
         if "gzip" not in request.headers.get("accept-encoding", ""):
             return HTMLResponse(viewer_page())
         return HTMLResponse(viewer_page(gzipped=True), headers={"Content-Encoding": "gzip"})
@@ -136,7 +142,7 @@ def routes(viewers: Viewers) -> list[BaseRoute]:
     async def file(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in FILES:
-            return HTMLResponse(sentence_page(f"There is no {name} here."), 404)
+            return HTMLResponse(message_page(f"There is no {name} here."), 404)
         media_type = MEDIA_TYPES[PurePath(name).suffix]
         return Response(FILES[name], media_type=media_type, headers={"Cache-Control": "max-age=300"})
 
@@ -180,10 +186,10 @@ def launch(
     """Serves the page and the viewers on one port; returns what `demo.launch` returns.
 
     Args:
-        root_path: the prefix under which a reverse proxy shows the server, if it does not say so itself.
-        launch_kwargs: more of `gr.Blocks.launch`'s.
+        root_path: prefix under which a reverse proxy serves the page, if the proxy does not send it.
+        launch_kwargs: further arguments of `gr.Blocks.launch`.
     """
-    # Server-side rendering would put Node in front, which does not pass websockets on.
+    # Server-side rendering would put Node in front, which does not forward websockets.
     app_kwargs = launch_kwargs.pop("app_kwargs", {})
     app_kwargs["routes"] = [*routes(viewers), *app_kwargs.get("routes", [])]
     with _plain_websockets():
@@ -192,7 +198,7 @@ def launch(
             server_port=port,
             root_path=root_path,
             ssr_mode=False,
-            _frontend=False,  # only whether to give up if a busy machine does not answer in three seconds
+            _frontend=False,  # else it gives up if a busy machine does not answer within three seconds
             app_kwargs=app_kwargs,
             **launch_kwargs,
         )
@@ -200,9 +206,10 @@ def launch(
 
 @contextmanager
 def _plain_websockets() -> Iterator[None]:
-    """Splat buffers do not compress, and uvicorn would spend three quarters of its time trying.
+    """Turns off the compression of websocket messages while Gradio configures uvicorn.
 
-    `launch` offers no way to say so; it makes its configuration from `uvicorn.Config`.
+    Splat buffers do not compress, and uvicorn would spend three quarters of its time on the attempt.
+    `launch` has no option for it, but builds its configuration with `uvicorn.Config`.
     """
     config = uvicorn.Config
     uvicorn.Config = partial(config, **websocket_options())  # type: ignore[misc]
@@ -213,5 +220,5 @@ def _plain_websockets() -> Iterator[None]:
 
 
 def websocket_options() -> dict[str, Any]:
-    """What uvicorn has to be told for the viewers' sake."""
+    """Options of uvicorn that the viewers need."""
     return {"ws_per_message_deflate": False, "ws_max_size": MAX_MESSAGE}

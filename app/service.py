@@ -1,4 +1,4 @@
-"""What a visitor can do: the page and the API are two ways to ask for it."""
+"""The server's service: everything that the page and the API let a visitor do."""
 
 from __future__ import annotations
 
@@ -16,38 +16,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.runs import storage
-from app.runs.drafts import Box, Facts, source_of
+from app.runs.drafts import Box, CutoutRecord, source_of
 from app.runs.estimates import Estimate, Estimator
 from app.runs.event_log import copy_history
 from app.runs.limits import Limits
-from app.runs.prompt_jobs import CLIP, FILMING_ROLES
+from app.runs.prompt_jobs import CLIP, PROMPT_ROLES
 from app.runs.queue import Job, Jobs
-from app.runs.storage import Storage, change_label, read_label
+from app.runs.storage import Storage, read_job_record, update_job_record
 from app.runs.tasks import CutOut, Export
 from app.runs.worker import TaskFailed, Worker, WorkerDied
 from ar4d.clip import Clip, ClipSettings
+from ar4d.engines.registry import engine_of
 from ar4d.errors import UserError
 from ar4d.events import drain
 from ar4d.files import atomic, readable_errors
 from ar4d.imagine import experts_of
 from ar4d.runs import Recipe, Run
-from ar4d.settings import Settings
+from ar4d.settings import EngineSettings, Settings
 
 if TYPE_CHECKING:
     from app.server import Viewers
     from app.viewer import RunViewer
 
-HOUSEKEEPING_SECONDS = 300.0
-DOWNLOAD_SECONDS = 6 * 3600.0  # how long an upload or a download lies about
+CLEAN_UP_SECONDS = 300.0
+DOWNLOAD_SECONDS = 6 * 3600.0  # age at which uploads and downloads are deleted
 
 
-class Studio:
-    """The server's one instance: storage, queue, viewers, and the worker for what is quick."""
+class Service:
+    """Storage, queue, viewers and the worker for short tasks. A server has one instance."""
 
     def __init__(self, root: Path, viewers: Viewers, limits: Limits | None = None, device: str = "") -> None:
         """
         Args:
-            device: "cpu" or "cuda"; by default what the machine has.
+            device: "cpu" or "cuda"; by default the best that the machine has.
         """
         from app.runs.devices import workers
 
@@ -57,34 +58,35 @@ class Studio:
         self.cache.mkdir(exist_ok=True)
         self.viewers = viewers
         self.estimator = Estimator(self.storage.root / "timings.jsonl")
-        self._desk = Worker("desk")
+        self._utility_worker = Worker("utility")
         handles, self.device = workers(device)
         self.jobs = Jobs(handles, self.estimator, self.device)
-        self._shown: dict[Path, str] = {}  # ids of the runs' viewers
-        self._showing = threading.Lock()
+        self._viewer_ids: dict[Path, str] = {}  # by run
+        self._viewer_lock = threading.Lock()
         self._closed = threading.Event()
 
-    def open_doors(self) -> None:
-        """Starts the workers, goes on with what a former server left, and keeps the house from now on."""
-        self._desk.start()
+    def start(self) -> None:
+        """Starts the workers, restores queued runs and starts the periodic clean-up."""
+        self._utility_worker.start()
         self.jobs.warm_up()
         self.jobs.restore(list(self.storage.all_runs()))
-        threading.Thread(target=self._keep_house, daemon=True, name="ar4d-housekeeping").start()
+        threading.Thread(target=self._clean_up_regularly, daemon=True, name="ar4d-clean-up").start()
 
     def close(self) -> None:
+        """Stops the workers; unfinished runs stay enqueued."""
         self._closed.set()
         self.jobs.close()
-        self._desk.close()
+        self._utility_worker.close()
 
     # --- clips ----------------------------------------------------------------------------------
 
-    def take(self, token: str, path: Path, name: str | None = None, command_source: str = "") -> Path:
+    def create_draft(self, token: str, path: Path, name: str | None = None, command_source: str = "") -> Path:
         """Makes a draft of a video.
 
         Args:
-            path: of the video, which stays where it is.
-            name: what to call it; by default the file's.
-            command_source: how a command line would name it; by default its name.
+            path: path of the video, which is copied.
+            name: name of the copy; by default the file's name.
+            command_source: the video's name on a command line; by default `name`.
 
         Returns:
             The draft's folder.
@@ -96,21 +98,23 @@ class Studio:
         size = path.stat().st_size
         if size > self.limits.upload_mb * 1e6:
             raise UserError(
-                f"{path.name} is {size / 1e6:.0f} MB large and this server takes at most "
+                f"{path.name} has {size / 1e6:.0f} MB and this server accepts at most "
                 f"{self.limits.upload_mb} MB; make it shorter or smaller."
             )
         folder = self.storage.new_draft(token)
         copy = folder / "source" / _safe_name(name or path.name)
         with _whole_or_gone(folder), readable_errors(copy):
             shutil.copyfile(path, copy)
-            storage.write_label(folder, copy.name, command_source or copy.name)
+            storage.create_job_record(folder, copy.name, command_source or copy.name)
         return folder
 
-    def cut_out(self, folder: Path, settings: ClipSettings, size: int, box: Box | None = None) -> Facts:
-        """Makes or remakes the cut-out of a draft.
+    def cut_out(
+        self, folder: Path, settings: ClipSettings, size: int, box: Box | None = None
+    ) -> CutoutRecord:
+        """Makes the cut-out of a draft, replacing an earlier one.
 
         Raises:
-            UserError: as `ar4d.clip.load_clip`, or the clip is over the limits.
+            UserError: as `ar4d.clip.load_clip`, or the clip exceeds the limits.
         """
         if not 1 <= settings.num_frames <= self.limits.num_frames:
             raise UserError(
@@ -119,68 +123,71 @@ class Studio:
         self._check_size(size)
         limits = self.limits
         task = CutOut(folder, settings, size, box, limits.clip_seconds, limits.clip_megapixels * 1e6)
-        self._at_desk(task)
+        self._run_utility_task(task)
         os.utime(folder)
-        return Facts.read(folder)
+        return CutoutRecord.read(folder)
 
     # --- runs -----------------------------------------------------------------------------------
 
-    def check(self, settings: Settings, num_frames: int) -> None:
-        """
+    def check(self, settings: EngineSettings, num_frames: int) -> None:
+        """Checks settings before a run.
+
         Raises:
-            UserError: settings that cannot work here, or that are over the limits.
+            UserError: the settings cannot work on this machine, or exceed the limits.
         """
         from ar4d.lifting import check
 
-        steps = settings.initialize.iterations + settings.generate.iterations * max(num_frames - 1, 0)
-        steps += settings.refine.iterations + settings.refine.warm_start if settings.refine.enabled else 0
-        for value, limit, what in (
-            (settings.initialize.gaussians, self.limits.gaussians, "Gaussians"),
-            (steps, self.limits.steps, "optimisation steps in all"),
-        ):
+        steps = sum(stage.steps for stage in engine_of(settings).plan(settings, num_frames))
+        amounts = [(steps, self.limits.steps, "optimisation steps in all")]
+        sizes = [settings.size]
+        if isinstance(settings, Settings):
+            amounts.append((settings.initialize.gaussians, self.limits.gaussians, "Gaussians"))
+            sizes.append(settings.pseudo_size)
+        for value, limit, what in amounts:
             if value > limit:
                 raise UserError(f"This server allows {limit:,} {what}, not {value:,}; choose fewer.")
-        self._check_size(settings.size)
-        self._check_size(settings.pseudo_size)
+        for size in sizes:
+            self._check_size(size)
         check(settings)
 
-    def start(self, token: str, draft: Path, settings: Settings) -> Path:
+    def create_run(self, token: str, draft: Path, settings: EngineSettings) -> Path:
         """Makes a run of a draft and queues it.
 
         Returns:
             The run's folder.
 
         Raises:
-            UserError: no cut-out, impossible settings, a full disk, or too many runs under way.
+            UserError: the draft has no cut-out, the settings are refused, the disk is full, or the visitor
+                has too many unfinished runs.
         """
         self.storage.require_room()
         self.storage.require_turn(token)
-        facts = Facts.read(draft)
-        self.check(settings, facts.num_frames)
-        clip_settings = ClipSettings(**facts.settings)
+        cutout = CutoutRecord.read(draft)
+        self.check(settings, cutout.num_frames)
+        clip_settings = cutout.settings
         if settings.kind == "scene":
             clip_settings = clip_settings.of_scene()
-        if facts.size != settings.size or facts.settings != dataclasses.asdict(clip_settings):
-            facts = self.cut_out(draft, clip_settings, settings.size, facts.box)
-        source, label = source_of(draft), read_label(draft)
+        if cutout.size != settings.size or cutout.settings != clip_settings:
+            cutout = self.cut_out(draft, clip_settings, settings.size, cutout.box)
+        source, record = source_of(draft), read_job_record(draft)
         folder = self.storage.new_run(token)
-        kept = folder / "source" / source.name
-        with _whole_or_gone(folder), readable_errors(kept):
-            kept.parent.mkdir(parents=True)
-            os.link(source, kept)
+        video = folder / "source" / source.name
+        with _whole_or_gone(folder), readable_errors(video):
+            video.parent.mkdir(parents=True)
+            os.link(source, video)
             clip = Clip.load(draft / "input")
-            storage.write_label(folder, label.name, "" if facts.box else label.command_source)
-            Run.create(folder, Recipe(str(kept), clip_settings, settings), clip, experts_of(draft / CLIP))
+            storage.create_job_record(folder, record.name, "" if cutout.box else record.command_source)
+            Run.create(folder, Recipe(str(video), clip_settings, settings), clip, experts_of(draft / CLIP))
             self.jobs.submit(folder)
         return folder
 
-    def rerun(self, token: str, run: Path, settings: Settings, first_frame: int) -> Path:
-        """A new run with other settings that takes over another one's frames before `first_frame`.
+    def rerun(self, token: str, run: Path, settings: EngineSettings, first_frame: int) -> Path:
+        """Makes a run with other settings that takes over the frames before `first_frame`, and queues it.
 
-        `first_frame` = the number of frames: only the refinement is made anew.
+        If `first_frame` is the number of frames, only what follows the frames is made again.
 
         Raises:
-            UserError: the other run has too few frames, or as `start`.
+            UserError: the run has too few finished frames, or as `create_run`.
         """
         self.storage.require_room()
         self.storage.require_turn(token)
@@ -188,18 +195,20 @@ class Studio:
         if not 0 <= first_frame <= old.num_finished:
             raise UserError(
                 f"Only {old.num_finished} frames of this run are finished; choose a frame up to "
-                f"{old.num_finished + 1} to go on from."
+                f"{old.num_finished + 1} to continue from."
             )
         clip = old.clip
         settings = dataclasses.replace(settings, size=clip.size)
         self.check(settings, clip.num_frames)
         folder = self.storage.new_run(token)
-        label = read_label(run)
+        record = read_job_record(run)
         with _whole_or_gone(folder), readable_errors(folder / "frames"):
             (folder / "frames").mkdir(parents=True)
-            storage.write_label(folder, label.name, label.command_source)
-            filmed = {role: name for role, name in old.record.experts.items() if role in FILMING_ROLES}
-            new = Run.create(folder, dataclasses.replace(old.record.recipe, settings=settings), clip, filmed)
+            storage.create_job_record(folder, record.name, record.command_source)
+            clip_experts = {role: name for role, name in old.record.experts.items() if role in PROMPT_ROLES}
+            new = Run.create(
+                folder, dataclasses.replace(old.record.recipe, settings=settings), clip, clip_experts
+            )
             for k in range(first_frame):
                 os.link(old.frame_path(k), new.frame_path(k))
             if (run / "source").exists():
@@ -209,78 +218,82 @@ class Studio:
         return folder
 
     def resume(self, token: str, run: Path) -> Job:
-        """
+        """Queues a stopped or failed run.
+
         Raises:
-            UserError: it is finished, or too many runs are under way.
+            UserError: the run is finished, or the visitor has too many unfinished runs.
         """
         self.storage.require_room()
         self.storage.require_turn(token)
-        if self.jobs.get(run).alive:
-            return self.jobs.get(run)
-        with self._showing:
+        job = self.jobs.get(run)
+        if job.alive:
+            return job
+        with self._viewer_lock:
             job = self.jobs.submit(run)
-            viewer = self.viewers.get(self._shown.get(run, ""))
+            viewer = self.viewers.get(self._viewer_ids.get(run, ""))
             if viewer is not None:
                 self._feed(viewer, run)
         return job
 
     def pin(self, run: Path) -> None:
-        """Spares a run from the clean-up, or no longer."""
-        change_label(run, pinned=not read_label(run).pinned)
+        """Pins a run, which the clean-up then spares, or unpins it."""
+        update_job_record(run, pinned=not read_job_record(run).pinned)
 
     def delete(self, run: Path) -> None:
-        """
+        """Deletes a run.
+
         Raises:
-            UserError: it waits or works.
+            UserError: the run is queued or at work.
         """
         if self.jobs.get(run).alive:
-            raise UserError("This run is still under way; cancel it before you delete it.")
+            raise UserError("This run is still queued or at work; cancel it before you delete it.")
         self._forget(run)
         self.storage.delete(run)
 
-    def estimate(self, settings: Settings, num_frames: int, first_frame: int = 0) -> Estimate:
+    def estimate(self, settings: EngineSettings, num_frames: int, first_frame: int = 0) -> Estimate:
+        """Estimates a run on this server."""
         device = "cpu" if settings.device == "cpu" else self.device
         return self.estimator.estimate(settings, num_frames, device, first_frame)
 
-    # --- seeing and taking away -----------------------------------------------------------------
+    # --- viewing and exporting -----------------------------------------------------------------
 
     def viewer_path(self, run: Path) -> str:
-        """Where a run can be watched, below the server's root; its viewer is opened if it is not."""
+        """Path of a run's viewer below the server's root; opens the viewer if there is none."""
         from app.viewer import RunViewer
 
-        with self._showing:
-            id = self._shown.get(run)
+        with self._viewer_lock:
+            id = self._viewer_ids.get(run)
             if id is not None and self.viewers.get(id) is not None:
                 return f"/viewer/{id}/"
             viewer = RunViewer(None)
             self._feed(viewer, run)
-            self._shown[run] = viewer.id
+            self._viewer_ids[run] = viewer.id
             return self.viewers.add(viewer)
 
     def _feed(self, viewer: RunViewer, run: Path) -> None:
-        opened = Run.open(run)
-        self.jobs.get(run).follow(lambda: viewer.show_run(opened), viewer.on, viewer.pause)
+        job = self.jobs.get(run)
+        job.follow(lambda: viewer.show_run(job.run), viewer.on, viewer.pause)
 
     def share(self, run: Path, on: bool) -> str | None:
-        """The secret of a run's link, or None once nobody else may watch any more."""
-        label = read_label(run)
-        share = (label.share or storage.new_id()) if on else None
-        if share != label.share:
-            change_label(run, share=share)
+        """Shares a run under a link, or ends that; returns the link's secret, or None."""
+        record = read_job_record(run)
+        share = (record.share or storage.new_id()) if on else None
+        if share != record.share:
+            update_job_record(run, share=share)
         if not on:
-            self._close_viewer(run)  # whoever has its address loses it
+            self._close_viewer(run)  # its address is no longer valid
         return share
 
     def shared(self, share: str) -> str | None:
-        """The path of the viewer that a link leads to, or None if there is no such link."""
+        """Path of the viewer that a link leads to; None if there is no such link."""
         run = self.storage.shared(share)
         return self.viewer_path(run) if run is not None else None
 
     def export(self, run: Path, format: str, options: dict[str, Any] | None = None) -> Path:
-        """Writes a finished run in a format; returns one file, zipped where there are several.
+        """Exports a finished run; returns one file, which is a ZIP archive if the format writes several.
 
         Raises:
-            UserError: it is not finished, no such format, or as `ar4d.export.export`.
+            UserError: the run is not finished, there is no such format, or as `ar4d.export.export`.
         """
         from ar4d.export import find_format
 
@@ -291,14 +304,14 @@ class Studio:
         self.storage.require_room()
         Run.open(run).asset()
         ending = ".zip" if many else kind.suffix
-        stem = Path(_safe_name(read_label(run).name)).stem + (f"-{format}" if many else "")
+        stem = Path(_safe_name(read_job_record(run).name)).stem + (f"-{format}" if many else "")
         # A folder of its own: neither two exports at a time nor two options share a file.
         out = self.cache / secrets.token_urlsafe(16) / f"{stem}{ending}"
         out.parent.mkdir()
-        return self._at_desk(Export(run, format, out, options))
+        return self._run_utility_task(Export(run, format, out, options))
 
     def _cutout(self, run: Path) -> Path:
-        """The clip's frames with their alpha: what the command line takes with `--background alpha`."""
+        """The clip's frames with their alpha, as the command line reads them with `--background alpha`."""
         out = self.cache / secrets.token_urlsafe(16) / "cutout.zip"
         out.parent.mkdir()
         with atomic(out) as path, zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
@@ -306,15 +319,15 @@ class Studio:
                 archive.write(picture, f"cutout/{picture.name}")
         return out
 
-    # --- inside ---------------------------------------------------------------------------------
+    # --- internals ---------------------------------------------------------------------------------
 
-    def _at_desk(self, task: Any) -> Any:
+    def _run_utility_task(self, task: Any) -> Any:
         try:
-            return drain(self._desk.run(task))
+            return drain(self._utility_worker.run(task))
         except WorkerDied as error:
-            raise UserError(f"{error} Try a shorter or smaller clip; everything else goes on.") from error
+            raise UserError(f"{error} Try a shorter or smaller clip.") from error
         except TaskFailed as error:
-            raise UserError(f"An error of this program: {error}. Please report it.") from error
+            raise UserError(f"An error in this program: {error}. Please report it.") from error
 
     def _check_size(self, size: int) -> None:
         if not 16 <= size <= self.limits.size:
@@ -325,29 +338,29 @@ class Studio:
         self._close_viewer(run)
 
     def _close_viewer(self, run: Path) -> None:
-        with self._showing:
-            id = self._shown.pop(run, None)
+        with self._viewer_lock:
+            id = self._viewer_ids.pop(run, None)
         if id is not None:
             self.viewers.close(id)
 
-    def _keep_house(self) -> None:
-        while not self._closed.wait(HOUSEKEEPING_SECONDS):
-            self.tidy()
+    def _clean_up_regularly(self) -> None:
+        while not self._closed.wait(CLEAN_UP_SECONDS):
+            self.clean_up()
 
-    def tidy(self) -> None:
-        """Deletes what is over the limits, and old uploads and downloads."""
+    def clean_up(self) -> None:
+        """Deletes runs and drafts over the limits, and old uploads and downloads."""
         for run in self.storage.clean_up():
             self._forget(run)
         for folder in self.cache.iterdir():
             if folder.stat().st_mtime < time.time() - DOWNLOAD_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
-        with self._showing:
-            self._shown = {run: id for run, id in self._shown.items() if self.viewers.get(id)}
+        with self._viewer_lock:
+            self._viewer_ids = {run: id for run, id in self._viewer_ids.items() if self.viewers.get(id)}
 
 
 @contextmanager
 def _whole_or_gone(folder: Path) -> Iterator[None]:
-    """What could not be made wholly leaves nothing behind, not on a full disk either."""
+    """Deletes the folder if the body raises, so that nothing half made is left behind."""
     try:
         yield
     except BaseException:
@@ -356,6 +369,6 @@ def _whole_or_gone(folder: Path) -> Iterator[None]:
 
 
 def _safe_name(name: str) -> str:
-    """A file name without anything that a path or a shell could take amiss."""
+    """A file name without characters that are special in a path or a shell."""
     name = re.sub(r"[^\w.-]+", "_", Path(name).name).strip("._")
     return name[-80:] or "clip"

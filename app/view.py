@@ -1,4 +1,4 @@
-"""`python -m app.viewer RUN`: looks at an existing run."""
+"""`python -m app.view RUN`: shows an existing run in the browser."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ar4d.runs import Run
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m app.viewer", description="Watch a run in the browser.")
+    parser = argparse.ArgumentParser(prog="python -m app.view", description="Watch a run in the browser.")
     parser.add_argument("run", type=Path, help="the run's folder")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=7861)

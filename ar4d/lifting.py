@@ -13,7 +13,7 @@ from ar4d.engines.registry import engine_of
 from ar4d.events import Event, Planned, drain
 from ar4d.gaussians import Gaussians
 from ar4d.presets import default_for
-from ar4d.settings import EngineSettings
+from ar4d.settings import EngineSettings, validated
 
 
 def lift(
@@ -64,7 +64,7 @@ def lift_events(
     Raises:
         UserError: as `lift`.
     """
-    engine = engine_of(settings)
+    engine, settings = engine_of(settings), validated(settings)
     yield Planned(engine.plan(settings, clip.num_frames))
     return (yield from engine.run(clip, settings, finished, experts or {}))
 
@@ -75,4 +75,4 @@ def check(settings: EngineSettings, experts: Experts | None = None) -> None:
     Raises:
         UserError: an expert or the device asked for is unavailable.
     """
-    engine_of(settings).check(settings, experts or {})
+    engine_of(settings).check(validated(settings), experts or {})

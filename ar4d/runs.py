@@ -181,7 +181,13 @@ class Run:
         return self.record.status
 
     def frame_path(self, index: int) -> Path:
+        """File of a frame, counted from 0."""
         return self.folder / ("stage1.safetensors" if index == 0 else f"frames/{index:04d}.safetensors")
+
+    @property
+    def asset_path(self) -> Path:
+        """File of the finished asset."""
+        return self.folder / "refined.safetensors"
 
     @property
     def num_finished(self) -> int:
@@ -201,7 +207,7 @@ class Run:
         Raises:
             UserError: the run is not finished.
         """
-        path = self.folder / "refined.safetensors"
+        path = self.asset_path
         if not path.exists():
             raise UserError(f"{self.folder} is not finished: run {_again(self.folder)}.")
         return load_asset(path)
@@ -313,7 +319,7 @@ class Run:
             case ViewsImagined(grid=grid) if grid is not None:
                 grid.save(self.folder / "views")
             case Finished(asset=asset) if asset is not None:
-                with atomic(self.folder / "refined.safetensors") as path:
+                with atomic(self.asset_path) as path:
                     asset.save(path)
                 metrics = Metrics(ReferenceQuality(list(event.psnr), list(event.ssim)))
                 write_text(self.folder / "metrics.json", json.dumps(dataclasses.asdict(metrics), indent=1))

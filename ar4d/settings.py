@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+
+from ar4d.errors import UserError
+from ar4d.records import first_problem
+
+_documented = with_config(ConfigDict(extra="forbid", use_attribute_docstrings=True))
 
 FieldKind = Literal["mlp", "node-mlp", "node-table"]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""A weight or a rate."""
+Count = Annotated[int, Field(ge=1)]
+Steps = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Remainder = Annotated[float, Field(gt=0, le=1)]
+Pixels = Annotated[int, Field(ge=8, le=8192)]
 Device = Literal["auto", "cpu", "cuda"]
 Kind = Literal["object", "scene"]
 Facing = Literal[
@@ -22,20 +37,22 @@ def facing_words(azimuth_deg: float) -> str:
     return f"{names[nearest]} or {names[nearest + 4]}"
 
 
+@_documented
 @dataclass(frozen=True)
 class LearningRates:
     """Adam's rates for the Gaussians' own parameters, at the start of a stage."""
 
-    means: float = 1.6e-4
-    colors: float = 2.5e-3
+    means: Amount = 1.6e-4
+    colors: Amount = 2.5e-3
     """For the colours, or for their logits where `sigmoid_colors` is on."""
-    scales: float = 1e-3
+    scales: Amount = 1e-3
     """For log-scales."""
-    opacities: float = 1e-2
+    opacities: Amount = 1e-2
     """For logit-opacities."""
-    quats: float = 1e-3
+    quats: Amount = 1e-3
 
 
+@_documented
 @dataclass(frozen=True)
 class FieldSettings:
     """A deformation field (Eq. 3, 4, 9)."""
@@ -43,71 +60,75 @@ class FieldSettings:
     kind: FieldKind = "mlp"
     """mlp: a network per Gaussian, the paper's. node-mlp: the same network at control nodes, blended
     to the Gaussians. node-table: the nodes' offsets are free parameters."""
-    width: int = 256
-    depth: int = 8
-    frequencies: int = 10
+    width: Count = 256
+    depth: Count = 8
+    frequencies: Steps = 10
     """L of Eq. 4."""
-    time_frequencies: int = 10
+    time_frequencies: Steps = 10
     """L for the time of Eq. 9; only the global field has one."""
-    nodes: int = 512
-    neighbours: int = 4
+    nodes: Count = 512
+    neighbours: Count = 4
     colors: bool = False
     """Move colours too (beyond the paper, whose Eq. 9 keeps c fixed): offsets of what `Parameters` holds."""
-    lr: float = 5e-4
-    lr_final: float = 1e-6
+    lr: Amount = 5e-4
+    lr_final: Amount = 1e-6
 
 
+@_documented
 @dataclass(frozen=True)
 class HoldSettings:
     """How what the clip does not see is held to what it sees (not in the paper)."""
 
-    hidden_rate: float = 1.0
+    hidden_rate: Share = 1.0
     """Share of the learning rates that is left to Gaussians which the clip does not see; they ride along
     with the field. 1: all learn alike, as in the paper."""
-    rigidity_hidden: float = 0.0
+    rigidity_hidden: Amount = 0.0
     """Weight of motion that is as rigid as possible, between nodes that the clip does not see; 0: none, as
     in the paper. Only fields with nodes have it."""
-    rigidity_seen: float = 0.0
+    rigidity_seen: Amount = 0.0
     """The same between nodes that the clip sees."""
 
 
+@_documented
 @dataclass(frozen=True)
 class BodySettings:
     """How the expert's Gaussians are tidied where the first frame does not show them (not in the paper)."""
 
-    loner_distance: float = 0.0
+    loner_distance: Amount = 0.0
     """Prune those whose mean distance to their neighbours is so many medians or more; 0: none."""
-    closing: float = 1.0
+    closing: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
     """Make them as opaque as so many layers of themselves; 1: leave them as they are."""
-    color_passes: int = 0
+    color_passes: Steps = 0
     """How often their colours are averaged along the surface."""
 
 
+@_documented
 @dataclass(frozen=True)
 class InitializeSettings:
     """Stage 1 (Sec. 4.1)."""
 
     expert: str = field(default="auto", metadata={"role": "image_to_gaussians"})
     """Which expert lifts the first frame; auto takes the best that runs here."""
-    gaussians: int = 65536
+    gaussians: Count = 65536
     """About how many Gaussians are wanted."""
     finetune: bool = True
     """Ablation switch: fit means and colours to the first frame (Eq. 2)."""
-    iterations: int = 1000
+    iterations: Steps = 1000
     rates: LearningRates = LearningRates(colors=5e-3)
     sigmoid_colors: bool = True
     """Optimise the colours' logits, so that no colour leaves [0, 1]."""
     body: BodySettings = BodySettings()
     """Of the Gaussians that the expert makes, before the fit."""
-    hidden_rate: float = 1.0
+    hidden_rate: Share = 1.0
     """Share of the learning rates that is left to Gaussians which the first frame does not show; 1: all learn
     alike, as in the paper."""
-    preservation: float = 0.3
+    preservation: Amount = 0.3
     """Weight of staying close to the expert's own renders from random azimuths."""
-    decay: float = 0.1
+    decay: Remainder = 0.1
     """Share of the learning rate that is left at the end."""
 
 
+@_documented
 @dataclass(frozen=True)
 class GenerateSettings:
     """Stage 2 (Sec. 4.2)."""
@@ -118,58 +139,60 @@ class GenerateSettings:
     """Ablation switch: deform each frame from the previous one; off: from the first."""
     progressive_views: bool = True
     """Ablation switch: hold the unseen sides by pseudo-views over a growing range (Eq. 6-8)."""
-    iterations: int = 2000
+    iterations: Steps = 2000
     """Per frame."""
     field: FieldSettings = FieldSettings()
     rates: LearningRates = LearningRates()
-    decay: float = 0.03
+    decay: Remainder = 0.03
     """Share of the Gaussians' learning rates that is left at the end of a frame."""
-    l1: float = 0.8
+    l1: Share = 0.8
     """λ of Eq. 5; the rest is the weight of 1 - SSIM."""
-    alpha: float = 0.0
+    alpha: Amount = 0.0
     """Weight of L1 on the reference view's alpha (not in the paper): Eq. 5 cannot see white on white."""
-    max_azimuth: float = 180.0
+    max_azimuth: Annotated[float, Field(gt=0, le=180)] = 180.0
     """N_max of Eq. 6, degrees."""
-    start_azimuth: float = 1.0
+    start_azimuth: Annotated[float, Field(ge=0, le=180)] = 1.0
     """N_start of Eq. 6, degrees."""
-    steps_per_degree: float = 10.0
+    steps_per_degree: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
     """η of Eq. 6: the range grows by one degree per this many steps."""
-    pseudo_every: int = 200
+    pseudo_every: Count = 200
     """Steps for which the pseudo-Gaussians are kept before they are made again."""
     hold: HoldSettings = HoldSettings()
     """How a frame's hidden Gaussians are held to the source's."""
-    pseudo_rgb: float = 1.0
+    pseudo_rgb: Amount = 1.0
     """Weight of l_rgb of Eq. 8."""
-    pseudo_depth: float = 1.0
+    pseudo_depth: Amount = 1.0
     """Weight of l_depth of Eq. 8 (depth in orbit radii)."""
 
 
+@_documented
 @dataclass(frozen=True)
 class RefineSettings:
     """Stage 3 (Sec. 4.3)."""
 
     enabled: bool = True
     """Ablation switch: one canonical set and one global field for the whole clip."""
-    iterations: int = 30000
+    iterations: Steps = 30000
     field: FieldSettings = FieldSettings()
     rates: LearningRates = LearningRates()
-    decay: float = 0.03
+    decay: Remainder = 0.03
     hold: HoldSettings = HoldSettings()
     """Of every frame's Gaussians, against the canonical ones; hidden is what no frame of the clip shows."""
-    color_change: float = 0.0
+    color_change: Amount = 0.0
     """Weight of the mean squared offset of colours over time, where the field has them (`field.colors`)."""
-    warm_start: int = 0
+    warm_start: Steps = 0
     """Steps in which the field first learns stage 2's motion; 0: none, the paper's."""
     target: Literal["generated", "input"] = "generated"
     """What the reference view is held to: stage 2's frame (Eq. 11) or the clip's own."""
-    l1: float = 1.0
+    l1: Share = 1.0
     """Weight of L1 at the reference view; the rest is 1 - SSIM. The paper has L1 alone."""
-    depth: float = 1.0
+    depth: Amount = 1.0
     """Weight of the depth term of Eq. 11 (depth in orbit radii)."""
-    rgb: float = 0.0
+    rgb: Amount = 0.0
     """Weight of stage 2's colours at the view where the depth is compared. The paper: none."""
 
 
+@_documented
 @dataclass(frozen=True)
 class ViewSettings:
     """Views of the whole clip from other sides, made once, that stage 2 uses in place of its own renders."""
@@ -192,6 +215,7 @@ class ReferenceRig:
     """How far to each side of the reference camera views are sampled, degrees."""
 
 
+@_documented
 @dataclass(frozen=True)
 class EngineSettings:
     """What every engine has to know. Each engine's own settings extend it."""
@@ -200,13 +224,13 @@ class EngineSettings:
     """The method that turns the clip into an asset."""
     preset: str = "paper"
     """The preset that these values started from."""
-    size: int = 512
+    size: Pixels = 512
     """Width and height at which the clip is fitted."""
-    elevation_deg: float = 0.0
+    elevation_deg: Annotated[float, Field(ge=-90, le=90)] = 0.0
     """Elevation of the camera that took the clip; positive is above."""
     kind: Kind = "object"
     """object: one subject, cut out, seen from all sides. scene: the whole picture, seen from nearby."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     device: Device = "auto"
 
 
@@ -216,13 +240,13 @@ class Settings(EngineSettings):
 
     engine: Literal["ar4d"] = "ar4d"
     """The method that turns the clip into an asset."""
-    pseudo_size: int = 256
+    pseudo_size: Pixels = 256
     """Width and height of pseudo-views and of depth comparisons."""
     facing: Facing = "auto"
     """Which way the object faces in the first frame; right is the picture's right. The embedded expert
     estimates it, and a wrong estimate spoils the hidden side. It needs the facing at elevation 0 only, and
     other experts do not need it."""
-    scene_azimuth: float = 20.0
+    scene_azimuth: Annotated[float, Field(gt=0, le=90)] = 20.0
     """How far to each side a scene is made for, degrees; 15 to 30 suits what one picture shows."""
     initialize: InitializeSettings = InitializeSettings()
     views: ViewSettings = ViewSettings()
@@ -244,3 +268,27 @@ class Settings(EngineSettings):
         """How many Gaussians are wanted; a scene fills the picture and wants one for every four pixels."""
         wanted = self.initialize.gaussians
         return wanted if self.kind == "object" else max(wanted, self.size**2 // 4)
+
+
+S = TypeVar("S", bound=EngineSettings)
+
+
+def validated(settings: S, values: dict[str, Any] | None = None) -> S:
+    """The settings, with every value checked against its type and its bounds.
+
+    Args:
+        values: values to use in place of the settings' own, as nested dictionaries.
+
+    Raises:
+        UserError: a value does not fit; the message names its setting.
+    """
+    try:
+        return adapter(type(settings)).validate_python(asdict(settings) if values is None else values)
+    except ValidationError as error:
+        raise UserError(f"Setting {first_problem(error)}.") from error
+
+
+@cache
+def adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    """The parser of an engine's settings, or of a group of them."""
+    return TypeAdapter(kind)

@@ -65,10 +65,10 @@ def serving() -> Iterator[Server]:
 
 def begin(server: Server) -> tuple[Path, Job]:
     """Cut the clip out and start a run of it, as the page's buttons do."""
-    draft = server.studio.take(TOKEN, CLIP)
-    server.studio.cut_out(draft, ClipSettings(num_frames=FRAMES), PRESET.size)
-    run = server.studio.start(TOKEN, draft, PRESET)
-    return run, server.studio.jobs.get(run)
+    draft = server.service.create_draft(TOKEN, CLIP)
+    server.service.cut_out(draft, ClipSettings(num_frames=FRAMES), PRESET.size)
+    run = server.service.create_run(TOKEN, draft, PRESET)
+    return run, server.service.jobs.get(run)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 900) -> None:
@@ -126,16 +126,16 @@ SEEN = """(last) => {
 def frames(further: int = 4) -> None:
     """Measure the delay of frames in a viewer that is open from the start, as on the page."""
     with serving() as server, chromium() as browser:
-        draft = server.studio.take(TOKEN, CLIP)
-        server.studio.cut_out(draft, ClipSettings(num_frames=FRAMES), PRESET.size)
+        draft = server.service.create_draft(TOKEN, CLIP)
+        server.service.cut_out(draft, ClipSettings(num_frames=FRAMES), PRESET.size)
         pressed = time.time()
-        run = server.studio.start(TOKEN, draft, PRESET)
-        address = server.address.rstrip("/") + server.studio.viewer_path(run)
+        run = server.service.create_run(TOKEN, draft, PRESET)
+        address = server.address.rstrip("/") + server.service.viewer_path(run)
         with opened(browser, address, 640, 480) as page:
             page.evaluate(SEEN, further)
             page.wait_for_function("(k) => window.seen[k] !== undefined", arg=further, timeout=900_000)
             seen = {int(k): at for k, at in page.evaluate("window.seen").items()}
-        server.studio.jobs.cancel(run)
+        server.service.jobs.cancel(run)
         events = Run.open(run).events()
         finished = {event.frame_index: event.time for event in events if isinstance(event, FrameFinished)}
     delays = [seen[k] - finished[k] for k in range(1, further + 1)]
@@ -173,7 +173,7 @@ def watchers(count: int = 20, rounds: int = 4) -> None:
             playing.append(watched / alone)
             resting.append(later / alone)
             shown.rest()  # empties the cache for the next round
-        server.studio.jobs.cancel(run)
+        server.service.jobs.cancel(run)
         print(
             f"watchers: while {count} play a loop for the first time the run keeps {_spread(playing)} of its "
             f"speed (median and range of {rounds}), afterwards {_spread(resting)}; "

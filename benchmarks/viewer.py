@@ -43,7 +43,7 @@ from ar4d.rendering import render
 from ar4d.runs import Recipe, Run
 from ar4d.settings import FieldSettings
 from benchmarks.support.browser import chromium, opened, serving, wait_for_splats
-from benchmarks.support.fish import fish, fish_clip
+from benchmarks.support.fish import PLAN, fish, fish_clip
 
 FRAMES, COUNT, FPS = 24, 8000, 8.0
 
@@ -63,6 +63,7 @@ def swimming() -> DeformedGaussians:
 
 def feed(viewer: RunViewer, finish: bool = True) -> None:
     """Show the viewer the frames of a run, and the finished asset if `finish`."""
+    viewer.on(PLAN)
     for k in range(FRAMES):
         stage = "generate" if k else "initialize"
         viewer.on(FrameFinished(stage, k, fish(frame_time(k, FRAMES), COUNT), 25.0, 0.9, 1.0))
@@ -146,7 +147,7 @@ def scrub() -> None:
                 page.keyboard.press("k")
                 page.wait_for_timeout(3000)
                 fps = page.evaluate(FRAME_RATE)
-                for stage in ("generated", "refined"):
+                for stage in ("generate", "refine"):
                     page.evaluate("(stage) => ar4d.setStage(stage)", stage)
                     page.wait_for_timeout(1000)
                     times = page.evaluate(SCRUB, [FRAMES, 25])
@@ -165,7 +166,7 @@ def scrub() -> None:
 def fresh(viewer: RunViewer) -> Callable[[], object]:
     """A function that requests splats at a new position each time."""
     positions = iter(i * 0.0137 for i in range(10**6))
-    return lambda: viewer.splats("refined", next(positions))
+    return lambda: viewer.splats("refine", next(positions))
 
 
 def timed(function: Callable[[], object], repeat: int = 41) -> float:
@@ -186,8 +187,8 @@ def live() -> None:
     for size in (256, 512, 1000):
         view = View(viewmat, FOV_Y_DEG, size, size, "rgb", (1.0, 1.0, 1.0))
         for quality, what in ((80, "moving"), (92, "at rest")):
-            jpeg = viewer.picture(["refined"], 5.5, view, "row", quality)
-            cost = timed(lambda q=quality, v=view: viewer.picture(["refined"], 5.5, v, "row", q))
+            jpeg = viewer.picture(["refine"], 5.5, view, "row", quality)
+            cost = timed(lambda q=quality, v=view: viewer.picture(["refine"], 5.5, v, "row", q))
             print(f"live {size}², quality of {what}: {cost:.1f} ms, {len(jpeg) / 1000:.0f} kB")
     viewer.close()
 
@@ -196,7 +197,7 @@ async def _watch(address: str, seconds_to_play: float) -> None:
     """Act as a visitor's page: request each step of the loop once, at the pace of playing."""
     async with connect(address, max_size=None) as socket:
         state = json.loads(await socket.recv())["state"]
-        stage = "refined" if state["refined"] else "generated"
+        stage = "refine" if state["finished"] else "generate"
         for i in range(4 * (FRAMES - 1) + 1):
             question = {"id": i, "want": "splats", "stage": stage, "position": i / 4}
             await socket.send(json.dumps(question))
@@ -288,7 +289,7 @@ def cycles(count: int = 200) -> None:
     async def visit(address: str) -> None:
         async with connect(address.replace("http", "ws") + "stream", max_size=None) as socket:
             await socket.recv()
-            await socket.send(json.dumps({"id": 1, "want": "splats", "stage": "refined", "position": 1.0}))
+            await socket.send(json.dumps({"id": 1, "want": "splats", "stage": "refine", "position": 1.0}))
             while isinstance(await socket.recv(), str):
                 pass
 
@@ -297,6 +298,7 @@ def cycles(count: int = 200) -> None:
 
     def cycle(root: str) -> None:
         viewer = RunViewer(None)
+        viewer.on(PLAN)
         viewer.on(FrameFinished("initialize", 0, frame, 25.0, 0.9, 1.0))
         viewer.on(Finished(asset, (), ()))
         asyncio.run(visit(root + viewers.add(viewer)))
@@ -369,7 +371,7 @@ async def _memory_per_visitor(viewer: RunViewer, resident: Callable[[], float], 
         async def visit() -> list[ClientConnection]:
             scene = await connect(address, subprotocols=[Subprotocol(f"viser-v{viser.__version__}")])
             stream = await connect(address + "stream", max_size=None)
-            await stream.send(json.dumps({"id": 1, "want": "splats", "stage": "refined", "position": 1.0}))
+            await stream.send(json.dumps({"id": 1, "want": "splats", "stage": "refine", "position": 1.0}))
             while isinstance(await stream.recv(), str):
                 pass
             return [scene, stream]

@@ -1,4 +1,4 @@
-"""A run's curves as small drawings (SVG): they weigh nothing and follow the page's light and dark."""
+"""A run's curves as inline SVG, which follows the page's light or dark theme."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from html import escape
 from app.runs.progress import Progress
 
 WIDTH, HEIGHT = 240.0, 84.0
-MARGIN = 8.0  # left and right, so that the first and the last dot are whole
+MARGIN = 8.0  # left and right, so that the first and the last dot are not clipped
 
 
 def curves(progress: Progress) -> str:
@@ -34,7 +34,11 @@ def curves(progress: Progress) -> str:
 
 
 def _chart(title: str, unit: str, xs: Sequence[float], ys: Sequence[float], dots: bool = True) -> str:
-    """One curve with its last value and its range; x in [0, 1]."""
+    """One curve with its last value and its range.
+
+    Args:
+        xs: positions in [0, 1].
+    """
     low, high = (min(ys), max(ys)) if ys else (0.0, 1.0)
     room = (high - low) * 0.12 or max(abs(high) * 0.05, 1e-6)
     scale = HEIGHT / (high - low + 2 * room)

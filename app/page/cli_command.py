@@ -1,4 +1,4 @@
-"""A run as the line that makes it again: `python -m ar4d lift …` with whatever differs from the preset."""
+"""The command that repeats a run: `python -m ar4d lift …` with the values that differ from the preset."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from ar4d.clip import ClipSettings
 from ar4d.presets import known
-from ar4d.settings import Settings
+from ar4d.settings import EngineSettings
 
 
-def lift_command(source: str, out: str, clip: ClipSettings, settings: Settings) -> str:
-    """One line for a shell."""
+def lift_command(source: str, out: str, clip: ClipSettings, settings: EngineSettings) -> str:
+    """The command as one line for a shell."""
     presets = known()
-    preset = presets[settings.preset].settings if settings.preset in presets else Settings()
+    preset = presets[settings.preset].settings if settings.preset in presets else type(settings)()
     words = ["python", "-m", "ar4d", "lift", source, "--out", out, "--preset", preset.preset]
     words += _differences(clip, ClipSettings(), "")
     words += _differences(dataclasses.replace(settings, preset=preset.preset), preset, "")

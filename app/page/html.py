@@ -1,4 +1,4 @@
-"""Pieces of the page as HTML: how far a run is, its curves, its numbers."""
+"""Parts of the page as HTML: a run's progress, log, estimate and numbers."""
 
 from __future__ import annotations
 
@@ -10,19 +10,24 @@ from html import escape
 from app.runs.estimates import Estimate
 from app.runs.progress import Progress
 from app.runs.queue import Job, State
-from app.runs.storage import discreet
+from app.runs.storage import strip_server_paths
 
+HEADER = """<header><svg viewBox="0 0 32 32" aria-hidden="true"><ellipse cx="16" cy="16" rx="14" ry="5.5"
+transform="rotate(-24 16 16)"/><circle cx="16" cy="16" r="6"/><circle cx="28" cy="10.500" r="2.6"/></svg>
+<h1>AR4D</h1><p>A video goes in, an animated set of 3D Gaussians comes out.</p>
+<button type="button" onclick="ar4dToggleTheme()" title="Light or dark" aria-label="Light or dark">◐</button>
+</header>"""
 STATES: dict[State, str] = {
-    "queued": "Waiting",
+    "queued": "Queued",
     "running": "Working",
     "stopped": "Stopped",
-    "failed": "Stopped by an error",
+    "failed": "Failed",
     "finished": "Finished",
 }
 
 
-def spoken_seconds(seconds: float) -> str:
-    """A length of time, as precise as is worth saying."""
+def duration(seconds: float) -> str:
+    """A length of time in words, with sensible precision."""
     if seconds < 60:
         return f"{max(1, round(seconds))} s"
     if seconds < 3600:
@@ -33,36 +38,37 @@ def spoken_seconds(seconds: float) -> str:
 
 
 def roughly(seconds: float) -> str:
-    """What is guessed: nobody wants its seconds to jump about."""
-    return (
-        spoken_seconds(seconds)
-        if seconds < 100
-        else spoken_seconds(60 * round(seconds / 60)).removesuffix(" 0 s")
-    )
+    """An estimated length of time, rounded so that it does not flicker."""
+    return duration(seconds) if seconds < 100 else duration(60 * round(seconds / 60)).removesuffix(" 0 s")
 
 
 def notice(text: str, kind: str = "plain") -> str:
-    """One sentence in a frame; kind: plain, warning or error."""
+    """A message in a box; empty if there is no text.
+
+    Args:
+        kind: plain, warning or error.
+    """
     return f'<p class="notice {kind}">{escape(text)}</p>' if text else ""
 
 
 def problem(error: Exception, kind: str = "error") -> str:
-    """What went wrong, without the server's own folders."""
-    return notice(discreet(str(error)), kind)
+    """An error message in a box, without the server's folders."""
+    return notice(strip_server_paths(str(error)), kind)
 
 
 def notices(texts: Sequence[str], kind: str = "warning") -> str:
+    """Messages in boxes."""
     return "".join(notice(text, kind) for text in texts)
 
 
 def panel(job: Job, state: State, position: int, seconds: float | None, expected: Mapping[str, float]) -> str:
-    """Stage and frame, how long it will take, what is being done.
+    """The panel of a run: its stage and frame, the time left, and the progress of each stage.
 
     Args:
-        state: of the job, as it was read once for this picture of it.
+        state: the job's state, read once so that all parts agree.
         position: runs before it in the queue.
-        seconds: until it is whole, or until it begins if it is queued.
-        expected: seconds of each stage, by which the bars are as long as they take.
+        seconds: time until the run is finished, or until it starts if it is queued.
+        expected: seconds of each stage, which give the widths of the bars.
     """
     progress = job.progress
     title, aside = _headline(progress, state, position, seconds)
@@ -80,7 +86,7 @@ def _headline(progress: Progress, state: State, position: int, seconds: float | 
         turn = "You are next" if position == 0 else f"{position + 1}th in the queue" if position > 2 else (
             f"{('2nd', '3rd')[position - 1]} in the queue"
         )  # fmt: skip
-        return turn, f"begins in about {roughly(seconds)}" if seconds else "begins in a moment"
+        return turn, f"starts in about {roughly(seconds)}" if seconds else "starts in a moment"
     if state != "running":
         if state == "finished":
             return STATES[state], f"{mean(progress.psnr.values()):.2f} dB at the reference view"
@@ -116,7 +122,7 @@ def _bars(progress: Progress, state: State, expected: Mapping[str, float]) -> st
 
 
 def _cells(progress: Progress, state: State) -> str:
-    """One cell a frame: empty, at work, or coloured by its PSNR."""
+    """One cell per frame: empty, at work, or finished."""
     cells = []
     for k in range(progress.num_frames):
         if k in progress.psnr:
@@ -142,8 +148,8 @@ def _facts(progress: Progress, state: State) -> str:
     return "".join(f"<span>{escape(fact)}</span>" for fact in facts)
 
 
-def pictures(pairs: Sequence[tuple[str, str | None]], css: str = "pictures") -> str:
-    """Pictures side by side, in squares that keep their place while they are empty."""
+def figures(pairs: Sequence[tuple[str, str | None]], css: str = "pictures") -> str:
+    """Pictures with captions, side by side; a missing one leaves an empty square."""
     figures = []
     for caption, address in pairs:
         image = f'<img src="{address}" alt="{escape(caption)}">' if address else "<div></div>"
@@ -152,7 +158,7 @@ def pictures(pairs: Sequence[tuple[str, str | None]], css: str = "pictures") -> 
 
 
 def log(progress: Progress) -> str:
-    """The last lines, the newest first."""
+    """The latest lines of a run's log, newest first."""
     lines = [
         f"<li><time>{time.strftime('%H:%M:%S', time.localtime(at))}</time>{escape(text)}</li>"
         for at, text in reversed(progress.log[-200:])
@@ -161,13 +167,13 @@ def log(progress: Progress) -> str:
 
 
 def estimate(estimated: Estimate, free_memory: float, preset: str, num_frames: int) -> str:
-    """Time and memory, and what the figures are worth."""
+    """Estimated time and memory, and how reliable they are."""
     seconds, memory = estimated.total, estimated.memory
     if estimated.runs:
         plural = "run" if estimated.runs == 1 else "runs"
-        basis = f"learnt from {estimated.runs} {plural} on this machine"
+        basis = f"calibrated by {estimated.runs} {plural} on this machine"
     else:
-        basis = "a first guess: no run has finished on this machine yet"
+        basis = "a first guess, because no run has finished on this machine yet"
     tight = memory > 0.9 * free_memory
     room = f"{memory / 1e9:.1f} GB of memory" + (f" ({free_memory / 1e9:.1f} GB are free)" if tight else "")
     frames = "1 frame" if num_frames == 1 else f"{num_frames} frames"
@@ -178,11 +184,25 @@ def estimate(estimated: Estimate, free_memory: float, preset: str, num_frames: i
 
 
 def numbers(pairs: Sequence[tuple[str, str]]) -> str:
-    """Figures with what they count."""
+    """Values with their names."""
     cells = "".join(f"<div><b>{escape(value)}</b><span>{escape(name)}</span></div>" for name, value in pairs)
     return f'<div class="numbers">{cells}</div>'
 
 
 def mean(values) -> float:
+    """The mean of some values; NaN if there are none."""
     values = list(values)
     return sum(values) / len(values) if values else math.nan
+
+
+def viewer_frame(path: str | None) -> str:
+    """The viewer's frame. Its address is relative, because a proxy may serve the page under a prefix."""
+    if path is None:
+        return (
+            '<div class="viewer none"><p>Your 4D asset appears session while it is made. '
+            "(This copy has no example run: assets/example_run is missing.)</p></div>"
+        )
+    return (
+        f'<iframe class="viewer" src="{escape(path.lstrip("/"))}" title="4D viewer" '
+        'allow="fullscreen; clipboard-write"></iframe>'
+    )

@@ -1,76 +1,71 @@
-"""The page: its layout, and what happens when something is pressed."""
+"""The page: its layout and its event handlers."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Generator
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app import api
-from app.page import html as fragments
-from app.page.session import Here, browser_state, sentence, spoken
+from app.page import html
+from app.page.session import Session, browser_state, report_user_errors, to_gradio_error
 from app.page.steps import gallery
 from app.page.steps.cutout import CutoutStep
 from app.page.steps.generate import GenerateStep
 from app.page.steps.result import ResultStep, link
 from app.page.steps.source import SourceStep
-from app.runs.drafts import Facts
+from app.runs.drafts import CutoutRecord
+from app.runs.queue import Job
 from app.runs.worker import TaskFailed, WorkerDied
-from app.service import Studio
+from app.service import Service
 from ar4d.errors import UserError
 from ar4d.presets import find
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 BUSY: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-HEADER = """<header><svg viewBox="0 0 32 32" aria-hidden="true"><ellipse cx="16" cy="16" rx="14" ry="5.5"
-transform="rotate(-24 16 16)"/><circle cx="16" cy="16" r="6"/><circle cx="28" cy="10.500" r="2.6"/></svg>
-<h1>AR4D</h1><p>A video goes in, an animated set of 3D Gaussians comes out.</p>
-<button type="button" onclick="ar4dToggleTheme()" title="Light or dark" aria-label="Light or dark">◐</button>
-</header>"""
 RUN_PRESSED = """element.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-run]");
     if (button) trigger("select", { run: button.dataset.run, action: button.dataset.do });
 });"""
 
-# Pressed, and not yet queued: a busy server takes a moment.
+# Between the click and the queue: a busy server takes a moment.
 STARTING = "() => document.querySelector('#generate').classList.add('busy')"
 STARTED = "() => document.querySelector('#generate').classList.remove('busy')"
 
 
 class Page:
-    """The Gradio page of one studio, in `demo`."""
+    """The Gradio page of a service; `demo` is the app."""
 
-    def __init__(self, studio: Studio, example: str | None) -> None:
+    def __init__(self, service: Service, example: str | None) -> None:
         """
         Args:
-            example: path of the viewer that shows what the program can do, or None if there is none.
+            example: path of the viewer that shows the example run; None if there is none.
         """
-        self.studio, self.example = studio, example
-        self._following: dict[str, object] = {}  # by session: the newest of its tails
+        self.service, self.example = service, example
+        self._following: dict[str, object] = {}  # by connection: its newest follower
         with gr.Blocks(title="AR4D", fill_width=True) as self.demo:
-            self.here = browser_state()
-            gr.HTML(HEADER, elem_id="header")
+            self.session = browser_state()
+            gr.HTML(html.HEADER, elem_id="header")
             with gr.Row(elem_id="main"):
                 with gr.Column(elem_id="steps", min_width=320), gr.Tabs(elem_id="tabs") as self.tabs:
                     with gr.Tab("1 Input", id="input"):
-                        self.source = SourceStep(studio)
+                        self.source = SourceStep(service)
                     with gr.Tab("2 Cut-out", id="cutout"):
-                        self.cutout = CutoutStep(studio)
+                        self.cutout = CutoutStep(service)
                     with gr.Tab("3 Generate", id="generate"):
-                        self.generate = GenerateStep(studio)
+                        self.generate = GenerateStep(service)
                     with gr.Tab("4 Result", id="result"):
-                        self.result = ResultStep(studio)
+                        self.result = ResultStep(service)
                     with gr.Tab("Runs", id="runs") as self.runs_tab:
                         self.runs = gr.HTML(gallery.EMPTY, elem_id="runs", js_on_load=RUN_PRESSED)
                 with gr.Column(elem_id="stage", min_width=320):
-                    self.viewer = gr.HTML(_frame(example), elem_id="viewer")
+                    self.viewer = gr.HTML(html.viewer_frame(example), elem_id="viewer")
             self._wire()
-            api.add(studio)
+            api.add(service)
         self.demo.queue(default_concurrency_limit=None)
 
     # --- wiring ---------------------------------------------------------------------------------
@@ -78,13 +73,14 @@ class Page:
     def _wire(self) -> None:
         step, cut, result = self.generate, self.cutout, self.result
         self._opened = [
-            self.here, self.tabs, self.viewer, step.progress, step.settings_box, *step.parts, *result.shown,
+            self.session, self.tabs, self.viewer, step.progress, step.settings_box, *step.parts,
+            *result.shown,
         ]  # fmt: skip
         self._cut = [*cut.shown, *cut.controls, step.start]
         self._form = [step.preset, *step.form.components]
         self._estimates = [step.estimate, cut.estimate]
         self._reopened = [*self._opened, *self._form]
-        arrived = self.demo.load(self._arrive, [self.here], [*self._reopened, *self._cut], **PRIVATE)
+        arrived = self.demo.load(self._arrive, [self.session], [*self._reopened, *self._cut], **PRIVATE)
         for event in (self._tail(), self._guess(), self._stages()):
             arrived.then(**event)
         self.demo.unload(self._leave)
@@ -93,29 +89,31 @@ class Page:
         self._wire_settings()
         self._wire_runs()
         result.frame.input(trigger_mode="always_last", **self._stages())
-        result.export.click(self._export, [self.here, result.format], result.download, **BUSY)
-        result.share.input(self._share, [self.here, result.share], [result.link, self.viewer], **PRIVATE)
+        result.export.click(self._export, [self.session, result.format], result.download, **BUSY)
+        result.share.input(self._share, [self.session, result.share], [result.link, self.viewer], **PRIVATE)
 
     def _wire_source(self) -> None:
         source = self.source
-        taken = [self.here, self.tabs, self.cutout.view, self.cutout.notices, self.cutout.proceed]
+        taken = [self.session, self.tabs, self.cutout.view, self.cutout.notices, self.cutout.proceed]
         for event in (source.video.upload, source.video.stop_recording):
-            self._then_cut(event(self._take_file, [self.here, source.video], taken, **PRIVATE))
+            self._then_cut(event(self._take_file, [self.session, source.video], taken, **PRIVATE))
         self._then_cut(
-            source.animation.upload(self._take_file, [self.here, source.animation], taken, **PRIVATE)
+            source.animation.upload(self._take_file, [self.session, source.animation], taken, **PRIVATE)
         )
-        self._then_cut(source.examples.select(self._take_example, [self.here], taken, **PRIVATE))
-        filmed = source.film.click(self._film, [self.here, *source.wish], [*taken, source.filming], **PRIVATE)
-        self._then_cut(filmed)
-        source.cancel.click(self._stop_filming, [self.here], None, **PRIVATE)
+        self._then_cut(source.examples.select(self._take_example, [self.session], taken, **PRIVATE))
+        made = source.generate.click(
+            self._generate_clip, [self.session, *source.prompt_inputs], [*taken, source.generating], **PRIVATE
+        )
+        self._then_cut(made)
+        source.cancel.click(self._cancel_clip, [self.session], None, **PRIVATE)
 
     def _then_cut(self, taken: Any) -> None:
         size = self.generate.form["size"]
-        taken.success(self._cut_new, [self.here, size], self._cut, **PRIVATE).then(**self._guess())
+        taken.success(self._cut_new, [self.session, size], self._cut, **PRIVATE).then(**self._guess())
 
     def _wire_cutout(self) -> None:
         cut, size = self.cutout, self.generate.form["size"]
-        values = [self.here, size, *cut.controls]
+        values = [self.session, size, *cut.controls]
         controls = [cut.start.release, cut.end.release, cut.num_frames.release, cut.threshold.release]
         controls += [cut.largest.input, cut.background.input, cut.framing.input]
         outputs = [*cut.shown, self.generate.start]
@@ -131,59 +129,58 @@ class Page:
         gr.on([c.input for c in step.form.components], trigger_mode="always_last", **self._guess())
         step.dice.click(lambda: random.randrange(2**31), None, step.form["seed"], **PRIVATE)
         step.start.click(None, js=STARTING)
-        begin = step.start.click(self._start, [self.here, *self._form], self._opened, **BUSY)
+        begin = step.start.click(self._start, [self.session, *self._form], self._opened, **BUSY)
         begin.then(None, js=STARTED)
         begin.success(**self._tail())
-        step.cancel.click(self._cancel, [self.here], None, **PRIVATE)
-        step.resume.click(self._resume, [self.here], None, **PRIVATE).success(**self._tail())
+        step.cancel.click(self._cancel, [self.session], None, **PRIVATE)
+        step.resume.click(self._resume, [self.session], None, **PRIVATE).success(**self._tail())
         step.result.click(lambda: gr.Tabs(selected="result"), None, self.tabs, **PRIVATE)
-        again = [self.here, step.first_frame, *self._form]
+        again = [self.session, step.first_frame, *self._form]
         step.rerun.click(self._rerun, again, self._opened, **BUSY).success(**self._tail())
-        step.refine.click(self._refine, [self.here, *self._form], self._opened, **BUSY).success(
+        step.refine.click(self._refine, [self.session, *self._form], self._opened, **BUSY).success(
             **self._tail()
         )
 
     def _wire_runs(self) -> None:
-        self.runs_tab.select(self._runs, [self.here], self.runs, **PRIVATE)
-        acted = self.runs.select(self._act, [self.here], [*self._reopened, self.runs], **PRIVATE)
+        self.runs_tab.select(self._runs, [self.session], self.runs, **PRIVATE)
+        acted = self.runs.select(self._act, [self.session], [*self._reopened, self.runs], **PRIVATE)
         acted.success(**self._tail())
         acted.success(**self._stages())
 
     def _tail(self) -> dict[str, Any]:
-        """The event that shows how the visitor's run goes, for as long as it does."""
+        """The event that follows the visitor's run while it is alive."""
         outputs = [*self.generate.shown, *self.generate.parts, *self.result.shown]
-        return {"fn": self._follow, "inputs": [self.here], "outputs": outputs, **PRIVATE}
+        return {"fn": self._follow, "inputs": [self.session], "outputs": outputs, **PRIVATE}
 
     def _stages(self) -> dict[str, Any]:
-        """The event that draws a frame's stages: apart, since it takes a moment."""
-        inputs = [self.here, self.result.frame]
+        """The event that draws a frame's stages; separate, because it takes a moment."""
+        inputs = [self.session, self.result.frame]
         return {"fn": self._compare, "inputs": inputs, "outputs": self.result.stages, **PRIVATE}
 
     def _guess(self) -> dict[str, Any]:
-        inputs = [self.here, self.cutout.num_frames, *self._form]
+        inputs = [self.session, self.cutout.num_frames, *self._form]
         return {"fn": self._estimate, "inputs": inputs, "outputs": self._estimates, **PRIVATE}
 
-    # --- coming and going -----------------------------------------------------------------------
+    # --- opening and leaving -----------------------------------------------------------------------
 
-    @spoken
-    def _arrive(self, kept: Any, request: gr.Request) -> list[Any]:
-        """A page is opened or loaded again: the visitor finds what he left."""
-        here = Here.of(kept)
-        run = self._found(self.studio.storage.run, here.visitor, here.run)
-        draft = self._found(self.studio.storage.draft, here.visitor, here.draft)
-        facts = self._found(Facts.read, draft) if draft else None
-        here = here.at(run=run and run.name, draft=draft and draft.name)
-        tab = "cutout" if facts else "input"
-        if run is not None:
-            tab = "result" if self.studio.jobs.get(run).state == "finished" else "generate"
-        controls = self.cutout.settings_of(facts) if facts else [gr.skip()] * len(self.cutout.controls)
-        ready = gr.Button(interactive=facts is not None)
-        cut = [*self.cutout.show(draft, facts), *controls, ready]
-        return [*self._open(here, run, tab, request), *self.generate.settings_of(run), *cut]
+    @report_user_errors
+    def _arrive(self, stored: Any, request: gr.Request) -> list[Any]:
+        """Restores the visitor's draft and run when the page is opened or reloaded."""
+        session = Session.from_browser(stored)
+        run = self._found(self.service.storage.run, session.visitor, session.run)
+        draft = self._found(self.service.storage.draft, session.visitor, session.draft)
+        record = self._found(CutoutRecord.read, draft) if draft else None
+        session = session.replace(run=run and run.name, draft=draft and draft.name)
+        job = self._found(self.service.jobs.get, run) if run else None
+        tab = _tab_of(job) if job else "cutout" if record else "input"
+        controls = self.cutout.settings_of(record) if record else [gr.skip()] * len(self.cutout.controls)
+        ready = gr.Button(interactive=record is not None)
+        cut = [*self.cutout.show(draft, record), *controls, ready]
+        return [*self._open(session, job, tab, request), *self.generate.settings_of(job), *cut]
 
     @staticmethod
     def _found(find: Any, *arguments: Any) -> Any:
-        """What `find` returns, or None where it says that there is no such thing (any more)."""
+        """The value that `find` returns; None if it raises, because it was deleted or is damaged."""
         try:
             return find(*arguments)
         except UserError:
@@ -192,202 +189,210 @@ class Page:
     def _leave(self, request: gr.Request) -> None:
         self._following.pop(request.session_hash or "", None)
 
-    def _open(self, here: Here, run: Path | None, tab: str, request: gr.Request) -> list[Any]:
-        """Shows a run: what `self._opened` gets."""
+    def _open(self, session: Session, job: Job | None, tab: str, request: gr.Request) -> list[Any]:
+        """Shows a run: the values of `self._opened`."""
         frame: Any = gr.skip()
-        if run is not None:
-            frame = _frame(self.studio.viewer_path(run))
-        boxes = [gr.Column(visible=run is not None), gr.Accordion(open=run is None)]
-        results = self.result.show(run, _address(request))
-        return [here.kept(), gr.Tabs(selected=tab), frame, *boxes, *self.generate.parts_of(run), *results]
+        if job is not None:
+            frame = html.viewer_frame(self.service.viewer_path(job.folder))
+        boxes = [gr.Column(visible=job is not None), gr.Accordion(open=job is None)]
+        results = self.result.show(job, _address(request))
+        return [
+            session.to_browser(),
+            gr.Tabs(selected=tab),
+            frame,
+            *boxes,
+            *self.generate.parts_of(job),
+            *results,
+        ]
 
-    async def _follow(self, kept: Any, request: gr.Request) -> AsyncGenerator[list[Any], None]:
-        here, session, mine = Here.of(kept), request.session_hash or "", object()
-        self._following[session] = mine
+    async def _follow(self, stored: Any, request: gr.Request) -> AsyncGenerator[list[Any], None]:
+        session, connection, mine = Session.from_browser(stored), request.session_hash or "", object()
+        self._following[connection] = mine
         rest = len(self.generate.parts) + len(self.result.shown)
         try:
-            if here.run is None:
+            if session.run is None:
                 yield [gr.skip()] * (len(self.generate.shown) + rest)
                 return
-            run = self.studio.storage.run(here.visitor, here.run)
-            was_alive = self.studio.jobs.get(run).alive
-            wanted = lambda: self._following.get(session) is mine  # noqa: E731
-            async for values in self.generate.follow(run, wanted):
+            run = self.service.storage.run(session.visitor, session.run)
+            was_alive = self.service.jobs.get(run).alive
+            is_current = lambda: self._following.get(connection) is mine  # noqa: E731
+            async for values in self.generate.follow(run, is_current):
                 yield [*values, *[gr.skip()] * rest]
-            if was_alive and wanted():
-                results = await asyncio.to_thread(self.result.show, run, _address(request), True)
-                yield [*[gr.skip()] * len(self.generate.shown), *self.generate.parts_of(run), *results]
+            if was_alive and is_current():
+                job = self.service.jobs.get(run)
+                results = await asyncio.to_thread(self.result.show, job, _address(request), True)
+                yield [*[gr.skip()] * len(self.generate.shown), *self.generate.parts_of(job), *results]
         except UserError as error:
-            raise sentence(error) from error
+            raise to_gradio_error(error) from error
 
     # --- the steps ------------------------------------------------------------------------------
 
-    @spoken
-    def _take_file(self, kept: Any, path: str | None) -> list[Any]:
-        here = Here.of(kept)
-        return self._taken(here, self.source.from_file(here.visitor, path))
+    @report_user_errors
+    def _take_file(self, stored: Any, path: str | None) -> list[Any]:
+        session = Session.from_browser(stored)
+        return self._taken(session, self.source.from_file(session.visitor, path))
 
-    @spoken
-    def _take_example(self, kept: Any, event: gr.EventData) -> list[Any]:
-        here = Here.of(kept)
-        return self._taken(here, self.source.from_example(here.visitor, str(event._data.get("name"))))
+    @report_user_errors
+    def _take_example(self, stored: Any, event: gr.EventData) -> list[Any]:
+        session = Session.from_browser(stored)
+        return self._taken(session, self.source.from_example(session.visitor, str(event._data.get("name"))))
 
-    def _film(self, kept: Any, *wish: Any) -> Generator[list[Any], None, None]:
-        """A clip is made of a prompt; the page sees how far it is, then the draft."""
-        here = Here.of(kept)
+    def _generate_clip(self, stored: Any, *prompt: Any) -> Generator[list[Any], None, None]:
+        """Makes a clip from a prompt: yields its progress, then the draft."""
+        session = Session.from_browser(stored)
         try:
-            for progress, draft in self.source.from_prompt(here.visitor, *wish):
-                yield [*(self._taken(here, draft) if draft else [gr.skip()] * 5), progress]
+            for progress, draft in self.source.from_prompt(session.visitor, *prompt):
+                yield [*(self._taken(session, draft) if draft else [gr.skip()] * 5), progress]
         except (UserError, WorkerDied, TaskFailed) as error:
-            raise sentence(error) from error
+            raise to_gradio_error(error) from error
 
-    @spoken
-    def _stop_filming(self, kept: Any) -> None:
-        self.source.imagining.cancel(Here.of(kept).visitor)
+    @report_user_errors
+    def _cancel_clip(self, stored: Any) -> None:
+        self.source.prompt_jobs.cancel(Session.from_browser(stored).visitor)
 
-    def _taken(self, here: Here, draft: Path) -> list[Any]:
+    def _taken(self, session: Session, draft: Path) -> list[Any]:
         working = '<div class="cutout-empty busy"><p>Looking for the subject …</p></div>'
-        kept = here.at(draft=draft.name).kept()
-        return [kept, gr.Tabs(selected="cutout"), working, "", gr.Button(interactive=False)]
+        stored = session.replace(draft=draft.name).to_browser()
+        return [stored, gr.Tabs(selected="cutout"), working, "", gr.Button(interactive=False)]
 
-    def _cut_new(self, kept: Any, size: float) -> list[Any]:
-        shown, facts = self._cut_out(kept, size, None, None)
-        controls = self.cutout.settings_of(facts) if facts else [gr.skip()] * len(self.cutout.controls)
-        return [*shown, *controls, gr.Button(interactive=facts is not None)]
+    def _cut_new(self, stored: Any, size: float) -> list[Any]:
+        shown, record = self._cut_out(stored, size, None, None)
+        controls = self.cutout.settings_of(record) if record else [gr.skip()] * len(self.cutout.controls)
+        return [*shown, *controls, gr.Button(interactive=record is not None)]
 
-    def _recut(self, kept: Any, size: float, *values: Any) -> list[Any]:
-        here = Here.of(kept)
-        draft = self._found(self.studio.storage.draft, here.visitor, here.draft)
-        old = self._found(Facts.read, draft) if draft else None
-        shown, facts = self._cut_out(kept, size, old and old.box, list(values))
-        return [*shown, gr.Button(interactive=facts is not None)]
+    def _recut(self, stored: Any, size: float, *values: Any) -> list[Any]:
+        session = Session.from_browser(stored)
+        draft = self._found(self.service.storage.draft, session.visitor, session.draft)
+        old = self._found(CutoutRecord.read, draft) if draft else None
+        shown, record = self._cut_out(stored, size, old and old.box, list(values))
+        return [*shown, gr.Button(interactive=record is not None)]
 
-    def _cut_in_box(self, event: gr.EventData, kept: Any, size: float, *values: Any) -> list[Any]:
-        drawn = event._data.get("box")  # none: it was removed
+    def _cut_in_box(self, event: gr.EventData, stored: Any, size: float, *values: Any) -> list[Any]:
+        drawn = event._data.get("box")  # None if the box was removed
         box = drawn and tuple(min(max(float(x), 0.0), 1.0) for x in drawn)
-        shown, facts = self._cut_out(kept, size, box, list(values))
-        return [*shown, gr.Button(interactive=facts is not None)]
+        shown, record = self._cut_out(stored, size, box, list(values))
+        return [*shown, gr.Button(interactive=record is not None)]
 
     def _cut_out(
-        self, kept: Any, size: float, box: Any, values: list[Any] | None
-    ) -> tuple[list[Any], Facts | None]:
-        """The cut-out as it is to be shown; a problem stands where the cut-out would."""
-        here = Here.of(kept)
+        self, stored: Any, size: float, box: Any, values: list[Any] | None
+    ) -> tuple[list[Any], CutoutRecord | None]:
+        """The cut-out for the page; an error message takes its place if it fails."""
+        session = Session.from_browser(stored)
         try:
-            draft = self.studio.storage.draft(here.visitor, here.draft or "")
-            facts = self.cutout.cut(draft, int(size), box, values)
+            draft = self.service.storage.draft(session.visitor, session.draft or "")
+            record = self.cutout.cut(draft, int(size), box, values)
         except UserError as error:
             shown = self.cutout.show(None, None)
-            shown[1] = fragments.problem(error)
+            shown[1] = html.problem(error)
             return shown, None
-        return self.cutout.show(draft, facts), facts
+        return self.cutout.show(draft, record), record
 
-    @spoken
+    @report_user_errors
     def _preset(self, preset: str) -> list[Any]:
         return self.generate.form.updates(find(preset).settings)
 
-    def _estimate(self, kept: Any, num_frames: float, preset: str, *values: Any) -> list[str]:
+    def _estimate(self, stored: Any, num_frames: float, preset: str, *values: Any) -> list[str]:
         try:
             guess = self.generate.guess(int(num_frames), preset, list(values))
-        except UserError as error:  # a value that is just being typed
-            guess = fragments.problem(error, "warning")
+        except UserError as error:  # a value that is still being typed
+            guess = html.problem(error, "warning")
         return [guess, guess]
 
-    @spoken
-    def _start(self, request: gr.Request, kept: Any, preset: str, *values: Any) -> list[Any]:
-        here = Here.of(kept)
-        draft = self.studio.storage.draft(here.visitor, here.draft or "")
-        run = self.studio.start(here.visitor, draft, self.generate.settings(preset, list(values)))
-        return self._open(here.at(run=run.name), run, "generate", request)
+    @report_user_errors
+    def _start(self, request: gr.Request, stored: Any, preset: str, *values: Any) -> list[Any]:
+        session = Session.from_browser(stored)
+        draft = self.service.storage.draft(session.visitor, session.draft or "")
+        run = self.service.create_run(session.visitor, draft, self.generate.settings(preset, list(values)))
+        job = self.service.jobs.get(run)
+        return self._open(session.replace(run=run.name), job, "generate", request)
 
-    @spoken
-    def _cancel(self, kept: Any) -> None:
-        self.studio.jobs.cancel(self._run(Here.of(kept)))
+    @report_user_errors
+    def _cancel(self, stored: Any) -> None:
+        self.service.jobs.cancel(self._run(Session.from_browser(stored)))
 
-    @spoken
-    def _resume(self, kept: Any) -> None:
-        here = Here.of(kept)
-        self.studio.resume(here.visitor, self._run(here))
+    @report_user_errors
+    def _resume(self, stored: Any) -> None:
+        session = Session.from_browser(stored)
+        self.service.resume(session.visitor, self._run(session))
 
-    @spoken
-    def _rerun(self, request: gr.Request, kept: Any, frame: float, preset: str, *values: Any) -> list[Any]:
-        return self._again(Here.of(kept), int(frame) - 1, preset, list(values), request)
+    @report_user_errors
+    def _rerun(self, request: gr.Request, stored: Any, frame: float, preset: str, *values: Any) -> list[Any]:
+        return self._again(Session.from_browser(stored), int(frame) - 1, preset, list(values), request)
 
-    @spoken
-    def _refine(self, request: gr.Request, kept: Any, preset: str, *values: Any) -> list[Any]:
-        here = Here.of(kept)
-        total = self.studio.jobs.get(self._run(here)).progress.num_frames
-        return self._again(here, total, preset, list(values), request)
+    @report_user_errors
+    def _refine(self, request: gr.Request, stored: Any, preset: str, *values: Any) -> list[Any]:
+        session = Session.from_browser(stored)
+        total = self.service.jobs.get(self._run(session)).progress.num_frames
+        return self._again(session, total, preset, list(values), request)
 
     def _again(
-        self, here: Here, frame: int, preset: str, values: list[Any], request: gr.Request
+        self, session: Session, frame: int, preset: str, values: list[Any], request: gr.Request
     ) -> list[Any]:
         settings = self.generate.settings(preset, values)
-        run = self.studio.rerun(here.visitor, self._run(here), settings, frame)
-        return self._open(here.at(run=run.name), run, "generate", request)
+        run = self.service.rerun(session.visitor, self._run(session), settings, frame)
+        job = self.service.jobs.get(run)
+        return self._open(session.replace(run=run.name), job, "generate", request)
 
-    @spoken
-    def _compare(self, kept: Any, frame: float) -> Any:
-        here = Here.of(kept)
-        return gr.skip() if here.run is None else self.result.compare(self._run(here), int(frame))
+    @report_user_errors
+    def _compare(self, stored: Any, frame: float) -> Any:
+        session = Session.from_browser(stored)
+        if session.run is None:
+            return gr.skip()
+        return self.result.compare(self.service.jobs.get(self._run(session)), int(frame))
 
-    @spoken
-    def _export(self, kept: Any, format: str) -> gr.DownloadButton:
-        return self.result.make(self._run(Here.of(kept)), format)
+    @report_user_errors
+    def _export(self, stored: Any, format: str) -> gr.DownloadButton:
+        return self.result.make(self._run(Session.from_browser(stored)), format)
 
-    @spoken
-    def _share(self, kept: Any, on: bool, request: gr.Request) -> list[Any]:
-        run = self._run(Here.of(kept))
-        share = self.studio.share(run, bool(on))
-        return [link(_address(request), share), gr.skip() if on else _frame(self.studio.viewer_path(run))]
+    @report_user_errors
+    def _share(self, stored: Any, on: bool, request: gr.Request) -> list[Any]:
+        run = self._run(Session.from_browser(stored))
+        share = self.service.share(run, bool(on))
+        return [
+            link(_address(request), share),
+            gr.skip() if on else html.viewer_frame(self.service.viewer_path(run)),
+        ]
 
-    @spoken
-    def _runs(self, kept: Any) -> str:
-        here = Here.of(kept)
-        return gallery.cards(self.studio, self.studio.storage.runs(here.visitor), here.run)
+    @report_user_errors
+    def _runs(self, stored: Any) -> str:
+        session = Session.from_browser(stored)
+        return gallery.cards(self.service, self.service.storage.runs(session.visitor), session.run)
 
-    @spoken
-    def _act(self, kept: Any, event: gr.EventData, request: gr.Request) -> list[Any]:
-        here = Here.of(kept)
-        run = self.studio.storage.run(here.visitor, str(event._data.get("run")))
+    @report_user_errors
+    def _act(self, stored: Any, event: gr.EventData, request: gr.Request) -> list[Any]:
+        session = Session.from_browser(stored)
+        run = self.service.storage.run(session.visitor, str(event._data.get("run")))
         shown: list[Any] = [gr.skip()] * len(self._reopened)
         match event._data.get("action"):
             case "open":
-                tab = "result" if self.studio.jobs.get(run).state == "finished" else "generate"
-                here = here.at(run=run.name)
-                shown = [*self._open(here, run, tab, request), *self.generate.settings_of(run)]
+                job = self.service.jobs.get(run)
+                session = session.replace(run=run.name)
+                opened = self._open(session, job, _tab_of(job), request)
+                shown = [*opened, *self.generate.settings_of(job)]
             case "pin":
-                self.studio.pin(run)
+                self.service.pin(run)
             case "cancel":
-                self.studio.jobs.cancel(run)
+                self.service.jobs.cancel(run)
             case "delete":
-                self.studio.delete(run)
-        return [*shown, gallery.cards(self.studio, self.studio.storage.runs(here.visitor), here.run)]
+                self.service.delete(run)
+        return [*shown, gallery.cards(self.service, self.service.storage.runs(session.visitor), session.run)]
 
-    def _run(self, here: Here) -> Path:
+    def _run(self, session: Session) -> Path:
         """
         Raises:
-            UserError: the visitor has no run before him.
+            UserError: the visitor has no open run.
         """
-        if here.run is None:
+        if session.run is None:
             raise UserError("There is no run yet; press Generate first.")
-        return self.studio.storage.run(here.visitor, here.run)
+        return self.service.storage.run(session.visitor, session.run)
 
 
-def _frame(path: str | None) -> str:
-    """The viewer's frame. Its address is relative: the page may stand below a prefix."""
-    if path is None:
-        return (
-            '<div class="viewer none"><p>Your 4D asset appears here while it is made. '
-            "(This copy has no example run: assets/example_run is missing.)</p></div>"
-        )
-    return (
-        f'<iframe class="viewer" src="{escape(path.lstrip("/"))}" title="4D viewer" '
-        'allow="fullscreen; clipboard-write"></iframe>'
-    )
+def _tab_of(job: Job) -> str:
+    """The step that shows a run."""
+    return "result" if job.state == "finished" else "generate"
 
 
 def _address(request: gr.Request) -> str:
-    """Where the visitor sees the page, without its query."""
+    """The page's address in the visitor's browser, without its query."""
     address = request.headers.get("referer") or f"http://{request.headers.get('host', 'localhost')}/"
     return address.partition("?")[0].partition("#")[0]

@@ -1,26 +1,33 @@
-"""Every setting of a run as a component: made from the dataclasses, so that none is forgotten."""
+"""Every setting of a run as a component, built from the dataclasses so that none is missing."""
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import inspect
-import math
-import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 import gradio as gr
 
-from ar4d import settings as settings_module
 from ar4d.errors import UserError
 from ar4d.experts.registry import entries
 from ar4d.presets import find
-from ar4d.settings import Settings
+from ar4d.settings import EngineSettings, Settings, adapter, validated
 
-EXPERT_ROLES = {"initialize.expert": "image_to_gaussians", "generate.expert": "views_to_gaussians"}
-HIDDEN = ("preset",)
+HIDDEN = ("engine", "preset")
+"""Settings that the form has other controls for."""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One setting."""
+
+    default: Any
+    schema: dict[str, Any]
+    """JSON schema of its values: type, bounds, choices, description."""
+    role: str | None
+    """The role of the expert that it names, if it names one."""
 
 
 class SettingsForm:
@@ -31,130 +38,107 @@ class SettingsForm:
 
     @property
     def components(self) -> list[Any]:
+        """The components in order."""
         return list(self._components.values())
 
     def __getitem__(self, key: str) -> Any:
         return self._components[key]
 
     def field(self, key: str, label: str | None = None, info: str | None = None, **options: Any) -> Any:
-        """Makes the component of one setting where the layout stands."""
-        default, hint, doc = _leaves()[key]
-        info = doc if info is None else info
-        common = {"label": label or _title(key), "info": info or None, "value": default, **options}
-        component = _component(key, hint, common)
-        self._components[key] = component
+        """Adds the component of one setting to the current layout.
+
+        Args:
+            key: dotted name of the setting.
+            label: by default from the name.
+            info: by default the setting's description.
+            options: further arguments of the component.
+        """
+        leaf = leaves()[key]
+        info = leaf.schema.get("description", "") if info is None else info
+        common = {"label": label or _title(key), "info": info or None, "value": leaf.default, **options}
+        self._components[key] = component = _component(leaf, common)
         return component
 
     def rest(self, group: str) -> None:
-        """Makes the components of a group ("" is the top) that have none yet."""
-        for key in _leaves():
-            where = key.partition(".")[0] if "." in key else ""
-            if where == group and key not in self._components and key not in HIDDEN:
+        """Adds the components of a group ("" is the top level) that do not exist yet."""
+        for key in leaves():
+            own_group = key.partition(".")[0] if "." in key else ""
+            if own_group == group and key not in self._components and key not in HIDDEN:
                 self.field(key)
 
-    def updates(self, settings: Settings) -> list[Any]:
-        """What to return to show other settings."""
+    def updates(self, settings: EngineSettings) -> list[Any]:
+        """The values of the components for other settings."""
         return [_get(settings, key) for key in self._components]
 
     def read(self, preset: str, values: Sequence[Any]) -> Settings:
         """The settings that the components show.
 
         Raises:
-            UserError: no such preset, or a value that is none.
+            UserError: there is no such preset, or a value does not fit its setting.
         """
-        changes = {key: _checked(key, value) for key, value in zip(self._components, values, strict=True)}
-        return change(find(preset).settings, changes)
+        return change(find(preset).settings, dict(zip(self._components, values, strict=True)))
 
 
-def change(settings: Settings, changes: dict[str, Any]) -> Settings:
-    """The settings with values replaced that are named with dots, as "generate.field.width"."""
-    own = {key: value for key, value in changes.items() if "." not in key}
-    for group in {key.partition(".")[0] for key in changes if "." in key}:
-        inner = {k.partition(".")[2]: v for k, v in changes.items() if k.partition(".")[0] == group}
-        own[group] = change(getattr(settings, group), inner)
-    return dataclasses.replace(settings, **own)
+def change(settings: EngineSettings, changes: Any) -> Any:
+    """The settings with some values replaced.
 
-
-def checked_changes(changes: Any) -> dict[str, Any]:
-    """Settings by dotted name, as a stranger gave them.
+    Args:
+        changes: values by dotted name, as {"generate.field.width": 128}; they may come from a stranger.
 
     Raises:
-        UserError: there is no such setting, or its value is none that it could have.
+        UserError: there is no such setting, or a value does not fit.
     """
     if not isinstance(changes, dict):
         raise UserError('Settings are a dictionary such as {"generate.iterations": 100}.')
-    for key in changes:
-        if key not in _leaves() or key in HIDDEN:
-            raise UserError(f'There is no setting "{key}"; `python -m ar4d presets` lists them.')
-    return {key: _checked(key, value) for key, value in changes.items()}
-
-
-def _component(key: str, hint: Any, common: dict[str, Any]) -> Any:
-    if key in EXPERT_ROLES:
-        names = [entry.name for entry in entries() if EXPERT_ROLES[key] in entry.roles]
-        return gr.Dropdown(["auto", *names], **common)
-    if get_origin(hint) is Literal:
-        return gr.Dropdown(list(get_args(hint)), **common)
-    if hint is bool:
-        return gr.Checkbox(**common)
-    return gr.Number(precision=0 if hint is int else None, **common)
-
-
-def _checked(key: str, value: Any) -> Any:
-    _, hint, _ = _leaves()[key]
-    choices = get_args(hint) if get_origin(hint) is Literal else ()
-    if choices:
-        fits = value in choices
-    elif hint is bool:
-        fits = isinstance(value, bool)
-    elif hint is str:
-        fits = isinstance(value, str)
-    else:
-        fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        fits = fits and (hint is float or value == int(value)) and (value >= 0 or key == "elevation_deg")
-    if not fits:
-        expected = f"one of {', '.join(map(str, choices))}" if choices else _EXPECTED[hint]
-        raise UserError(f"The setting “{_title(key)}” must be {expected}, not {value!r}.")
-    return hint(value) if hint in (int, float) else value
-
-
-_EXPECTED = {bool: "on or off", str: "a word", int: "a whole number from 0 on", float: "a number"}
+    values = dataclasses.asdict(settings)
+    for key, value in changes.items():
+        if key not in leaves() or key in HIDDEN:
+            raise UserError(f'There is no setting "{key}"; `ar4d presets` lists them.')
+        *groups, name = key.split(".")
+        inner = values
+        for group in groups:
+            inner = inner[group]
+        inner[name] = value
+    return validated(settings, values)
 
 
 @cache
-def _leaves() -> dict[str, tuple[Any, Any, str]]:
-    """Dotted name: default, type and description of every setting."""
-    return dict(_walk(Settings, Settings(), ""))
+def leaves() -> dict[str, Leaf]:
+    """Every setting of AR4D by its dotted name."""
+    return dict(_walk(Settings(), ""))
 
 
-def _walk(kind: type, values: Any, prefix: str) -> list[tuple[str, tuple[Any, Any, str]]]:
-    hints, docs, found = get_type_hints(kind), _docs()[kind.__name__], []
-    for field in dataclasses.fields(kind):
-        value, hint = getattr(values, field.name), hints[field.name]
+def _walk(settings: Any, prefix: str) -> Iterator[tuple[str, Leaf]]:
+    schemas = _schemas(type(settings))
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
         if dataclasses.is_dataclass(value):
-            found += _walk(type(value), value, f"{prefix}{field.name}.")
+            yield from _walk(value, f"{prefix}{field.name}.")
         else:
-            if get_origin(hint) in (Union, types.UnionType):
-                raise TypeError(f"{field.name} has no single type")
-            found.append((prefix + field.name, (value, hint, docs.get(field.name, ""))))
+            yield prefix + field.name, Leaf(value, schemas[field.name], field.metadata.get("role"))
+
+
+def _schemas(kind: type) -> dict[str, dict[str, Any]]:
+    """JSON schemas of a dataclass's fields, with the docstrings of inherited ones."""
+    found: dict[str, dict[str, Any]] = {}
+    for base in reversed(kind.__mro__):
+        if dataclasses.is_dataclass(base):
+            for name, schema in adapter(base).json_schema()["properties"].items():
+                found[name] = found.get(name, {}) | schema
     return found
 
 
-@cache
-def _docs() -> dict[str, dict[str, str]]:
-    """The strings below the fields of each class in settings.py."""
-    found = {}
-    for node in ast.parse(inspect.getsource(settings_module)).body:
-        if isinstance(node, ast.ClassDef):
-            found[node.name] = {
-                field.target.id: " ".join(text.value.value.split())
-                for field, text in zip(node.body, node.body[1:], strict=False)
-                if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-                if isinstance(text, ast.Expr)
-                and isinstance(text.value, ast.Constant)
-                and isinstance(text.value.value, str)
-            }
-    return found
+def _component(leaf: Leaf, common: dict[str, Any]) -> Any:
+    schema = leaf.schema
+    if leaf.role is not None:
+        names = [entry.name for entry in entries() if leaf.role in entry.roles]
+        return gr.Dropdown([*dict.fromkeys([leaf.default, "auto", *names])], **common)
+    if "enum" in schema:
+        return gr.Dropdown(schema["enum"], **common)
+    if schema["type"] == "boolean":
+        return gr.Checkbox(**common)
+    # Without bounds: Gradio would raise its own error while a number is being typed.
+    return gr.Number(precision=0 if schema["type"] == "integer" else None, **common)
 
 
 def _get(settings: Any, key: str) -> Any:
@@ -164,5 +148,6 @@ def _get(settings: Any, key: str) -> Any:
 
 
 def _title(key: str) -> str:
-    words = [part for part in key.split(".") if part not in ("initialize", "generate", "refine")]
-    return ": ".join(words).replace("_", " ").capitalize()
+    """A label for a setting; the tab that it is on names its group."""
+    *groups, name = key.split(".")
+    return ": ".join([*groups[1:], name]).replace("_", " ").capitalize()

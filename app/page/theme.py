@@ -1,4 +1,4 @@
-"""The page's looks: Gradio's own, in the viewer's colours, without fonts from elsewhere."""
+"""The page's theme: Gradio's, in the viewer's colours, without web fonts."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 
 
 def theme() -> gr.themes.Base:
+    """The theme for `launch`."""
     return gr.themes.Base(
         primary_hue=INDIGO,
         secondary_hue=INDIGO,
@@ -77,10 +78,11 @@ def theme() -> gr.themes.Base:
 
 
 def head() -> str:
-    """Our elements, for the document's head."""
+    """Script of our custom elements, for the document's head."""
     scripts = "\n".join(path.read_text(encoding="utf-8") for path in sorted(WEB.glob("*.js")))
     return f'<script type="module">{scripts}</script>'
 
 
 def stylesheet() -> str:
+    """Our style sheets."""
     return "\n".join(path.read_text(encoding="utf-8") for path in sorted(WEB.glob("*.css")))

@@ -1,4 +1,4 @@
-"""The machine's devices, and a worker for each."""
+"""Workers for the machine's devices."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def workers(device: str = "") -> tuple[list[Worker], str]:
     """One worker per device, and the kind of device: "cpu" or "cuda".
 
     Args:
-        device: the kind to use; by default GPUs if there are any.
+        device: the kind to use; by default GPUs if the machine has any.
     """
     import torch
 

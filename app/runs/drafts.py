@@ -1,4 +1,4 @@
-"""The cut-out that a visitor looks at and corrects. Runs in a worker: files of strangers are opened here."""
+"""Cut-outs that visitors look at and correct. Made in a worker, because it opens untrusted files."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from pydantic import ConfigDict, with_config
 
 from ar4d.clip import Clip, ClipSettings, load_clip
 from ar4d.clip.sources import Source, choose_frames, open_source
 from ar4d.errors import UserError
 from ar4d.files import atomic, write_text
+from ar4d.records import load_record
 
 WHOLE_SIDE = 320  # pixels of a whole picture's longer side on the page
 TILE_SIDE = 256  # pixels of a cut-out frame on the page
@@ -24,52 +26,61 @@ _SHARPNESS = 2.0  # source pixels per pixel of the clip that a box keeps
 Box = tuple[float, float, float, float]  # left, top, right, bottom in [0, 1] of the whole picture
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
-class Facts:
-    """What the page has to know about a cut-out, in its draft.json."""
+class CutoutRecord:
+    """Contents of draft.json: what the page needs to know about a cut-out."""
 
-    settings: dict
+    settings: ClipSettings
     size: int
+    """Width and height of the cut-out in pixels."""
     box: Box | None
     num_frames: int
     fps: float
     length: float
-    """Of the source, in seconds."""
+    """Length of the source in seconds."""
     source_frames: int
+    """Number of frames of the source."""
     width: int
+    """Width of the source in pixels."""
     height: int
+    """Height of the source in pixels."""
     crop: tuple[float, float, float]
-    """x, y, side in pixels of the source."""
+    """x, y and side of the crop in pixels of the source."""
     matting: str
     warnings: list[str]
     whole_tile: tuple[int, int]
     """Width and height of one picture in whole.jpg."""
     whole_count: int
+    """Number of pictures in whole.jpg."""
 
     @staticmethod
-    def read(folder: Path) -> Facts:
-        """
+    def read(folder: Path) -> CutoutRecord:
+        """Reads a draft's record.
+
         Raises:
-            UserError: the draft has no cut-out.
+            UserError: the draft has no cut-out, or its record is damaged or from an incompatible version.
         """
         try:
-            return Facts(**json.loads((folder / "draft.json").read_text(encoding="utf-8")))
+            return load_record(
+                folder / "draft.json", CutoutRecord, "a cut-out's record", "choose the video again"
+            )
         except OSError as error:
             raise UserError("There is no cut-out yet; choose a video first.") from error
 
 
 def source_of(folder: Path) -> Path:
-    """The video of a draft."""
+    """The path of a draft's video."""
     return next((folder / "source").iterdir())
 
 
 def cut_out(
     folder: Path, settings: ClipSettings, size: int, box: Box | None, max_seconds: float, max_pixels: float
 ) -> None:
-    """Makes a draft's cut-out anew: `input/`, two sheets of pictures for the page, and draft.json.
+    """Writes a draft's cut-out: `input/`, two sheets of pictures for the page, and draft.json.
 
     Raises:
-        UserError: the video cannot be used, is too long or too large, or shows no subject.
+        UserError: the video cannot be read, is too long or too large, or shows no subject.
     """
     path = source_of(folder)
     source = open_source(path, settings.fps)
@@ -95,8 +106,8 @@ def cut_out(
     tile = max(1, round(source.width * scale)), max(1, round(source.height * scale))
     with atomic(folder / "whole.jpg") as sheet:
         _sheet(pictures, tile, (255, 255, 255, 255)).convert("RGB").save(sheet, "JPEG", quality=80)
-    facts = Facts(
-        settings=dataclasses.asdict(settings),
+    record = CutoutRecord(
+        settings=settings,
         size=size,
         box=box,
         num_frames=clip.num_frames,
@@ -111,11 +122,11 @@ def cut_out(
         whole_tile=tile,
         whole_count=len(pictures),
     )
-    write_text(folder / "draft.json", json.dumps(dataclasses.asdict(facts)))
+    write_text(folder / "draft.json", json.dumps(dataclasses.asdict(record)))
 
 
 def _load_boxed(source: Source, settings: ClipSettings, size: int, box: Box) -> Clip:
-    """The clip of what lies inside a box, as if the video showed no more than that."""
+    """Loads the clip inside a box, as if the video showed nothing else."""
     left, top = math.floor(box[0] * source.width), math.floor(box[1] * source.height)
     right, bottom = math.ceil(box[2] * source.width), math.ceil(box[3] * source.height)
     if right - left < 16 or bottom - top < 16:
@@ -146,7 +157,7 @@ def _load_boxed(source: Source, settings: ClipSettings, size: int, box: Box) -> 
 
 
 def _sheet(pictures: list[Image.Image], tile: tuple[int, int], background=(0, 0, 0, 0)) -> Image.Image:
-    """Pictures in rows of `columns(len(pictures))`."""
+    """One picture that holds all `pictures`, in rows of `columns(len(pictures))`."""
     across = columns(len(pictures))
     down = math.ceil(len(pictures) / across)
     sheet = Image.new("RGBA", (across * tile[0], down * tile[1]), background)
@@ -157,7 +168,7 @@ def _sheet(pictures: list[Image.Image], tile: tuple[int, int], background=(0, 0,
 
 
 def _resized(picture: Image.Image, tile: tuple[int, int]) -> Image.Image:
-    """Averaged as light: colours of transparent pixels do not count."""
+    """The picture at another size, averaged with premultiplied alpha so that hidden colours do not count."""
     if picture.size == tile:
         return picture
     premultiplied = picture.convert("RGBa").resize(tile, Image.Resampling.BOX, reducing_gap=None)
@@ -165,5 +176,5 @@ def _resized(picture: Image.Image, tile: tuple[int, int]) -> Image.Image:
 
 
 def columns(count: int) -> int:
-    """Of a sheet with so many pictures."""
+    """Number of columns of a sheet of `count` pictures."""
     return max(1, int(np.ceil(np.sqrt(count))))

@@ -1,29 +1,36 @@
-"""How long a run will take and how much memory it will hold, before it is started.
+"""Estimates of a run's time and memory before it starts.
 
-A model of the cost counts what each step does; how fast that is here is learnt from the runs that
-this machine has finished.
+A cost model counts the work of each step. The runs that this machine has finished calibrate its speed.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import statistics
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ar4d.settings import FieldSettings, Settings
+from pydantic import TypeAdapter, ValidationError
 
-REMEMBERED = 12  # runs whose timings count
+from ar4d.engines.registry import engine_of
+from ar4d.records import first_problem
+from ar4d.settings import EngineSettings, FieldSettings, Settings
+
+_log = logging.getLogger(__name__)
+
+REMEMBERED = 12  # latest runs that calibrate the model
 
 # Milliseconds of a step on two cores of a server CPU (forward and backward), from benchmarks.
-_STEP = 4.0  # Adam, loss and everything else that does not grow
+_STEP = 4.0  # Adam, loss and other constant work
 _RENDER = (0.65, 0.13e-3, 2.1e-5)  # per view: constant, per Gaussian, per pixel
 _SSIM = 2.6e-5  # per pixel
 _BLEND = 0.15e-3  # per Gaussian that follows control nodes
 _NETWORK = 3.8e-8  # per multiplication of a field's network
-_GPU = {"cpu": 1.0, "cuda": 0.08}  # of that time, until a run has shown better
+_OTHER_STEP = 50.0  # of an engine that has no model here
+_GPU = {"cpu": 1.0, "cuda": 0.08}  # share of that time, before calibration
 
 _BASE_BYTES = {"cpu": 450e6, "cuda": 1.5e9}
 _BYTES_PER_CHANNEL = 4 * (4 + 3 + 4)  # of a clip's pixel: RGBA, on white, alpha and copies
@@ -32,68 +39,104 @@ _BYTES_PER_GAUSSIAN = 14 * 4 * 8  # parameters, gradients, Adam's moments, this 
 
 @dataclass(frozen=True)
 class Estimate:
-    seconds: dict[str, float]  # per stage
-    memory: float  # bytes
-    runs: int  # finished runs that it was learnt from; 0: a first guess
+    """Time and memory of a run."""
+
+    seconds: dict[str, float]
+    """By stage."""
+    memory: float
+    """Bytes."""
+    runs: int
+    """Finished runs that calibrated it; 0 for an uncalibrated guess."""
 
     @property
     def total(self) -> float:
+        """Seconds of all stages together."""
         return sum(self.seconds.values())
 
 
+@dataclass(frozen=True)
+class Timing:
+    """A line of timings.jsonl: what a finished run took, and what the model says about it."""
+
+    device: str
+    nominal: dict[str, float]
+    """Modelled seconds by stage."""
+    seconds: dict[str, float]
+    """Measured seconds by stage."""
+    memory: float
+    """Measured peak, bytes."""
+    nominal_memory: float
+    """Modelled peak, bytes."""
+
+
+_timing = TypeAdapter(Timing)
+
+
 class Estimator:
-    """Estimates, and what they are learnt from: `timings.jsonl` beside the runs."""
+    """Makes estimates and calibrates them with `timings.jsonl`, which lies beside the runs."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.Lock()
-        self._timings: list[dict] = []
-        if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines()[-10 * REMEMBERED :]
-            self._timings = [json.loads(line) for line in lines if line.endswith("}")]
+        self._timings: list[Timing] = []
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+        for line in lines[-10 * REMEMBERED :]:
+            try:
+                self._timings.append(_timing.validate_json(line))
+            except ValidationError as error:
+                _log.warning("A line of %s was left out: %s", path, first_problem(error))
 
-    def estimate(self, settings: Settings, num_frames: int, device: str, first_frame: int = 0) -> Estimate:
-        """
+    def estimate(
+        self, settings: EngineSettings, num_frames: int, device: str, first_frame: int = 0
+    ) -> Estimate:
+        """Estimates a run.
+
         Args:
             device: "cpu" or "cuda".
             first_frame: frames before this one exist already.
         """
         guess = nominal_seconds(settings, num_frames, device, first_frame)
-        known = [t for t in self._timings if t["device"] == device][-REMEMBERED:]
-        seconds = {stage: value * _factor(known, "seconds", stage) for stage, value in guess.items()}
+        known = [t for t in self._timings if t.device == device][-REMEMBERED:]
+        seconds = {stage: value * _factor(known, stage) for stage, value in guess.items()}
         memory = nominal_memory(settings, num_frames, device)
-        ratios = [t["memory"] / t["nominal_memory"] for t in known if t["memory"]]
+        ratios = [t.memory / t.nominal_memory for t in known if t.memory and t.nominal_memory]
         return Estimate(seconds, memory * (statistics.median(ratios) if ratios else 1.0), len(known))
 
     def learn(
-        self, settings: Settings, num_frames: int, device: str, seconds: Mapping[str, float], memory: int
+        self,
+        settings: EngineSettings,
+        num_frames: int,
+        device: str,
+        seconds: Mapping[str, float],
+        memory: int,
     ) -> None:
-        """Takes note of a whole run that nothing interrupted.
+        """Records the timings of a finished run that was not interrupted.
 
         Args:
             seconds: of each stage that ran.
-            memory: bytes that its worker held at most.
+            memory: peak memory of its worker, bytes.
         """
-        timing = {
-            "device": device,
-            "nominal": nominal_seconds(settings, num_frames, device),
-            "seconds": dict(seconds),
-            "memory": memory,
-            "nominal_memory": nominal_memory(settings, num_frames, device),
-        }
+        nominal = nominal_seconds(settings, num_frames, device)
+        timing = Timing(device, nominal, dict(seconds), memory, nominal_memory(settings, num_frames, device))
         with self._lock, open(self._path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(timing) + "\n")
+            file.write(json.dumps(asdict(timing)) + "\n")
             self._timings.append(timing)
 
 
-def _factor(timings: list[dict], key: str, stage: str) -> float:
-    ratios = [t[key][stage] / t["nominal"][stage] for t in timings if t["nominal"][stage] and stage in t[key]]
+def _factor(timings: list[Timing], stage: str) -> float:
+    """Median of measured over modelled seconds of a stage."""
+    ratios = [
+        t.seconds[stage] / t.nominal[stage] for t in timings if t.nominal.get(stage) and stage in t.seconds
+    ]
     return statistics.median(ratios) if ratios else 1.0
 
 
 def nominal_seconds(
-    settings: Settings, num_frames: int, device: str, first_frame: int = 0
+    settings: EngineSettings, num_frames: int, device: str, first_frame: int = 0
 ) -> dict[str, float]:
-    """What each stage should take on the machine where the constants were measured."""
+    """Seconds of each stage on the machine where the constants were measured."""
+    if not isinstance(settings, Settings):
+        stages = engine_of(settings).plan(settings, num_frames)
+        return {stage.name: stage.steps * _OTHER_STEP * _GPU[device] / 1000 for stage in stages}
     n, size, pseudo = settings.initialize.gaussians, settings.size**2, settings.pseudo_size**2
     one, two, three = settings.initialize, settings.generate, settings.refine
     reference = _STEP + _render(n, size) + _SSIM * size
@@ -110,9 +153,11 @@ def nominal_seconds(
     return {stage: value * _GPU[device] / 1000 for stage, value in milliseconds.items()}
 
 
-def nominal_memory(settings: Settings, num_frames: int, device: str) -> float:
-    """Bytes."""
+def nominal_memory(settings: EngineSettings, num_frames: int, device: str) -> float:
+    """Bytes of memory that a run holds, by the model."""
     clip = num_frames * settings.size**2 * _BYTES_PER_CHANNEL
+    if not isinstance(settings, Settings):
+        return _BASE_BYTES[device] + clip
     frames = num_frames * settings.initialize.gaussians * 14 * 4
     fields = 0.0
     for field in (settings.generate.field, settings.refine.field):

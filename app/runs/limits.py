@@ -1,4 +1,4 @@
-"""What one server grants its visitors."""
+"""Limits of a server for its visitors."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
+    """Limits of one server."""
+
     upload_mb: int = 200
-    """Of one file."""
+    """Size of one uploaded file."""
     clip_seconds: float = 300.0
-    """Length of a video, before it is trimmed."""
+    """Length of a video in seconds, before it is trimmed."""
     clip_megapixels: float = 9.0
     """Width times height of a video: 4K passes."""
     num_frames: int = 64
@@ -18,15 +20,16 @@ class Limits:
     size: int = 1024
     """Side of the square in which a clip is fitted."""
     gaussians: int = 200_000
+    """Gaussians of one run."""
     steps: int = 200_000
     """Optimisation steps of one run, all stages together."""
     waiting: int = 3
-    """Runs of one visitor that wait or work at a time."""
+    """Runs of one visitor that are queued or at work at the same time."""
     runs: int = 20
-    """Runs of one visitor that are kept."""
+    """Runs stored for one visitor."""
     drafts: int = 6
-    """Cut-outs of one visitor that are kept."""
+    """Cut-outs stored for one visitor."""
     disk_gb: float = 20.0
-    """All runs together."""
+    """Disk space of all runs together."""
     free_gb: float = 0.5
-    """What must be free on the disk before a run starts."""
+    """Disk space that must be free before a run starts."""

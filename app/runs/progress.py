@@ -81,6 +81,8 @@ class Progress:
     """dB, by finished frame."""
     ssim: dict[int, float] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
+    made_by: dict[int, Stage] = field(default_factory=dict)
+    """The stage that made each finished frame."""
     loss: dict[int, float] = field(default_factory=dict)
     """Last loss, by frame."""
     curve: list[tuple[float, float]] = field(default_factory=list)
@@ -161,6 +163,7 @@ class Progress:
             case FrameFinished():
                 k = event.frame_index
                 self.psnr[k], self.ssim[k], self.seconds[k] = event.psnr, event.ssim, event.seconds
+                self.made_by[k] = event.stage
                 self.say(f"Frame {k + 1} of {self.num_frames}: {event.psnr:.2f} dB", event.time)
             case StageFinished():
                 stage = self._of(event.stage)

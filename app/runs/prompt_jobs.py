@@ -1,4 +1,4 @@
-"""Clips from a prompt or a picture: who can make them here, and one at a time being made."""
+"""Clips from a prompt or a picture: the experts that can make them, and one job at a time."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ar4d.experts.registry import Entry, of_role
 from ar4d.imagine import ImagineSettings
 from ar4d.settings import Device
 
-CLIP, FACTS = "imagined.mp4", "imagined.json"
-FILMING_ROLES = ("text_to_video", "text_to_image", "image_to_video")
+CLIP, CLIP_RECORD = "imagined.mp4", "imagined.json"
+PROMPT_ROLES = ("text_to_video", "text_to_image", "image_to_video")
 
 
 @dataclass(frozen=True)
-class Film:
-    """Makes a clip, in a worker; reports its events. Returns False if it was stopped."""
+class GenerateClip:
+    """Task for a worker: makes a clip and reports its events. Returns False if it was stopped."""
 
     prompt: str
     picture: Path | None
@@ -50,27 +50,27 @@ class Film:
 
 
 class _Cancelled(Exception):
-    """Ends `drain` early."""
+    """Raised to leave `drain` early."""
 
 
-class Imagining:
-    """The server's place where clips are made."""
+class PromptJobs:
+    """Makes clips for visitors, one at a time."""
 
     def __init__(
-        self, cache: Path, device: str, make_worker: Callable[[], Any] = lambda: Worker("filming")
+        self, cache: Path, device: str, make_worker: Callable[[], Any] = lambda: Worker("prompt")
     ) -> None:
         """
         Args:
-            cache: where clips lie until a draft is made of them.
+            cache: the folder for clips until a draft is made of them.
             device: "cpu" or "cuda".
-            make_worker: a process of its own, which ends with the clip: networks leave the GPU with it.
+            make_worker: makes the process for one clip; it ends with the clip, which frees the GPU.
         """
         self._cache, self._device, self._make_worker = cache, device, make_worker
         self._busy = threading.Lock()
-        self._at_work: dict[str, Any] = {}  # visitor: worker
+        self._workers: dict[str, Any] = {}  # by visitor
 
     def offers(self) -> list[tuple[Entry, str]]:
-        """The experts that make clips, and what keeps each from running here ("" if nothing does)."""
+        """The experts that make clips, and why each cannot run here ("" if it can)."""
         import torch
 
         device = torch.device(self._device)
@@ -79,7 +79,7 @@ class Imagining:
         obstacles = ((entry, entry.why_unavailable(device)) for entry in entries)
         return [(entry, obstacle.reason if obstacle else "") for entry, obstacle in obstacles]
 
-    def film(
+    def generate(
         self, visitor: str, prompt: str, picture: Path | None, settings: ImagineSettings
     ) -> Generator[Event, None, Path | None]:
         """Makes a clip.
@@ -88,31 +88,31 @@ class Imagining:
             Events.
 
         Returns:
-            A folder with the clip and its facts, or None if the visitor cancelled it.
+            A folder with the clip and its record, or None if the visitor cancelled it.
 
         Raises:
-            UserError: somebody else's clip is being made, or as `imagine`.
+            UserError: another visitor's clip is being made, or as `imagine`.
         """
         if not self._busy.acquire(blocking=False):
-            raise UserError("Somebody's clip is being filmed here; try again in some minutes.")
+            raise UserError("Another visitor's clip is being made; try again in a few minutes.")
         folder = self._cache / secrets.token_urlsafe(16)
         folder.mkdir()
-        task = Film(prompt, picture, settings, cast("Device", self._device), folder / CLIP)
+        task = GenerateClip(prompt, picture, settings, cast("Device", self._device), folder / CLIP)
         worker = self._make_worker()
-        self._at_work[visitor] = worker
-        whole = False
+        self._workers[visitor] = worker
+        finished = False
         try:
-            whole = yield from worker.run(task)
-            return folder if whole else None
+            finished = yield from worker.run(task)
+            return folder if finished else None
         finally:
-            self._at_work.pop(visitor, None)
+            self._workers.pop(visitor, None)
             worker.close()
-            if not whole:
+            if not finished:
                 shutil.rmtree(folder, ignore_errors=True)
             self._busy.release()
 
     def cancel(self, visitor: str) -> None:
-        """Stops the visitor's clip, if one is being made, at its next step."""
-        worker = self._at_work.get(visitor)
+        """Stops the visitor's clip at its next step, if one is being made."""
+        worker = self._workers.get(visitor)
         if worker is not None:
             worker.stop()

@@ -1,4 +1,4 @@
-"""The queue of runs: one worker per device; whoever wants to may follow."""
+"""The queue of runs: one worker per device, and listeners that follow a run's events."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Literal
 
 from app.runs.estimates import Estimator
 from app.runs.progress import Progress
-from app.runs.storage import change_label, discreet, read_label
-from app.runs.tasks import Lift, Lifted
+from app.runs.storage import JobRecord, read_job_record, strip_server_paths, update_job_record
+from app.runs.tasks import Lift, LiftResult
 from app.runs.worker import TaskFailed, Worker, WorkerDied
 from ar4d.errors import UserError
 from ar4d.events import Event, drain
 from ar4d.runs import Run
-from ar4d.settings import Settings
+from ar4d.settings import EngineSettings
 
 State = Literal["queued", "running", "stopped", "failed", "finished"]
-MAX_ATTEMPTS = 3  # of a run that was not whole when the server ended
+MAX_ATTEMPTS = 3  # starts of a run that was unfinished whenever the server ended
 
 _log = logging.getLogger(__name__)
 
@@ -36,10 +36,9 @@ class Follower:
 
 @dataclass(eq=False)
 class Job:
-    """A run as the server sees it."""
+    """A run, as the server tracks it."""
 
-    folder: Path
-    settings: Settings
+    run: Run
     progress: Progress
     state: State
     error: str = ""
@@ -48,7 +47,18 @@ class Job:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.run.folder
+
+    @property
+    def settings(self) -> EngineSettings:
+        """The run's settings."""
+        return self.run.record.recipe.settings
+
+    @property
     def alive(self) -> bool:
+        """Whether the run is queued or at work."""
         return self.state in ("queued", "running")
 
     def follow(
@@ -70,11 +80,12 @@ class Job:
             for follower in list(self.followers):
                 try:
                     follower.on_event(event)
-                except Exception:  # noqa: BLE001 (whoever watches does not stop the work)
-                    _log.exception("A follower of %s is left behind", self.folder)
+                except Exception:  # noqa: BLE001 (a listener must not stop the work)
+                    _log.exception("A listener of %s failed and was removed", self.folder)
                     self.followers.remove(follower)
 
-    def become(self, state: State, error: str = "") -> None:
+    def set_state(self, state: State, error: str = "") -> None:
+        """Changes the state; listeners are released when the work ends."""
         with self.lock:
             self.state, self.error = state, error
             if error:
@@ -86,12 +97,12 @@ class Job:
 
 
 class Jobs:
-    """First come, first served. Events reach followers in the queue's own threads."""
+    """The queue, first come, first served. Events reach listeners in the queue's own threads."""
 
     def __init__(self, workers: Sequence[Worker], estimator: Estimator, device: str = "cpu") -> None:
         self.device, self.estimator = device, estimator
-        self._workers = workers
-        self._known: dict[Path, Job] = {}  # those that are alive, or failed since the server started
+        self.workers = workers
+        self._known: dict[Path, Job] = {}  # alive, or failed since the server started
         self._waiting: list[Job] = []
         self._running: dict[Job, Worker] = {}
         self._changed = threading.Condition()
@@ -104,15 +115,18 @@ class Jobs:
             thread.start()
 
     def warm_up(self) -> None:
-        """Starts the workers' processes before there is work."""
-        for worker in self._workers:
+        """Starts the worker processes before there is work."""
+        for worker in self.workers:
             worker.start()
 
     def submit(self, folder: Path, attempts: int = 0) -> Job:
         """Queues a new, stopped or failed run.
 
+        Args:
+            attempts: how often it was started before, since the visitor asked for it.
+
         Raises:
-            UserError: it is whole already, or its folder cannot be read.
+            UserError: the run is finished, or its folder cannot be read.
         """
         with self._changed:
             known = self._known.get(folder)
@@ -120,16 +134,16 @@ class Jobs:
                 return known
             job = self._load(folder)
             if job.state == "finished":
-                raise UserError("This run is finished already; there is nothing to resume.")
+                raise UserError("This run is finished; there is nothing to resume.")
             job.state, job.error = "queued", ""
-            change_label(folder, wanted=True, attempts=attempts + 1)
+            update_job_record(folder, enqueued=True, attempts=attempts + 1)
             self._known[folder] = job
             self._waiting.append(job)
             self._changed.notify_all()
         return job
 
     def get(self, folder: Path) -> Job:
-        """The job of a run's folder; one that is not alive is read from the disk.
+        """The job of a run; one that is not alive is read from the disk.
 
         Raises:
             UserError: the folder cannot be read.
@@ -137,41 +151,41 @@ class Jobs:
         return self._known.get(folder) or self._load(folder)
 
     def cancel(self, folder: Path) -> None:
-        """Takes a run out of the queue or stops it; what is finished stays. Else it does nothing."""
+        """Takes a run out of the queue, or stops it and keeps its finished frames."""
         with self._changed:
             job = self._known.get(folder)
             if job is None or not job.alive:
                 return
-            change_label(folder, wanted=False)
+            update_job_record(folder, enqueued=False)
             if job in self._waiting:
                 self._waiting.remove(job)
                 del self._known[folder]
-                job.become("stopped")
+                job.set_state("stopped")
             elif job in self._running:
                 job.progress.say("Stopping …")
                 self._running[job].stop()
 
     def forget(self, folder: Path) -> None:
-        """The run is being deleted."""
+        """Cancels a run that is about to be deleted, and drops its job."""
         self.cancel(folder)
         with self._changed:
             self._known.pop(folder, None)
 
     def position(self, job: Job) -> int:
-        """How many runs are to be begun before it; 0 for the next one and for one at work."""
+        """Number of runs before it in the queue; 0 for the next one and for one at work."""
         with self._changed:
             return self._waiting.index(job) if job in self._waiting else 0
 
     def seconds_until(self, job: Job) -> float:
-        """When a queued run will be begun: what is at work and before it, shared by all workers."""
+        """Seconds until a queued run starts: the work before it, shared by all workers."""
         with self._changed:
             before = self._waiting[: self.position(job)]
             work = [self.seconds_left(other) for other in [*self._running, *before]]
-            free = len(self._workers) - len(self._running)
-        return 0.0 if free > len(before) else sum(work) / len(self._workers)
+            free = len(self.workers) - len(self._running)
+        return 0.0 if free > len(before) else sum(work) / len(self.workers)
 
     def seconds_left(self, job: Job) -> float:
-        """Of work, until the run is whole."""
+        """Seconds of work until the run is finished."""
         progress = job.progress
         expected = self.estimator.estimate(
             job.settings, progress.num_frames, self.device, progress.frames_done
@@ -179,25 +193,24 @@ class Jobs:
         return progress.seconds_left(expected, time.time()) or 0.0
 
     def restore(self, folders: Sequence[Path]) -> None:
-        """Queues what waited or worked when the server ended, in its old order."""
-        wanted = [(read_label(folder), folder) for folder in folders]
-        for label, folder in sorted((w for w in wanted if w[0].wanted), key=lambda w: w[0].created):
+        """Queues the runs that were queued or at work when the server ended, in their old order."""
+        for record, folder in _enqueued(folders):
             try:
-                if label.attempts >= MAX_ATTEMPTS:
-                    change_label(folder, wanted=False)
-                    _log.warning("%s was begun %d times in vain and is left alone.", folder, label.attempts)
+                if record.attempts >= MAX_ATTEMPTS:
+                    update_job_record(folder, enqueued=False)
+                    _log.warning("%s is not resumed: %d starts failed.", folder, record.attempts)
                 else:
-                    self.submit(folder, label.attempts)
+                    self.submit(folder, record.attempts)
             except UserError as error:
-                change_label(folder, wanted=False)
+                update_job_record(folder, enqueued=False)
                 _log.warning("%s is not resumed: %s", folder, error)
 
     def close(self) -> None:
-        """Stops the workers; runs that are not whole go on when a server starts again."""
+        """Stops the workers; a server that starts later resumes unfinished runs."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        for worker in self._workers:
+        for worker in self.workers:
             worker.close()
         for thread in self._threads:
             thread.join(5)
@@ -209,8 +222,8 @@ class Jobs:
         states: dict[str, State] = {"finished": "finished", "failed": "failed"}
         state = states.get(run.status, "stopped")
         progress = Progress.read(run)
-        error = discreet(run.record.error or "")
-        return Job(folder, run.record.recipe.settings, progress, state, error, device=self.device)
+        error = strip_server_paths(run.record.error or "")
+        return Job(run, progress, state, error, device=self.device)
 
     def _serve(self, worker: Worker) -> None:
         while True:
@@ -220,12 +233,16 @@ class Jobs:
                     return
                 job = self._waiting.pop(0)
                 self._running[job] = worker
-                job.become("running")
+                job.set_state("running")
             try:
                 self._work(job, worker)
-            except Exception:  # noqa: BLE001 (the queue goes on, whatever one run does)
+            except Exception:  # noqa: BLE001 (one run must not stop the queue)
                 _log.exception("The run in %s failed", job.folder)
-                self._settle(job, "failed", "An error of this program stopped the run; its log says more.")
+                self._finish(
+                    job,
+                    "failed",
+                    "An error in this program stopped the run; the server's log has the details.",
+                )
             finally:
                 with self._changed:
                     del self._running[job]
@@ -233,30 +250,44 @@ class Jobs:
     def _work(self, job: Job, worker: Worker) -> None:
         resumed = job.progress.frames_done > 0
         try:
-            lifted: Lifted = drain(worker.run(Lift(job.folder)), job.on)
+            result: LiftResult = drain(worker.run(Lift(job.folder)), job.on)
         except UserError as error:
-            return self._settle(job, "failed", str(error))
+            return self._finish(job, "failed", str(error))
         except WorkerDied as error:
-            if error.asked:
-                return self._settle(job, "stopped")
-            return self._settle(job, "failed", f"{error} What was finished is kept: press Resume.")
+            if error.requested:
+                return self._finish(job, "stopped")
+            return self._finish(job, "failed", f"{error} Finished frames are kept; press Resume to continue.")
         except TaskFailed as error:
-            return self._settle(job, "failed", f"An error of this program stopped the run: {error}.")
-        if not lifted.whole:
-            return self._settle(job, "stopped")
+            return self._finish(job, "failed", f"An error in this program stopped the run: {error}.")
+        if not result.finished:
+            return self._finish(job, "stopped")
         if not resumed:
             seconds = {name: stage.seconds for name, stage in job.progress.stages.items() if stage.finished}
-            self.estimator.learn(job.settings, job.progress.num_frames, self.device, seconds, lifted.memory)
-        self._settle(job, "finished")
+            self.estimator.learn(job.settings, job.progress.num_frames, self.device, seconds, result.memory)
+        self._finish(job, "finished")
 
-    def _settle(self, job: Job, state: State, error: str = "") -> None:
+    def _finish(self, job: Job, state: State, error: str = "") -> None:
         if self._closed and state != "finished":
-            return  # it stays wanted: the next server goes on with it
-        job.become(state, discreet(error))
+            return  # it stays enqueued, so that the next server resumes it
+        job.set_state(state, strip_server_paths(error))
         try:
-            change_label(job.folder, wanted=False)
+            update_job_record(job.folder, enqueued=False)
         except UserError as problem:  # the disk is full, or the folder is gone
-            _log.warning("The run in %s cannot be labelled: %s", job.folder, problem)
+            _log.warning("The job record in %s cannot be written: %s", job.folder, problem)
             return
-        if state != "failed":  # its folder says the rest; why a worker died, it does not
+        if state != "failed":  # the folder records everything except why a worker died
             self._known.pop(job.folder, None)
+
+
+def _enqueued(folders: Sequence[Path]) -> list[tuple[JobRecord, Path]]:
+    """The runs that wait or are at work by their job record, oldest first."""
+    found = []
+    for folder in folders:
+        try:
+            record = read_job_record(folder)
+        except UserError as error:  # a damaged record must not keep the server from starting
+            _log.warning("%s is not resumed: %s", folder, error)
+            continue
+        if record.enqueued:
+            found.append((record, folder))
+    return sorted(found, key=lambda pair: pair[0].created)

@@ -1,7 +1,7 @@
-"""Whose files lie where: `runs/<visitor>/<run>/` and `runs/<visitor>/drafts/<draft>/`.
+"""Folders of runs and drafts: `runs/<visitor>/<run>/` and `runs/<visitor>/drafts/<draft>/`.
 
-A visitor is a secret token that only his browser knows; his folder is named by its hash. A run or
-draft is found through the visitor's folder alone, so that an id is worth nothing to anyone else.
+A visitor is a secret token that only the visitor's browser knows; the folder is named by its hash. A run
+or draft is found through the visitor's folder alone, so that an id is worth nothing to anyone else.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 import re
 import secrets
 import shutil
@@ -16,49 +17,57 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, ConfigDict, Field, with_config
 
 from app.runs.limits import Limits
 from ar4d.errors import UserError
 from ar4d.files import write_text
+from ar4d.records import load_record
 
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32,64}")
-SETTLED_SECONDS = 3600.0  # what is half made after that will not become whole
-_NO_RUN = "There is no such run here: it was deleted, or it is somebody else's."
-_NO_DRAFT = "This cut-out is not kept any more; choose the video again."
+SETTLED_SECONDS = 3600.0  # an incomplete folder that is older will not be completed
+_NO_RUN = "There is no such run here: it was deleted, or it belongs to another visitor."
+_NO_DRAFT = "This cut-out no longer exists; choose the video again."
+
+_log = logging.getLogger(__name__)
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
-class Label:
-    """What the application notes about a run, in its job.json; all else is in its run.json."""
+class JobRecord:
+    """Contents of job.json: what the application records about a run. The rest is in its run.json."""
 
     name: str
-    """What the visitor calls the clip."""
+    """The visitor's name for the clip."""
     created: float
     """Seconds since the epoch."""
-    wanted: bool = False
-    """Whether it waits or works: a server that starts again goes on with it."""
+    enqueued: Annotated[bool, Field(validation_alias=AliasChoices("enqueued", "wanted"))] = False
+    """Whether the run waits or is at work; a restarted server resumes it. Once called "wanted"."""
     attempts: int = 0
-    """How often it was begun since the visitor last asked for it."""
+    """How often the run was started since the visitor last asked for it."""
     pinned: bool = False
-    """Spared by the clean-up."""
+    """Whether the clean-up spares it."""
     share: str | None = None
-    """Whoever knows this may watch."""
+    """The secret of the run's link."""
     command_source: str = ""
-    """How a command line would name the clip."""
+    """The clip's name on a command line; empty if it was cut out of a box."""
 
 
 def new_id() -> str:
-    """128 bits that nobody guesses."""
+    """A random id of 128 bits."""
     return secrets.token_urlsafe(16)
 
 
 def new_token() -> str:
+    """A random visitor's token of 256 bits."""
     return secrets.token_urlsafe(32)
 
 
 class Storage:
-    """The folder of all runs."""
+    """The folder that holds all runs and drafts."""
 
     def __init__(self, root: Path, limits: Limits) -> None:
         self.root, self.limits = root, limits
@@ -70,85 +79,98 @@ class Storage:
         """A visitor's folder, which may not exist yet.
 
         Raises:
-            UserError: this is no token.
+            UserError: `token` is not a token.
         """
         if not isinstance(token, str) or not TOKEN.fullmatch(token):
             raise UserError("This visitor's token is not valid; reload the page to get a new one.")
         return self.root / hashlib.sha256(token.encode()).hexdigest()[:32]
 
     def run(self, token: str, run_id: str) -> Path:
-        """The folder of a visitor's own run.
+        """The folder of one of the visitor's runs.
 
         Raises:
-            UserError: he has none of this id. A foreign run, a deleted one and a guess look alike.
+            UserError: the visitor has no run of this id. Another visitor's run, a deleted one and a guess
+                look alike.
         """
         return _child(self.visitor(token), run_id, "run.json", _NO_RUN)
 
     def draft(self, token: str, draft_id: str) -> Path:
-        """The folder of a visitor's own cut-out.
+        """The folder of one of the visitor's cut-outs.
 
         Raises:
-            UserError: he has none of this id.
+            UserError: the visitor has no cut-out of this id.
         """
         return _child(self.visitor(token) / "drafts", draft_id, "source", _NO_DRAFT)
 
     def new_run(self, token: str) -> Path:
+        """A path for a new run; the folder does not exist yet."""
         return self.visitor(token) / new_id()
 
     def new_draft(self, token: str) -> Path:
+        """The folder of a new draft, which holds an empty `source/`."""
         folder = self.visitor(token) / "drafts" / new_id()
         (folder / "source").mkdir(parents=True)
         return folder
 
     def runs(self, token: str) -> list[Path]:
-        """A visitor's runs, the newest first."""
+        """The folders of the visitor's runs, newest first."""
         return sorted(_runs_in(self.visitor(token)), key=_created, reverse=True)
 
     def all_runs(self) -> Iterator[Path]:
+        """The folders of all visitors' runs."""
         for visitor in _folders(self.root):
             yield from _runs_in(visitor)
 
     def shared(self, share: str) -> Path | None:
-        """The run that a link was made for."""
+        """The folder of the run that is shared under a link; None if there is none."""
         if not _ID.fullmatch(share):
             return None
-        return next((folder for folder in self.all_runs() if read_label(folder).share == share), None)
+        for folder in self.all_runs():
+            record = _record_or_none(folder)
+            if record is not None and record.share == share:
+                return folder
+        return None
 
-    # --- keeping within bounds ------------------------------------------------------------------
+    # --- enforcing the limits ------------------------------------------------------------------
 
     def require_room(self) -> None:
-        """
+        """Checks that the disk has room for a run.
+
         Raises:
-            UserError: the disk is as good as full.
+            UserError: the disk is almost full.
         """
         free = shutil.disk_usage(self.root).free
         if free < self.limits.free_gb * 1e9:
             raise UserError(
-                f"The server's disk is full ({free / 1e6:.0f} MB are left); delete runs that are not needed."
+                f"The server's disk is full ({free / 1e6:.0f} MB are left); delete runs that you do not need."
             )
 
     def require_turn(self, token: str) -> None:
-        """
+        """Checks that the visitor may queue another run.
+
         Raises:
-            UserError: the visitor has enough runs under way.
+            UserError: the visitor has as many unfinished runs as the limits allow.
         """
-        under_way = sum(read_label(folder).wanted for folder in self.runs(token))
+        records = (_record_or_none(folder) for folder in self.runs(token))
+        under_way = sum(record.enqueued for record in records if record is not None)
         if under_way >= self.limits.waiting:
             raise UserError(
-                f"{under_way} of your runs wait or work already, and that is as many as one visitor may "
-                "have; wait for one or cancel it."
+                f"{under_way} of your runs are queued or at work, the most that one visitor may have; "
+                "wait for one or cancel it."
             )
 
     def clean_up(self) -> list[Path]:
-        """Deletes what is over the limits, the oldest first; never what is pinned, waits or works.
+        """Deletes drafts and runs over the limits, oldest first.
+
+        Runs that are pinned, queued or at work stay, and so do those whose job record is damaged.
 
         Returns:
-            The runs that are gone.
+            The folders of the deleted runs.
         """
         gone = []
         for visitor in _folders(self.root):
-            for broken in _broken_in(visitor):
-                shutil.rmtree(broken, ignore_errors=True)
+            for incomplete in _incomplete_in(visitor):
+                shutil.rmtree(incomplete, ignore_errors=True)
             drafts = sorted(_folders(visitor / "drafts"), key=_touched)
             for draft in drafts[: max(len(drafts) - self.limits.drafts, 0)]:
                 shutil.rmtree(draft, ignore_errors=True)
@@ -163,58 +185,64 @@ class Storage:
         return gone
 
     def delete(self, folder: Path) -> Path:
-        """Deletes a run. It disappears from the lists at once, whatever happens half-way."""
+        """Deletes a run. It leaves the lists at once, even if deleting its files is interrupted."""
         hidden = folder.with_name(f".{folder.name}")
         folder.rename(hidden)
         shutil.rmtree(hidden, ignore_errors=True)
         return folder
 
 
-def read_label(folder: Path) -> Label:
-    """A run's label; one that was made by the command line has none."""
+def read_job_record(folder: Path) -> JobRecord:
+    """Reads a run's job record; a run that the command line made has none and gets a default.
+
+    Raises:
+        UserError: job.json is damaged or from an incompatible version.
+    """
     path = folder / "job.json"
-    if not path.exists():
-        return Label(name=folder.name, created=folder.stat().st_mtime)
-    known = {f.name for f in dataclasses.fields(Label)}
-    values = json.loads(path.read_text(encoding="utf-8"))
-    return Label(**{name: value for name, value in values.items() if name in known})
+    try:
+        return load_record(path, JobRecord, "a job's record", "delete the file to reset it")
+    except FileNotFoundError:
+        return JobRecord(name=folder.name, created=folder.stat().st_mtime)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); delete it to reset it.") from error
 
 
-def change_label(folder: Path, **changes) -> Label:
-    """Writes the label with some of its values changed."""
-    label = dataclasses.replace(read_label(folder), **changes)
-    write_text(folder / "job.json", json.dumps(dataclasses.asdict(label), indent=1))
-    return label
+def update_job_record(folder: Path, **changes: Any) -> JobRecord:
+    """Writes the job record with some of its values changed."""
+    record = dataclasses.replace(read_job_record(folder), **changes)
+    write_text(folder / "job.json", json.dumps(dataclasses.asdict(record), indent=1))
+    return record
 
 
-def write_label(folder: Path, name: str, command_source: str) -> None:
-    """The label of a new run."""
-    label = Label(name, time.time(), command_source=command_source)
-    write_text(folder / "job.json", json.dumps(dataclasses.asdict(label), indent=1))
+def create_job_record(folder: Path, name: str, command_source: str) -> None:
+    """Writes the job record of a new run."""
+    record = JobRecord(name, time.time(), command_source=command_source)
+    write_text(folder / "job.json", json.dumps(dataclasses.asdict(record), indent=1))
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files below; a file with two names (a run's clip is its draft's) counts once."""
+    """Bytes of all files in a folder; a file with two names (a run links its draft's clip) counts once."""
     seen, total = set(), 0
     for path in folder.rglob("*"):
         try:
-            facts = path.lstat()
+            status = path.lstat()
         except FileNotFoundError:  # just deleted
             continue
-        if path.is_file() and facts.st_ino not in seen:
-            seen.add(facts.st_ino)
-            total += facts.st_size
+        if path.is_file() and status.st_ino not in seen:
+            seen.add(status.st_ino)
+            total += status.st_size
     return total
 
 
-def discreet(sentence: str) -> str:
-    """Without the server's own folders: of "/srv/runs/x/clip.mp4" only "clip.mp4" stays."""
-    return re.sub(r"(?<![\w/.:])/(?:[^\s/]+/)+(?=[^\s/])", "", sentence)
+def strip_server_paths(text: str) -> str:
+    """Removes the server's folders from a text: "/srv/runs/x/clip.mp4" becomes "clip.mp4"."""
+    return re.sub(r"(?<![\w/.:])/(?:[^\s/]+/)+(?=[^\s/])", "", text)
 
 
-def _child(parent: Path, name: str, proof: str, sentence: str) -> Path:
+def _child(parent: Path, name: str, proof: str, message: str) -> Path:
+    """A visitor's folder called `name`, which is whole if it holds `proof`."""
     if not isinstance(name, str) or not _ID.fullmatch(name) or not (parent / name / proof).exists():
-        raise UserError(sentence)
+        raise UserError(message)
     return parent / name
 
 
@@ -228,21 +256,31 @@ def _runs_in(visitor: Path) -> list[Path]:
     return [folder for folder in _folders(visitor) if (folder / "run.json").exists()]
 
 
-def _broken_in(visitor: Path) -> list[Path]:
-    """What a server that was killed has left half made or half deleted."""
+def _incomplete_in(visitor: Path) -> list[Path]:
+    """Folders that a killed server left half made or half deleted."""
     settled = time.time() - SETTLED_SECONDS
     others = (path for path in visitor.iterdir() if path.is_dir() and path.name != "drafts")
-    hidden_or_unmade = (p for p in others if p.name.startswith(".") or not (p / "run.json").exists())
-    return [path for path in hidden_or_unmade if _touched(path) < settled]
+    incomplete = (p for p in others if p.name.startswith(".") or not (p / "run.json").exists())
+    return [path for path in incomplete if _touched(path) < settled]
+
+
+def _record_or_none(folder: Path) -> JobRecord | None:
+    """The job record; None if it is damaged, which must not stop what concerns all runs."""
+    try:
+        return read_job_record(folder)
+    except UserError as error:
+        _log.warning("A job record is left out: %s", error)
+        return None
 
 
 def _deletable(folder: Path) -> bool:
-    label = read_label(folder)
-    return not (label.pinned or label.wanted)
+    record = _record_or_none(folder)
+    return record is not None and not (record.pinned or record.enqueued)
 
 
 def _created(folder: Path) -> float:
-    return read_label(folder).created
+    record = _record_or_none(folder)
+    return _touched(folder) if record is None else record.created
 
 
 def _touched(folder: Path) -> float:

@@ -1,4 +1,4 @@
-"""What workers do. Heavy modules are imported where they are used: the server only names the tasks."""
+"""Tasks for workers. They import heavy modules when they run, because the server only names them."""
 
 from __future__ import annotations
 
@@ -19,25 +19,27 @@ STEP_SECONDS = 0.2  # between two reports within a frame
 
 
 @dataclass(frozen=True)
-class Lifted:
-    """How a run's worker left it."""
+class LiftResult:
+    """The outcome of working on a run."""
 
-    whole: bool
-    memory: int  # bytes, the most that the process held while it worked
+    finished: bool
+    memory: int
+    """Peak memory of the process, bytes."""
     gpu_memory: int = 0
+    """Peak memory on the GPU, bytes."""
 
 
 @dataclass(frozen=True)
 class Lift:
-    """Works on a run until it is whole or stopped; reports its events."""
+    """Works on a run until it is finished or stopped; reports its events."""
 
     folder: Path
 
-    def work(self, report: Report, stopped: threading.Event) -> Lifted:
+    def work(self, report: Report, stopped: threading.Event) -> LiftResult:
         from ar4d.events import Finished
         from ar4d.runs import Run
 
-        run, memory, reported, whole = Run.open(self.folder), _memory(), 0.0, False
+        run, memory, reported, finished = Run.open(self.folder), _memory(), 0.0, False
         with closing(run.work()) as events:
             for event in events:
                 if _is_intermediate(event) and time.monotonic() < reported + STEP_SECONDS:
@@ -47,10 +49,10 @@ class Lift:
                 reported = time.monotonic()
                 memory = max(memory, _memory())
                 report(event)
-                whole = isinstance(event, Finished)
-                if stopped.is_set() and not whole:
+                finished = isinstance(event, Finished)
+                if stopped.is_set() and not finished:
                     break
-        return Lifted(whole, memory, _gpu_memory())
+        return LiftResult(finished, memory, _gpu_memory())
 
 
 @dataclass(frozen=True)

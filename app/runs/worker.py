@@ -1,6 +1,6 @@
-"""A process that works for the server: it may die without taking the server along.
+"""A worker process of the server, whose death does not end the server.
 
-The server sends one task at a time, may send STOP while it works, and gets back reports, then one
+The server sends one task at a time and may send STOP during it. It receives the task's events, then one
 result. A worker whose server is gone stops by itself.
 """
 
@@ -23,8 +23,8 @@ from ar4d.errors import UserError
 from ar4d.events import Event, from_json, to_json
 
 STOP = "stop"
-PATIENCE = 20.0  # seconds that a task gets to stop by itself
-_POLL = 0.25  # seconds between looks at whether the process lives
+STOP_SECONDS = 20.0  # time that a task gets to stop by itself
+_POLL = 0.25  # seconds between checks that the process is alive
 
 _log = logging.getLogger(__name__)
 _context = multiprocessing.get_context("spawn")
@@ -33,23 +33,23 @@ Report = Callable[[Event], None]
 
 
 class Task(Protocol):
-    """What a worker does. It is pickled, so it holds plain values and names only."""
+    """Work for a worker. It is pickled, so it holds plain values and names only."""
 
     def work(self, report: Report, stopped: threading.Event) -> Any:
-        """Does it, saying how far it is; returns early once `stopped` is set.
+        """Does the work and reports its events; returns early once `stopped` is set.
 
         Raises:
-            UserError: it cannot be done; the sentence is passed on.
+            UserError: the work cannot be done; the message reaches the visitor.
         """
         ...
 
 
 class WorkerDied(Exception):
-    """The process ended in the middle of a task, or had to be ended."""
+    """The process ended during a task, or had to be killed."""
 
-    def __init__(self, exit_code: int | None, asked: bool) -> None:
+    def __init__(self, exit_code: int | None, requested: bool) -> None:
         super().__init__(f"exit code {exit_code}")
-        self.exit_code, self.asked = exit_code, asked
+        self.exit_code, self.requested = exit_code, requested
 
     def __str__(self) -> str:
         code = self.exit_code or 0
@@ -60,17 +60,17 @@ class WorkerDied(Exception):
 
 
 class TaskFailed(Exception):
-    """The task raised something that is not meant for people; the traceback is in the server's log."""
+    """The task raised an unexpected error; the traceback is in the server's log."""
 
 
 class Worker:
-    """The server's handle on one process, which is started when needed and again when it died."""
+    """The server's handle on one process, which is started when needed and restarted after it died."""
 
     def __init__(self, name: str, environment: dict[str, str] | None = None, warm: bool = False) -> None:
         """
         Args:
-            environment: variables of the process, set before it imports anything heavy.
-            warm: whether the process loads torch and compiles the kernels before its first task.
+            environment: variables of the process, set before it imports heavy modules.
+            warm: load torch and compile the kernels before the first task.
         """
         self.name = name
         self._arguments = (environment or {}, warm)
@@ -82,7 +82,7 @@ class Worker:
         self._closed = False
 
     def start(self) -> None:
-        """Starts the process if there is none, without waiting for it to be ready."""
+        """Starts the process if there is none; does not wait until it is ready."""
         with self._sending:
             if self._process is not None and self._process.is_alive():
                 return
@@ -98,9 +98,9 @@ class Worker:
         """Yields a task's events; returns its result. One task at a time: others wait.
 
         Raises:
-            UserError: the task's own.
-            TaskFailed: an error in the task.
-            WorkerDied: the process is gone; the next task gets a new one.
+            UserError: the task raised it.
+            TaskFailed: the task raised another error.
+            WorkerDied: the process ended; the next task gets a new one.
         """
         with self._busy:
             self.start()
@@ -115,26 +115,26 @@ class Worker:
                         yield from_json(value)
                     case "result":
                         return value
-                    case "sorry":
+                    case "user_error":
                         raise UserError(value)
                     case _:
                         raise TaskFailed(value)
 
     def stop(self) -> None:
-        """Asks the task at work to stop; one that does not react is ended with its process."""
-        self._stop_by = time.monotonic() + PATIENCE
-        with self._sending, contextlib.suppress(OSError):  # it died: `run` finds out
+        """Asks the current task to stop; if it does not react in time, its process is killed."""
+        self._stop_by = time.monotonic() + STOP_SECONDS
+        with self._sending, contextlib.suppress(OSError):  # it died, which `run` detects
             if self._connection is not None:
                 self._connection.send(STOP)
 
     def close(self) -> None:
-        """Lets the process stop what it does, and ends it if that takes long."""
+        """Asks the process to stop, and kills it if that takes too long."""
         self._closed = True
         if self._process is None:
             return
         assert self._connection is not None
         self._connection.close()
-        self._process.join(PATIENCE)
+        self._process.join(STOP_SECONDS)
         self._end()
 
     @property
@@ -147,14 +147,14 @@ class Worker:
                 overdue = self._stop_by is not None and time.monotonic() > self._stop_by
                 if overdue or not self._process.is_alive():
                     if not overdue and connection.poll():
-                        break  # its last words
+                        break  # the last message it sent
                     raise EOFError
             return connection.recv()
         except (EOFError, OSError) as error:
-            asked = self._stop_by is not None
-            if not self._closed:  # else `close` sees to its end
+            requested = self._stop_by is not None
+            if not self._closed:  # else `close` ends it
                 self._end()
-            raise WorkerDied(self._process.exitcode, asked) from error
+            raise WorkerDied(self._process.exitcode, requested) from error
 
     def _end(self) -> None:
         for end in (self._process.terminate, self._process.kill):
@@ -164,9 +164,9 @@ class Worker:
 
 
 def _serve(connection: Connection, environment: dict[str, str], warm: bool) -> None:
-    """The process's own main function."""
+    """Main function of the process."""
     os.environ.update(environment)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's business
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server handles Ctrl-C
     tasks: queue.SimpleQueue = queue.SimpleQueue()
     working = threading.Event()
     threading.Thread(target=_listen, args=(connection, tasks, working), daemon=True).start()
@@ -191,8 +191,8 @@ def _listen(connection: Connection, tasks: queue.SimpleQueue, working: threading
                 stopped = threading.Event()
                 working.set()
                 tasks.put((message, stopped))
-    stopped.set()  # the server is gone: what is at work gets the time to leave its run whole
-    end = time.monotonic() + PATIENCE
+    stopped.set()  # the server is gone: the current task gets time to complete its files
+    end = time.monotonic() + STOP_SECONDS
     while working.is_set() and time.monotonic() < end:
         time.sleep(0.05)
     os._exit(0)
@@ -200,15 +200,15 @@ def _listen(connection: Connection, tasks: queue.SimpleQueue, working: threading
 
 def _do(task: Task, stopped: threading.Event, connection: Connection) -> None:
     def send(kind: str, value: Any) -> None:
-        with contextlib.suppress(OSError):  # nobody listens any more: `stopped` is set then
+        with contextlib.suppress(OSError):  # the server is gone, and `stopped` is set
             connection.send((kind, value))
 
     try:
         send("result", task.work(lambda event: send("event", to_json(event)), stopped))
     except UserError as error:
-        send("sorry", str(error))
+        send("user_error", str(error))
     except MemoryError:
-        send("sorry", "There is not enough memory for this; choose a smaller size or fewer Gaussians.")
-    except Exception as error:  # noqa: BLE001 (the server passes it on)
+        send("user_error", "There is not enough memory for this; choose a smaller size or fewer Gaussians.")
+    except Exception as error:  # noqa: BLE001 (the server reports it)
         _log.exception("A task failed")
         send("failed", "".join(traceback.format_exception_only(error)).strip())

@@ -1,4 +1,4 @@
-"""The viewer: a run's 4D asset in viser, with a timeline of its own in every browser."""
+"""The viewer: a run's 4D asset in viser, with its own timeline in every browser."""
 
 from app.viewer.run_viewer import RunViewer
 

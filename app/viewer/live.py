@@ -1,4 +1,4 @@
-"""Views drawn by the server: the rasteriser's own pixels, for one camera move at a time."""
+"""Views rendered by the server for one visitor's camera."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ DEPTH_COLORS = (
     (48, 18, 59), (70, 107, 227), (40, 187, 236), (49, 242, 153), (162, 252, 60),
     (237, 208, 58), (251, 128, 34), (210, 49, 5), (122, 4, 3),
 )  # fmt: skip
-"""From the far side of the object to its near side, at equal steps; the browser uses the same."""
+"""Colours of depth in equal steps, from the far side of the object to its near side; also the browser's."""
 
 
 @dataclass(frozen=True)
 class View:
-    """A visitor's camera and what it is to show."""
+    """A visitor's camera and display mode."""
 
     viewmat: tuple[float, ...]  # 16 numbers, row by row: world to camera, OpenCV axes
     fov_y_deg: float
@@ -38,6 +38,7 @@ class View:
     background: tuple[float, float, float]  # in [0, 1]
 
     def camera(self, device: torch.device) -> Cameras:
+        """The camera on a device."""
         focal = 0.5 * self.height / math.tan(math.radians(self.fov_y_deg) / 2)
         K = torch.tensor([[focal, 0, self.width / 2], [0, focal, self.height / 2], [0, 0, 1]])
         viewmat = torch.tensor(self.viewmat).view(1, 4, 4)
@@ -46,13 +47,13 @@ class View:
 
 @torch.no_grad()
 def draw(gaussians: Gaussians, view: View, extent: float) -> Tensor:
-    """One view.
+    """Renders one view.
 
     Args:
-        extent: radius of the object; depth is coloured within that distance of the world's origin.
+        extent: radius of the object; depth is coloured within this distance of the world's origin.
 
     Returns:
-        [H, W, 3] uint8 on the CPU. Depth is the mean of the splats a ray meets, on the background.
+        [H, W, 3] uint8 on the CPU. Depth is the mean over the splats that a ray meets, on the background.
     """
     device = gaussians.means.device
     camera = view.camera(device)
@@ -72,14 +73,14 @@ def draw(gaussians: Gaussians, view: View, extent: float) -> Tensor:
 
 
 def encode(image: Tensor, quality: int) -> bytes:
-    """JPEG of an [H, W, 3] uint8 image."""
+    """A JPEG of an [H, W, 3] uint8 image."""
     file = io.BytesIO()
     Image.fromarray(np.asarray(image)).save(file, "JPEG", quality=quality)
     return file.getvalue()
 
 
 def _colormap(values: Tensor) -> Tensor:
-    """[..., 3] colours in [0, 1] of `values` in [0, 1]."""
+    """Colours [..., 3] in [0, 1] of `values` [...] in [0, 1]."""
     stops = torch.tensor(DEPTH_COLORS, dtype=torch.float32, device=values.device) / 255
     position = values.clamp(0, 1) * (len(stops) - 1)
     index = position.long().clamp_max(len(stops) - 2)

@@ -18,7 +18,7 @@ _HEAD = '<link rel="stylesheet" href="web/style.css"><script type="module" src="
 
 @cache
 def viewer_page(gzipped: bool = False) -> bytes:
-    """viser's single-file client with our style, scripts and controls; all its addresses are relative."""
+    """viser's single-file client with our styles, scripts and controls; all addresses are relative."""
     page = (Path(viser.__file__).parent / "client/build/index.html").read_text(encoding="utf-8")
     player = (WEB / "player.html").read_text(encoding="utf-8")
     for old, new in (
@@ -35,8 +35,8 @@ def viewer_page(gzipped: bool = False) -> bytes:
     return gzip.compress(page.encode()) if gzipped else page.encode()
 
 
-def sentence_page(sentence: str) -> str:
-    """A page that says one thing, in the visitor's own light or dark."""
+def message_page(sentence: str) -> str:
+    """A page with one sentence, in the visitor's light or dark scheme."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>AR4D viewer</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><style>'

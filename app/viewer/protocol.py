@@ -1,12 +1,12 @@
-"""What a browser and a viewer say to each other, over one websocket per visitor.
+"""The protocol between a browser and a viewer: one websocket per visitor.
 
-The browser asks (JSON, see `Splats`, `Picture`, `Input`); each question has an `id` of the browser's
-choosing. The answer is binary, the id as uint32, four bytes of padding, then the data; or, if it
-cannot be given, JSON `{"id": …, "error": "one sentence"}`. Besides, the viewer sends `{"state": …}`
-at the start and whenever the run has something new.
+The browser sends questions (JSON, see `Splats`, `Picture`, `Input`), each with an `id` that it chooses.
+The answer is binary: the id as uint32, four bytes of padding, then the data. If there is no answer, the
+viewer sends JSON `{"id": …, "error": "one sentence"}`. The viewer also sends `{"state": …}` at the start
+and whenever the run changes.
 
-The browser asks for what it wants to see *now* and waits for the answer before it asks again, so
-nothing that is out of date is ever under way (web/source.js).
+The browser asks for what it wants to show now and waits for the answer before it asks again, so that no
+outdated data is transferred (web/source.js).
 """
 
 from __future__ import annotations
@@ -22,37 +22,40 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from app.viewer.live import Layout, Mode, View
 from app.viewer.run_viewer import RunViewer
-from app.viewer.stages import StageName
 from ar4d.errors import UserError
+from ar4d.events import Stage
 
-CLOSED = 4404  # the code of a websocket whose viewer is not there (any more)
+CLOSED = 4404  # close code of a websocket whose viewer does not exist or no longer exists
 CLOSED_REASON = "This viewer is closed; open the run again from its page."
 MALFORMED = 1007
 
-_workers = ThreadPoolExecutor(2, thread_name_prefix="ar4d-viewer")  # so that visitors cannot take the machine
+_workers = ThreadPoolExecutor(
+    2, thread_name_prefix="ar4d-viewer"
+)  # bounded, so that visitors cannot overload the machine
 _log = logging.getLogger(__name__)
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 
 
 class Splats(BaseModel):
-    """Asks for packed splats (splats.py)."""
+    """A request for packed splats (splats.py)."""
 
     id: int = Field(ge=0, lt=2**32)
     want: Literal["splats"]
-    stage: StageName
+    stage: Stage
     position: float = Field(ge=0, le=1e6, allow_inf_nan=False)  # in frames
 
     def answer(self, viewer: RunViewer) -> bytes:
+        """The data to send."""
         return viewer.splats(self.stage, self.position)
 
 
 class Picture(BaseModel):
-    """Asks for a JPEG drawn here; of two stages, `width` and `height` are those of one half."""
+    """A request for a JPEG drawn by the server; with two stages, the size is that of one half."""
 
     id: int = Field(ge=0, lt=2**32)
     want: Literal["picture"]
-    stages: list[StageName] = Field(min_length=1, max_length=2)
+    stages: list[Stage] = Field(min_length=1, max_length=2)
     layout: Layout
     position: float = Field(ge=0, le=1e6, allow_inf_nan=False)
     viewmat: list[Annotated[float, Field(allow_inf_nan=False)]] = Field(min_length=16, max_length=16)
@@ -64,18 +67,20 @@ class Picture(BaseModel):
     quality: int = Field(ge=10, le=95)
 
     def answer(self, viewer: RunViewer) -> bytes:
+        """The data to send."""
         view = View(tuple(self.viewmat), self.fov, self.width, self.height, self.mode, self.background)
         return viewer.picture(self.stages, self.position, view, self.layout, self.quality)
 
 
 class Input(BaseModel):
-    """Asks for a frame of the clip as PNG."""
+    """A request for a frame of the clip as PNG."""
 
     id: int = Field(ge=0, lt=2**32)
     want: Literal["input"]
     frame: int
 
     def answer(self, viewer: RunViewer) -> bytes:
+        """The data to send."""
         return viewer.input_frame(self.frame)
 
 
@@ -85,10 +90,10 @@ _question: TypeAdapter[Splats | Picture | Input] = TypeAdapter(
 
 
 async def converse(websocket: WebSocket, viewer: RunViewer) -> None:
-    """Serves one visitor until either side ends it."""
+    """Serves one visitor until either side closes the connection."""
     await websocket.accept()
     sending = asyncio.Lock()
-    telling = asyncio.create_task(_tell_state(websocket, viewer, sending))
+    sending_state = asyncio.create_task(_send_states(websocket, viewer, sending))
     try:
         while True:
             question = _question.validate_json(await websocket.receive_text())
@@ -97,15 +102,15 @@ async def converse(websocket: WebSocket, viewer: RunViewer) -> None:
         await close(websocket, MALFORMED, "A question to the viewer could not be read; reload the page.")
     except (WebSocketDisconnect, RuntimeError) as error:
         if isinstance(error, RuntimeError) and websocket.application_state == WebSocketState.CONNECTED:
-            raise  # anything but a connection that was closed in between
+            raise  # not a connection that was closed meanwhile
     finally:
-        telling.cancel()
+        sending_state.cancel()
 
 
 async def close(websocket: WebSocket, code: int, reason: str) -> None:
-    """Closes with a code that the page understands, also a websocket that was not accepted yet."""
+    """Closes a websocket with a code for the page, even if it was not accepted yet."""
     if websocket.application_state == WebSocketState.CONNECTING:
-        # A refused handshake has no code, and a browser wants one of its subprotocols taken up.
+        # A refused handshake carries no code, and browsers require one of their subprotocols.
         await websocket.accept(subprotocol=next(iter(websocket.scope["subprotocols"]), None))
     if websocket.application_state == WebSocketState.CONNECTED:
         await websocket.close(code, reason)
@@ -119,7 +124,7 @@ async def _answer(
         data = await loop.run_in_executor(_workers, question.answer, viewer)
     except UserError as error:
         await _send(websocket, sending, {"id": question.id, "error": str(error)})
-    except Exception as error:  # noqa: BLE001 (whatever a render does, the others go on watching)
+    except Exception as error:  # noqa: BLE001 (a failed render must not end the connection)
         _log.exception("A viewer could not answer %s", question.want)
         sentence = f"This view could not be drawn ({type(error).__name__}: {error})."
         await _send(websocket, sending, {"id": question.id, "error": sentence})
@@ -127,8 +132,8 @@ async def _answer(
         await _send(websocket, sending, struct.pack("<II", question.id, 0) + data)
 
 
-async def _tell_state(websocket: WebSocket, viewer: RunViewer, sending: asyncio.Lock) -> None:
-    """Sends the state at first and after each change; says goodbye when the viewer closes."""
+async def _send_states(websocket: WebSocket, viewer: RunViewer, sending: asyncio.Lock) -> None:
+    """Sends the state at once and after each change, and closes the connection with the viewer."""
     loop, changed = asyncio.get_running_loop(), asyncio.Event()
     unsubscribe = viewer.subscribe(lambda: _wake(loop, changed))
     try:
@@ -138,7 +143,7 @@ async def _tell_state(websocket: WebSocket, viewer: RunViewer, sending: asyncio.
             changed.clear()
         await close(websocket, CLOSED, CLOSED_REASON)
     except (WebSocketDisconnect, RuntimeError):
-        _log.debug("A visitor left while the state was on its way.")
+        _log.debug("A visitor left while the state was being sent.")
     finally:
         unsubscribe()
 

@@ -1,4 +1,4 @@
-"""A run as a visitor sees it: fed by the run's events or by its folder."""
+"""The viewer of one run, which its events or its folder feed."""
 
 from __future__ import annotations
 
@@ -16,30 +16,41 @@ from PIL import Image
 from app.viewer.live import DEPTH_COLORS, Layout, View, draw, encode
 from app.viewer.scene import place_reference, start_server
 from app.viewer.splats import pack
-from app.viewer.stages import Recent, StageName, Stages
+from app.viewer.stages import SingleFlightCache, Stages
 from ar4d.clip import Clip
 from ar4d.errors import UserError
-from ar4d.events import Event, Finished, FrameFinished, Progress, StageStarted, Step
+from ar4d.events import (
+    Event,
+    Finished,
+    FrameFinished,
+    Planned,
+    Progress,
+    Stage,
+    StageInfo,
+    StageStarted,
+    Step,
+)
 from ar4d.gaussians import Gaussians
 from ar4d.runs import Run
 
-STEP_SECONDS = 0.25  # how often progress within a frame is worth telling
-DEFAULT_FPS = 8.0  # of a viewer that knows neither clip nor asset
+STEP_SECONDS = 0.25  # time between two reports of progress within a frame
+DEFAULT_FPS = 8.0  # frame rate until a clip or an asset is known
 LOOP_BYTES = 32 << 20
-"""Of packed splats: a loop of 24 frames of 8,000 in quarters. Many who watch it cost hardly more than one."""
-INPUT_SIDE = 256  # pixels, of the clip's frames beside the 3D view
-MAX_PIXELS = {"cpu": 1_000_000, "cuda": 2_500_000}  # of one live view
+"""Size of the cache of packed splats: a loop of 24 frames of 8,000 Gaussians in quarter steps. With it,
+many visitors who watch the same loop cost hardly more than one."""
+INPUT_SIDE = 256  # pixels of the clip's frames beside the 3D view
+MAX_PIXELS = {"cpu": 1_000_000, "cuda": 2_500_000}  # largest view that the server draws
 
 
 class RunViewer:
-    """One run, and everything that its viewers ask for.
+    """One run and the answers to its visitors' questions.
 
-    It keeps nothing about a single visitor: time, camera and display mode live in the browser, which
-    asks for splats or finished pictures (protocol.py). Events may come from any thread.
+    It stores nothing about a single visitor: time, camera and display mode live in the browser, which
+    asks for splats or drawn pictures (protocol.py). Events may come from any thread.
 
     Attributes:
-        id: unguessable; knowing it is the permission to watch.
-        counts: how many splat buffers were asked for and made, and how many views were drawn.
+        id: a secret; a visitor who knows it may watch.
+        counts: numbers of splat buffers asked for and packed, and of views drawn.
     """
 
     def __init__(self, clip: Clip | None, elevation_deg: float = 0.0) -> None:
@@ -51,10 +62,11 @@ class RunViewer:
         self._run: Run | None = None
         self._device = _live_device()
         self._stages = Stages(self._device)
-        self._buffers: Recent[bytes] = Recent(LOOP_BYTES, len)
+        self._buffers: SingleFlightCache[bytes] = SingleFlightCache(LOOP_BYTES, len)
+        self._plan: tuple[StageInfo, ...] = ()
         self._psnr: dict[int, float] = {}
         self._progress: dict | None = None
-        self._told = 0.0  # when progress was last told
+        self._notified = 0.0  # when the watchers were last notified
         self._notice = ""
         self._extent = 1.0
         self._watchers: set[Callable[[], None]] = set()
@@ -64,83 +76,92 @@ class RunViewer:
 
     @property
     def port(self) -> int:
-        """Of the viser server, on this machine only."""
+        """Port of the viser server, which listens on this machine only."""
         return self._server.get_port()
 
-    # --- what the run tells -------------------------------------------------------------------
+    # --- the run -------------------------------------------------------------------
 
     def on(self, event: Event) -> None:
-        """Takes note of a run's event; frames and the asset are visible as soon as they exist."""
+        """Takes a run's event; frames and the asset are visible as soon as they exist."""
         match event:
+            case Planned():
+                self._plan = event.stages
+                self._stages.plan([stage.name for stage in event.stages])
             case StageStarted():
                 self._progress = {"stage": event.stage, "frame": None, "fraction": 0.0}
             case Progress():
                 fraction = event.done / event.total if event.total else None
                 self._progress = {"task": event.task, "fraction": fraction}
-                if event.done < event.total and not self._worth_telling():
+                if event.done < event.total and not self._is_due():
                     return
             case Step():
                 fraction = event.step / max(event.num_steps, 1)
                 self._progress = {"stage": event.stage, "frame": event.frame_index, "fraction": fraction}
-                if event.step < event.num_steps and not self._worth_telling():
+                if event.step < event.num_steps and not self._is_due():
                     return
             case FrameFinished():
                 self._set_frame(event)
                 self._psnr[event.frame_index] = event.psnr
                 self._progress = None
-            case Finished(asset=None) if self._run:  # from here on, it reads frames from the run's folder
+            case Finished(asset=None) if self._run:  # from now on, frames are read from the run's folder
                 self.show_run(self._run)
             case Finished(asset=asset) if asset is not None:
                 self._stages.set_asset(asset)
                 self._progress = None
             case _:
                 return
-        self._told = time.monotonic()
-        self._tell()
+        self._notified = time.monotonic()
+        self._notify()
 
-    def _worth_telling(self) -> bool:
-        return time.monotonic() > self._told + STEP_SECONDS
+    def _is_due(self) -> bool:
+        return time.monotonic() > self._notified + STEP_SECONDS
 
     def show_run(self, run: Run) -> None:
-        """Shows an existing run's folder; nothing is computed, and frames stay on the disk until watched.
+        """Shows an existing run; nothing is computed, and frames stay on the disk until they are watched.
 
-        The run may go on: its events then say which further frames lie in the folder.
+        If the run is at work, its events then announce further frames.
 
         Raises:
-            UserError: the folder's clip, first frame or asset cannot be read.
+            UserError: the run's clip, first frame or asset cannot be read.
         """
-        clip, stages = run.clip, Stages(self._device)
-        count = 0
-        while run.frame_path(count).exists():
-            stages.set_frame(count, run.frame_path(count))
-            count += 1
-        if (run.folder / "refined.safetensors").exists():
+        clip, stages, made_by = run.clip, Stages(self._device), {}
+        for event in run.events():
+            match event:
+                case Planned():
+                    self._plan = event.stages
+                    stages.plan([stage.name for stage in event.stages])
+                case FrameFinished():
+                    made_by[event.frame_index] = event.stage
+                    self._psnr[event.frame_index] = event.psnr
+        for k in range(run.num_finished):
+            usual = stages.names[min(k, 1, len(stages.names) - 1)]  # if the log does not say it
+            stages.set_frame(k, run.frame_path(k), made_by.get(k, usual))
+        if run.asset_path.exists():
             stages.set_asset(run.asset())
         stages.revision = self._stages.revision + 1
-        if count:
-            self._extent = _extent(stages.at("initial", 0.0))
+        self._extent = _extent(stages.first())
         self._inputs, self._clip_fps = _thumbnails(clip), clip.fps
         self._run, self._stages, self._progress = run, stages, None
         self._place_reference(run.record.recipe.settings.elevation_deg)
-        self._tell()
+        self._notify()
 
     def pause(self) -> None:
-        """Nothing is being made any more, for now or for good."""
+        """Shows that the run is no longer at work."""
         self._progress = None
-        self._tell()
+        self._notify()
 
     def notice(self, text: str) -> None:
-        """A sentence to show in the viewer, in place of progress; an empty one takes it away."""
+        """Shows a sentence in place of progress; an empty one removes it."""
         self._notice, self._progress = text, None
-        self._tell()
+        self._notify()
 
     def close(self) -> None:
-        """Stops the server and lets the watchers know; closing twice does nothing."""
+        """Stops the server and notifies the watchers; closing twice does nothing."""
         with self._lock:
             if self.closed:
                 return
             self.closed = True
-        self._tell()
+        self._notify()
         self._server.stop()
 
     def _place_reference(self, elevation_deg: float) -> None:
@@ -154,21 +175,22 @@ class RunViewer:
             frame = self._run.frame_path(index)
         if frame is None:
             return  # the file was deleted
-        self._stages.set_frame(index, frame)
+        self._stages.set_frame(index, frame, event.stage)
         if index == 0:
-            self._extent = _extent(self._stages.at("initial", 0.0))
+            self._extent = _extent(self._stages.first())
 
-    # --- what the browsers ask for ------------------------------------------------------------
+    # --- the browsers ------------------------------------------------------------
 
     def state(self) -> dict:
-        """Everything a browser has to know, as JSON: sent whenever it changes."""
+        """All that a browser needs to know, as JSON; it is sent whenever it changes."""
         stages, asset = self._stages, self._stages.asset
         return {
             "numFrames": len(self._inputs) or (asset.num_frames if asset else stages.num_frames),
             "fps": self._clip_fps or (asset.fps if asset else DEFAULT_FPS),
             "inputs": len(self._inputs),
-            "generated": stages.num_frames,
-            "refined": asset is not None,
+            "framesDone": stages.num_frames,
+            "finished": asset is not None,
+            "stages": self._described_stages(),
             "revision": stages.revision,
             "progress": self._progress,
             "psnr": [round(self._psnr.get(k, 0.0), 2) for k in range(stages.num_frames)],
@@ -180,11 +202,21 @@ class RunViewer:
             "maxPixels": MAX_PIXELS[self._device],
         }
 
-    def splats(self, stage: StageName, position: float) -> bytes:
+    def _described_stages(self) -> list[dict]:
+        """The stages with their titles and last positions (None while a stage has no result)."""
+        titles = {stage.name: (stage.title, stage.short_title) for stage in self._plan}
+        described = []
+        for name in self._stages.names:
+            title, short_title = titles.get(name, (name, name))
+            limit = self._stages.limit(name)
+            described.append({"name": name, "title": title, "shortTitle": short_title, "limit": limit})
+        return described
+
+    def splats(self, stage: Stage, position: float) -> bytes:
         """The packed splats of a stage at a position in frames.
 
         Raises:
-            UserError: there is nothing to show yet.
+            UserError: the stage has no result yet.
         """
         self.counts["asked"] += 1
         return self._buffers.get(
@@ -192,17 +224,17 @@ class RunViewer:
             lambda: self._pack(stage, position),
         )
 
-    def _pack(self, stage: StageName, position: float) -> bytes:
+    def _pack(self, stage: Stage, position: float) -> bytes:
         self.counts["packed"] += 1
         return pack(self._stages.at(stage, position))
 
     def picture(
-        self, stages: Sequence[StageName], position: float, view: View, layout: Layout, quality: int
+        self, stages: Sequence[Stage], position: float, view: View, layout: Layout, quality: int
     ) -> bytes:
         """A JPEG of one stage, or of several with the same camera, in a row or a column.
 
         Raises:
-            UserError: there is nothing to show yet, or the view is too large.
+            UserError: a stage has no result yet, or the view is too large.
         """
         if view.width * view.height * len(stages) > MAX_PIXELS[self._device]:
             raise UserError(f"A view of {view.width}×{view.height} pixels is too large; make it smaller.")
@@ -221,12 +253,12 @@ class RunViewer:
         return self._inputs[index]
 
     def rest(self) -> None:
-        """Nobody watches: lets go of all that can be made again."""
+        """Frees what can be computed again, when the last visitor has left."""
         self._buffers.clear()
         self._stages.forget()
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Calls `callback` (in any thread) whenever the state changes; returns how to end that."""
+        """Calls `callback` (in any thread) whenever the state changes; returns a function that ends it."""
         with self._lock:
             self._watchers.add(callback)
 
@@ -236,7 +268,7 @@ class RunViewer:
 
         return unsubscribe
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         with self._lock:
             watchers = tuple(self._watchers)
         for watcher in watchers:
@@ -244,18 +276,20 @@ class RunViewer:
 
 
 def _live_device() -> str:
-    """Where Gaussians wait to be drawn. ZeroGPU's card can be used inside its own calls only."""
+    """The device for drawing views. A ZeroGPU Space can use its GPU inside special calls only."""
     return "cuda" if torch.cuda.is_available() and not os.environ.get("SPACES_ZERO_GPU") else "cpu"
 
 
-def _extent(gaussians: Gaussians) -> float:
-    """The radius around the origin that holds nearly all of the object."""
+def _extent(gaussians: Gaussians | None) -> float:
+    """The radius around the origin that holds nearly all of the object; 1 if there is none yet."""
+    if gaussians is None:
+        return 1.0
     distances = gaussians.means.norm(dim=-1).cpu()
     return max(float(distances.quantile(0.98)), 1e-3) if len(distances) else 1.0
 
 
 def _thumbnails(clip: Clip) -> list[bytes]:
-    """Its frames as PNGs, so that a viewer need not hold the clip itself."""
+    """The clip's frames as small PNGs, so that a viewer need not hold the clip."""
     files = []
     for frame in clip.frames:
         image, file = Image.fromarray(frame), io.BytesIO()

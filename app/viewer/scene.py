@@ -1,8 +1,8 @@
-"""The viser server behind a viewer, and the few nodes of its scene.
+"""The viser server behind a viewer, and the nodes of its scene.
 
-The server holds no frame: what a visitor sees at which time is between that visitor's browser and
-the viewer (protocol.py), so that nobody scrubs for anybody else. The nodes below are the empty
-places that each browser fills for itself (web/bridge.js knows them by these names).
+The server holds no frame: each browser asks the viewer for its own time (protocol.py), so that visitors
+do not disturb each other. The nodes below are empty, and each browser fills them (web/bridge.js knows
+their names).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ REFERENCE = "/reference"  # the clip's camera with its frame
 
 
 def start_server() -> viser.ViserServer:
-    """A viser server on a free port of this machine, with the empty scene."""
-    rich.get_console().quiet = True  # viser announces every start and stop there; a page has hundreds
+    """Starts a viser server with the empty scene on a free port of this machine."""
+    rich.get_console().quiet = True  # viser prints every start and stop there
     server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
     server.scene.set_up_direction("+y")
     server.scene.world_axes.visible = False
@@ -49,12 +49,12 @@ def start_server() -> viser.ViserServer:
 
 
 def place_reference(server: viser.ViserServer, elevation_deg: float) -> None:
-    """Puts the clip's camera, and with it the first look of a visitor, at an elevation."""
+    """Places the clip's camera, and the visitors' initial camera, at an elevation in degrees."""
     elevation = math.radians(elevation_deg)
     position = (0.0, RADIUS * math.sin(elevation), RADIUS * math.cos(elevation))
     server.initial_camera.position = position
     frustum = server.scene.get_handle_by_name(REFERENCE)
     assert frustum is not None
-    half = (math.pi - elevation) / 2  # a turn about x to OpenCV's axes: y down, z into the scene
+    half = (math.pi - elevation) / 2  # a rotation about x to OpenCV's axes: y down, z into the scene
     frustum.wxyz = (math.cos(half), math.sin(half), 0.0, 0.0)
     frustum.position = position

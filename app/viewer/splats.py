@@ -1,4 +1,4 @@
-"""Gaussians in the layout that viser's WebGL renderer reads."""
+"""Gaussians in the buffer layout of viser's WebGL renderer."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import torch
 from ar4d.gaussians import Gaussians, rotation_matrices
 
 WORLD_SCALE = 32.0
-"""Covariances travel as 16-bit floats, whose precision ends at 6e-5: a Gaussian of 0.005 world units
-would lose it. The buffer is therefore this many times larger than the world, and the scene's node
-is shrunk by as much."""
+"""Scale of the buffer relative to the world; the scene's node is scaled down by the same factor.
+
+Covariances are sent as 16-bit floats, whose smallest normal value is 6e-5. A Gaussian of 0.005 world units
+would lose precision without this scale."""
 
 _ROWS, _COLUMNS = [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]  # of a covariance's upper triangle
 
 
 @torch.no_grad()
 def pack(gaussians: Gaussians) -> bytes:
-    """The buffer of one set of Gaussians: 32 bytes each, little-endian.
+    """Packs Gaussians into 32 bytes each, little-endian.
 
-    Centre 3 × float32, four bytes for the renderer's own use, upper triangle of the covariance
-    6 × float16, RGBA 4 × uint8. Gaussians that are not finite are left out: they would derail the
-    depth sort of all others.
+    Layout: centre 3 × float32, four bytes for the renderer, upper triangle of the covariance 6 × float16,
+    RGBA 4 × uint8. Gaussians that are not finite are left out, because they would break the depth sort.
     """
     g = gaussians.to("cpu")
     axes = rotation_matrices(g.quats) * (g.scales * WORLD_SCALE)[:, None, :]  # [N, 3, 3]

@@ -1,31 +1,31 @@
-"""What a run has to show so far: the stages' Gaussians at any position in time."""
+"""The results of a run so far: the stages' Gaussians at any position in time."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 
 from ar4d.asset import Asset4D
 from ar4d.errors import UserError
+from ar4d.events import Stage
 from ar4d.gaussians import Gaussians, interpolate
 
-StageName = Literal["initial", "generated", "refined"]
 Value = TypeVar("Value")
 
 
-class Recent(Generic[Value]):
-    """The last results of a slow function, shared by all who watch the same viewer."""
+class SingleFlightCache(Generic[Value]):
+    """A cache of recent values that computes each value once, however many threads ask for it."""
 
     def __init__(self, size: int, weigh: Callable[[Value], int] = lambda _: 1) -> None:
         """
         Args:
-            size: how much is kept at most; the newest value always is.
-            weigh: what a value counts for.
+            size: largest total weight; the newest value always stays.
+            weigh: gives the weight of a value.
         """
         self._size, self._weigh, self._weight = size, weigh, 0
         self._lock = threading.Lock()
@@ -33,7 +33,7 @@ class Recent(Generic[Value]):
         self._making: dict[Hashable, threading.Lock] = {}
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """The value for `key`, made now if it is not at hand: once, however many ask at a time."""
+        """The value for `key`, computed by `make` if missing; threads that ask meanwhile wait for it."""
         with self._lock:
             if key in self._values:
                 return self._used(key)
@@ -52,6 +52,7 @@ class Recent(Generic[Value]):
         return value
 
     def clear(self) -> None:
+        """Drops all values."""
         with self._lock:
             self._values.clear()
             self._weight = 0
@@ -69,29 +70,51 @@ class Recent(Generic[Value]):
 
 
 class Stages:
-    """Frames of stages 1 and 2 as they come, and the asset of stage 3.
+    """The results of a run's stages: the frames as they come, and at last the asset.
 
-    A position in time is counted in frames: 0 is the clip's first one, 2.5 is halfway between the
-    third and the fourth. Frames may be files; those are read when they are looked at. Whatever is
-    handed out lies on `device`.
+    A position in time is counted in frames: 0 is the clip's first one, 2.5 is halfway between the third and
+    the fourth. Frames may be files, which are read when they are looked at. All results lie on `device`.
+
+    A stage shows the frames that it and the stages before it made. The last stage shows the asset.
     """
 
-    def __init__(self, device: str = "cpu") -> None:
+    def __init__(self, device: str = "cpu", names: Sequence[Stage] = ()) -> None:
+        """
+        Args:
+            names: the run's stages in order, as `Planned` announces them.
+        """
         self._device = device
+        self._names = list(names)
         self._frames: dict[int, Gaussians | Path] = {}
+        self._made_by: dict[int, Stage] = {}
         self._asset: Asset4D | None = None
         self._lock = threading.Lock()
-        self._loaded: Recent[Gaussians] = Recent(4)
-        self._evaluated: Recent[Gaussians] = Recent(4)
-        self.revision = 0  # counts whenever something that was there is replaced
+        self._loaded: SingleFlightCache[Gaussians] = SingleFlightCache(4)
+        self._evaluated: SingleFlightCache[Gaussians] = SingleFlightCache(4)
+        self.revision = 0  # counts how often a result was replaced
 
-    def set_frame(self, index: int, frame: Gaussians | Path) -> None:
+    @property
+    def names(self) -> tuple[Stage, ...]:
+        """The stages in order."""
+        return tuple(self._names)
+
+    def plan(self, names: Sequence[Stage]) -> None:
+        """Announces the stages in order."""
         with self._lock:
+            self._names = [*names, *(name for name in self._names if name not in names)]
+
+    def set_frame(self, index: int, frame: Gaussians | Path, stage: Stage) -> None:
+        """Takes a frame that `stage` has made."""
+        with self._lock:
+            if stage not in self._names:
+                self._names.append(stage)
             self.revision += index in self._frames
             self._frames[index] = frame if isinstance(frame, Path) else self._received(frame)
+            self._made_by[index] = stage
             self.forget()
 
     def set_asset(self, asset: Asset4D) -> None:
+        """Takes the finished asset."""
         with self._lock:
             self.revision += self._asset is not None
             self._asset = asset.to(self._device)
@@ -99,42 +122,56 @@ class Stages:
 
     @property
     def asset(self) -> Asset4D | None:
+        """The finished asset; None until it exists."""
         return self._asset
 
     @property
     def num_frames(self) -> int:
-        """Finished frames, from the first one on without a gap."""
+        """Number of finished frames, from the first one without a gap."""
         count = 0
         while count in self._frames:
             count += 1
         return count
 
-    def has(self, stage: StageName) -> bool:
-        return self._asset is not None if stage == "refined" else 0 in self._frames
+    def limit(self, stage: Stage) -> int | None:
+        """The last position that a stage can show; None while it has no result of its own."""
+        if self._asset is not None and self._names[-1:] == [stage]:
+            return self._asset.num_frames - 1
+        made_by = dict(self._made_by)
+        if stage not in made_by.values():
+            return None
+        earlier = self._names[: self._names.index(stage) + 1]
+        count = 0
+        while made_by.get(count) in earlier:
+            count += 1
+        return count - 1 if count else None
+
+    def first(self) -> Gaussians | None:
+        """The first frame of the earliest stage that has one; None while nothing is finished."""
+        if 0 in self._frames:
+            return self._frame(0)
+        return self._asset.at(0.0) if self._asset is not None else None
 
     def forget(self) -> None:
-        """Lets go of what can be made again."""
+        """Frees what can be computed or read again."""
         self._loaded.clear()
         self._evaluated.clear()
 
-    def at(self, stage: StageName, position: float) -> Gaussians:
-        """The Gaussians of a stage; beyond the last finished frame it is that one.
+    def at(self, stage: Stage, position: float) -> Gaussians:
+        """The Gaussians of a stage; beyond its last position it is that one.
 
         Raises:
-            UserError: the stage has nothing to show yet, or its file is gone.
+            UserError: the stage has no result yet, or its file is gone.
         """
-        if not self.has(stage):
-            raise UserError(f"This run has no {stage} result yet; wait for it or choose another stage.")
-        if stage == "initial":
-            return self._frame(0)
+        limit = self.limit(stage)
+        if limit is None:
+            raise UserError(f'The stage "{stage}" has no result yet; wait for it or choose another stage.')
+        position = min(position, limit)
         return self._evaluated.get((stage, position), lambda: self._evaluate(stage, position))
 
-    def _evaluate(self, stage: StageName, position: float) -> Gaussians:
-        if stage == "refined":
-            asset = self._asset
-            assert asset is not None  # a stage that was there stays
-            return asset.at(min(position / max(asset.num_frames - 1, 1), 1.0))
-        position = min(position, self.num_frames - 1)
+    def _evaluate(self, stage: Stage, position: float) -> Gaussians:
+        if self._asset is not None and stage == self._names[-1]:
+            return self._asset.at(min(position / max(self._asset.num_frames - 1, 1), 1.0))
         before = int(position)
         weight = position - before
         if weight == 0:

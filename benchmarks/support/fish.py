@@ -13,8 +13,18 @@ import torch.nn.functional as F
 from ar4d.asset import FrameSequence, frame_time
 from ar4d.cameras import orbit
 from ar4d.clip import Clip, Crop
+from ar4d.events import Planned, StageInfo
 from ar4d.gaussians import Gaussians
 from ar4d.rendering import render
+
+PLAN = Planned(
+    (
+        StageInfo("initialize", "First frame", "Start", 10),
+        StageInfo("generate", "Motion", "Motion", 10),
+        StageInfo("refine", "Refinement", "Refine", 10),
+    )
+)
+"""The stages of a run that shows it."""
 
 
 def fish(t: float, count: int = 600) -> Gaussians:

@@ -100,7 +100,7 @@ def test_guesses_are_refused(client: Client, run: str, token: str, sentence: str
 def test_a_path_is_no_upload(server: Server, client: Client, clip: Path) -> None:
     """The client would upload the file; whoever speaks HTTP names whatever he likes."""
     address = f"{server.address}gradio_api/call/lift"
-    for path in ("/etc/passwd", f"{server.studio.cache}/../../etc/passwd", str(clip)):
+    for path in ("/etc/passwd", f"{server.service.cache}/../../etc/passwd", str(clip)):
         for meta in ({}, {"meta": {"_type": "gradio.FileData"}}):
             data = [{"path": path, **meta}, {}, "cpu", {}, ""]
             event = httpx.post(address, json={"data": data}).json()["event_id"]
@@ -111,13 +111,13 @@ def test_a_path_is_no_upload(server: Server, client: Client, clip: Path) -> None
     text.write_text("not a video")
     with pytest.raises(AppError, match=r"^words[.]mp4 is neither a video") as raised:
         lift(client, text, {})
-    assert str(server.studio.storage.root) not in str(raised.value)
+    assert str(server.service.storage.root) not in str(raised.value)
 
 
 def test_files_of_runs_are_not_served(server: Server, client: Client, clip: Path) -> None:
     run = lift(client, clip, {"generate.iterations": 1})
     wait(client, run, ("finished",))
-    folder = server.studio.storage.run(run["token"], run["run"])
+    folder = server.service.storage.run(run["token"], run["run"])
     for path in (folder / "run.json", folder / "source" / "disk.mp4", folder / "input" / "0000.png"):
         answer = httpx.get(f"{server.address}gradio_api/file={path}")
         assert answer.status_code in (403, 404), path
@@ -135,9 +135,9 @@ def test_files_of_runs_are_not_served(server: Server, client: Client, clip: Path
     [
         ({}, "best", {}, 'no preset "best"'),
         ({}, "cpu", {"generate.steps": 3}, 'no setting "generate.steps"'),
-        ({}, "cpu", {"generate.iterations": "many"}, "must be a whole number"),
-        ({}, "cpu", {"generate.iterations": -1}, "must be a whole number"),
-        ({}, "cpu", {"refine.target": "both"}, "must be one of generated, input"),
+        ({}, "cpu", {"generate.iterations": "many"}, "generate.iterations: input should be a valid integer"),
+        ({}, "cpu", {"generate.iterations": -1}, "greater than or equal to 0, not -1"),
+        ({}, "cpu", {"refine.target": "both"}, "refine.target: input should be 'generated' or 'input'"),
         ({}, "cpu", {"initialize.gaussians": 10**9}, "allows 200,000 Gaussians"),
         ({}, "cpu", {"initialize.expert": "oracle"}, 'no expert "oracle"'),
         ({"num_frames": "all"}, "cpu", {}, "num_frames"),

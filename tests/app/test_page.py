@@ -1,4 +1,4 @@
-"""The page in a real browser, with real workers: a visitor's way, and what may go wrong on it."""
+"""The page in a real browser, with real workers: a visitor's path, and what may go wrong on it."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ def visit(
     expected: tuple[str, ...] = (),
     **options: Any,
 ) -> Iterator[Page]:
-    """The page, opened by somebody new, or by who left a `storage_state`.
+    """The page, opened by a new visitor, or by one with a `storage_state`.
 
-    What it complains about in the console, beyond what is `expected`, fails the test. Nothing plays by
-    itself (`reduced_motion`): software WebGL would take the machine from the workers.
+    Errors in the console that are not `expected` fail the test. Nothing plays by itself
+    (`reduced_motion`), because software WebGL would slow the workers down.
     """
     known = (*HARMLESS, *RELOADED, *expected)
     viewport = {"width": size[0], "height": size[1]}
@@ -80,7 +80,7 @@ def visit(
 
 @pytest.fixture(scope="module")
 def lifted(browser: Browser, server: Server, clip: Path) -> Any:
-    """What the browser of somebody remembers who has uploaded a clip and watched it being lifted."""
+    """The storage of a browser that has uploaded a clip and watched it being lifted."""
     with visit(browser, server) as page:
         keep(page, "1-input")
         cut_out(page, clip)
@@ -94,7 +94,7 @@ def lifted(browser: Browser, server: Server, clip: Path) -> Any:
         wait_for_state(page, "finished")
         expect(page.locator("#pictures img")).to_have_count(2)
         keep(page, "3-finished")
-        page.wait_for_function(IN_VIEWER, arg="state => state.refined && state.generated == 5")
+        page.wait_for_function(IN_VIEWER, arg="state => state.finished && state.framesDone == 5")
         return page.context.storage_state()
 
 
@@ -129,9 +129,11 @@ def keep(page: Page, name: str) -> None:
     page.screenshot(path=ARTEFACTS / f"page-{name}.png", timeout=PATIENCE)
 
 
-def test_a_result_is_scrubbed_exported_and_made_anew(browser: Browser, server: Server, lifted: Any) -> None:
+def test_a_result_can_be_scrubbed_exported_and_repeated(
+    browser: Browser, server: Server, lifted: Any
+) -> None:
     with visit(browser, server, storage_state=lifted) as page:
-        expect(page.locator("#numbers")).to_contain_text("dB")  # it is found again at once
+        expect(page.locator("#numbers")).to_contain_text("dB")  # restored at once
         expect(page.locator("#stages img")).to_have_count(4)
         expect(page.locator("#command")).to_contain_text("python -m ar4d lift disk.mp4")
         scrub = viewer(page).locator("[data-part=scrub]")
@@ -147,7 +149,7 @@ def test_a_result_is_scrubbed_exported_and_made_anew(browser: Browser, server: S
         page.get_by_role("tab", name="3 Generate").click()
         page.get_by_role("button", name="Settings").click()
         expect(page.get_by_label("Preset")).to_have_value(re.compile("^cpu:"))
-        page.get_by_text("Make a part of this run anew").click()
+        page.get_by_text("Repeat a part of this run").click()
         page.get_by_role("button", name="Only the refinement").click()
         expect(page.locator("iframe.viewer")).not_to_have_attribute("src", first)
         wait_for_state(page, "finished")
@@ -167,7 +169,7 @@ def test_a_run_outlives_reload_cancel_and_its_worker(browser: Browser, server: S
         expect(page.locator("#estimate")).to_contain_text("cpu-fine")
         page.locator("#generate").click()
         page.locator(".panel.running:not([data-frames='0'])").wait_for()
-        page.wait_for_function(IN_VIEWER, arg="state => state.generated >= 1 && !state.refined")
+        page.wait_for_function(IN_VIEWER, arg="state => state.framesDone >= 1 && !state.finished")
         address = page.locator("iframe.viewer").get_attribute("src")
 
         page.reload()  # in the middle of the run
@@ -182,7 +184,7 @@ def test_a_run_outlives_reload_cancel_and_its_worker(browser: Browser, server: S
 
         page.get_by_role("button", name="Resume").click()
         wait_for_state(page, "running")
-        (worker,) = server.studio.jobs._running.values()
+        (worker,) = server.service.jobs.workers
         assert worker.pid is not None
         os.kill(worker.pid, signal.SIGKILL)
         wait_for_state(page, "failed")
@@ -198,7 +200,7 @@ def test_two_visitors_see_their_own(browser: Browser, server: Server, lifted: An
         expect(other.locator("#runs")).to_contain_text("You have no runs yet")
         assert other.locator(".panel:visible").count() == 0
         assert other.locator("iframe.viewer").count() == 0  # this server has no example
-        run = next(server.studio.storage.all_runs()).name
+        run = next(server.service.storage.all_runs()).name
         # The other one learns a run's id and forges a card for it.
         other.evaluate(
             """(run) => {
@@ -225,7 +227,7 @@ def test_a_shared_link_shows_the_viewer_until_it_is_withdrawn(
         guest = context.new_page()
         guest.goto(link)
         assert "/viewer/" in guest.url
-        guest.wait_for_function("() => window.ar4d?.state?.refined", timeout=PATIENCE)
+        guest.wait_for_function("() => window.ar4d?.state?.finished", timeout=PATIENCE)
         page.get_by_label("Share a link").uncheck()
         expect(box).to_have_value("")
         guest.get_by_text("This viewer is closed").wait_for(timeout=PATIENCE)
@@ -244,7 +246,7 @@ def test_bad_uploads_are_one_sentence_each(browser: Browser, server: Server, tmp
     with visit(browser, server) as page:
         upload(page, large)
         expect(page.locator("#too-large")).to_have_text(
-            "large.mp4 is 3 MB large and this server takes at most 1 MB; make it shorter or smaller."
+            "large.mp4 has 3 MB and this server accepts at most 1 MB; make it shorter or smaller."
         )
         keep(page, "bad-large")
         upload(page, text)
@@ -288,7 +290,7 @@ def test_a_box_and_the_controls_cut_again(browser: Browser, server: Server, clip
 
 def test_a_narrow_dark_page_has_everything_in_reach(browser: Browser, server: Server, lifted: Any) -> None:
     with visit(browser, server, NARROW, color_scheme="dark", storage_state=lifted) as page:
-        expect(page.locator("#numbers")).to_contain_text("dB")  # the page has arrived where it was left
+        expect(page.locator("#numbers")).to_contain_text("dB")  # restored where the visitor left
         for name in ("1 Input", "2 Cut-out", "3 Generate", "4 Result", "Runs"):
             page.get_by_role("tab", name=name).click()
             expect(page.get_by_role("tab", name=name)).to_have_attribute("aria-selected", "true")

@@ -1,4 +1,4 @@
-"""The prompt's tab in a real browser. Filming happens in the server's process: experts are made up."""
+"""The prompt's tab in a real browser. Clips are made in the server's process by toy experts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ar4d.experts import registry
 from ar4d.experts.protocols import Unavailable
 from ar4d.experts.registry import Entry
 from ar4d.runs import Run
-from tests.app.test_prompt_jobs import Here
+from tests.app.test_prompt_jobs import InProcessWorker
 from tests.imagine.test_imagine import ALL, BAD, Studio, good
 from tests.support.browser import CHROMIUM, chromium
 from tests.support.lifting import serving_page
@@ -37,7 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     )
     with (
         mock.patch.object(registry, "ENTRIES", entries),
-        mock.patch("app.runs.prompt_jobs.Worker", side_effect=lambda name: Here()),
+        mock.patch("app.runs.prompt_jobs.Worker", side_effect=lambda name: InProcessWorker()),
         serving_page(tmp_path_factory.mktemp("page"), Limits()) as started,
     ):
         yield started
@@ -63,19 +63,19 @@ def test_experts_are_shown_with_their_needs_and_obstacles(page: Page):
     expect(big).to_contain_text("big needs a GPU.")
 
 
-def test_an_empty_prompt_is_told(page: Page):
+def test_an_empty_prompt_is_reported(page: Page):
     page.get_by_role("button", name="Make a clip").click()
     expect(page.locator(".toast-body")).to_contain_text("The prompt is empty")
     page.locator(".toast-body button").first.click()
 
 
 def test_a_prompt_becomes_a_cut_out_and_a_run_that_names_its_experts(page: Page, server: Server):
-    page.get_by_label("What shall be seen").fill("a red ball")
+    page.get_by_label("Subject").fill("a red ball")
     page.get_by_role("button", name="Make a clip").click()
     expect(page.locator("ar4d-cutout output")).to_contain_text("of 8")
     page.get_by_role("button", name="Continue").click()
     page.locator("button#generate, #generate button").first.click()
     expect(page.locator("#panel")).to_contain_text("Finished")
-    run = next(folder for folder in server.studio.storage.all_runs())
+    run = next(folder for folder in server.service.storage.all_runs())
     assert Run.open(Path(run)).record.experts["text_to_video"] == "toy-film"
     expect(page.locator("#panel")).to_contain_text("silhouette")

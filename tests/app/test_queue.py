@@ -1,4 +1,4 @@
-"""The queue with real worker processes: order, cancel, resume, death, restart; and who may see what."""
+"""The queue with real worker processes: order, cancel, resume, death, restart; and access to runs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,15 @@ from app.runs.estimates import Estimator, nominal_seconds
 from app.runs.limits import Limits
 from app.runs.progress import Progress
 from app.runs.queue import Job
-from app.runs.storage import SETTLED_SECONDS, Storage, change_label, discreet, new_token, read_label
-from app.service import Studio
+from app.runs.storage import (
+    SETTLED_SECONDS,
+    Storage,
+    new_token,
+    read_job_record,
+    strip_server_paths,
+    update_job_record,
+)
+from app.service import Service
 from ar4d import events
 from ar4d.errors import UserError
 from ar4d.events import (
@@ -31,7 +38,7 @@ from ar4d.events import (
 )
 from ar4d.presets import CPU, PAPER
 from ar4d.runs import Run
-from tests.support.lifting import TOKEN, disk_video, make_run, quick_preset, slow, studio
+from tests.support.lifting import TOKEN, disk_video, make_run, quick_preset, service, slow
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -53,12 +60,12 @@ def wait_for_frames(job: Job, count: int, seconds: float = 300) -> None:
 
 @pytest.fixture(scope="module")
 def busy(tmp_path_factory: pytest.TempPathFactory):
-    """One studio for the tests that leave it as they found it."""
-    with studio(tmp_path_factory.mktemp("runs")) as opened:
+    """One service, shared by the tests that leave it unchanged."""
+    with service(tmp_path_factory.mktemp("runs")) as opened:
         yield opened
 
 
-def test_runs_are_worked_on_in_order_and_everyone_may_follow(busy: Studio) -> None:
+def test_runs_are_worked_on_in_order_and_have_followers(busy: Service) -> None:
     first, second = make_run(busy, quick_preset()), make_run(busy, quick_preset())
     one, two = busy.jobs.submit(first), busy.jobs.submit(second)
     followed: list[list[Event]] = [[], []]
@@ -74,12 +81,12 @@ def test_runs_are_worked_on_in_order_and_everyone_may_follow(busy: Studio) -> No
     assert [e.frame_index for e in followed[0] if isinstance(e, FrameFinished)] == [0, 1, 2, 3]
     assert isinstance(followed[0][-1], Finished)
     assert Run.open(second).asset().num_frames == 4
-    assert not read_label(second).wanted
-    with pytest.raises(UserError, match="finished already"):
+    assert not read_job_record(second).enqueued
+    with pytest.raises(UserError, match="is finished; there is nothing"):
         busy.jobs.submit(second)
 
 
-def test_a_cancelled_run_keeps_its_frames_and_resumes_to_the_same_result(busy: Studio) -> None:
+def test_a_cancelled_run_keeps_its_frames_and_resumes_to_the_same_result(busy: Service) -> None:
     settings = replace(quick_preset(120), refine=replace(quick_preset().refine, enabled=False))
     whole, broken = make_run(busy, settings), make_run(busy, settings)
     wait(busy.jobs.submit(whole), "finished")
@@ -89,20 +96,20 @@ def test_a_cancelled_run_keeps_its_frames_and_resumes_to_the_same_result(busy: S
     wait(job, "stopped")
     kept = Run.open(broken).num_finished
     assert 2 <= kept < 4
-    assert not read_label(broken).wanted
+    assert not read_job_record(broken).enqueued
     viewer = busy.viewers.get(busy.viewer_path(broken).split("/")[2])
     assert viewer is not None
     assert viewer.state()["progress"] is None
     resumed = busy.resume(TOKEN, broken)
-    assert resumed.progress.frames_done == kept  # known before it works
+    assert resumed.progress.frames_done == kept  # known before it starts
     wait(resumed, "finished")
-    assert viewer.state()["generated"] == 4  # who watched before sees the new frames too
+    assert viewer.state()["framesDone"] == 4  # the viewer that was open follows the resumed run
     assert viewer.state()["progress"] is None
     for a, b in zip(Run.open(whole).frames(), Run.open(broken).frames(), strict=True):
         assert a.means.equal(b.means)
 
 
-def test_a_queued_run_can_be_cancelled(busy: Studio) -> None:
+def test_a_queued_run_can_be_cancelled(busy: Service) -> None:
     working, queued = make_run(busy, slow(quick_preset())), make_run(busy, quick_preset())
     one, two = busy.jobs.submit(working), busy.jobs.submit(queued)
     wait(one, "running")
@@ -113,11 +120,11 @@ def test_a_queued_run_can_be_cancelled(busy: Studio) -> None:
     wait(one, "stopped")
 
 
-def test_a_worker_that_dies_takes_nothing_along(busy: Studio) -> None:
+def test_a_dead_worker_fails_its_run_only(busy: Service) -> None:
     killed, next_one = make_run(busy, slow(quick_preset())), make_run(busy, quick_preset())
     job, other = busy.jobs.submit(killed), busy.jobs.submit(next_one)
     wait_for_frames(job, 1)
-    (worker,) = busy.jobs._running.values()
+    (worker,) = busy.jobs.workers
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGKILL)
     wait(job, "failed")
@@ -130,7 +137,7 @@ def test_a_worker_that_dies_takes_nothing_along(busy: Studio) -> None:
     wait(resumed, "stopped")
 
 
-def test_settings_that_cannot_work_are_one_sentence(busy: Studio) -> None:
+def test_impossible_settings_fail_with_one_sentence(busy: Service) -> None:
     settings = quick_preset()
     bad = make_run(busy, replace(settings, initialize=replace(settings.initialize, expert="nobody")))
     job = busy.jobs.submit(bad)
@@ -139,7 +146,7 @@ def test_settings_that_cannot_work_are_one_sentence(busy: Studio) -> None:
     assert job.error.count("\n") == 0
 
 
-def test_rerun_takes_over_frames(busy: Studio) -> None:
+def test_rerun_takes_over_frames(busy: Service) -> None:
     run = make_run(busy, quick_preset())
     wait(busy.jobs.submit(run), "finished")
     old = Run.open(run)
@@ -158,18 +165,18 @@ def test_rerun_takes_over_frames(busy: Studio) -> None:
         busy.rerun(TOKEN, run, quick_preset(), 9)
 
 
-def test_a_new_server_goes_on_with_what_an_old_one_left(tmp_path: Path) -> None:
-    with studio(tmp_path, doors=False) as old:
+def test_a_new_server_resumes_the_runs_of_an_old_one(tmp_path: Path) -> None:
+    with service(tmp_path, started=False) as old:
         working, queued = make_run(old, slow(quick_preset())), make_run(old, quick_preset())
         job = old.jobs.submit(working)
         old.jobs.submit(queued)
         wait_for_frames(job, 1)
     assert Run.open(working).status == "stopped"
-    assert read_label(working).wanted
-    assert read_label(queued).wanted
+    assert read_job_record(working).enqueued
+    assert read_job_record(queued).enqueued
     run = Run.open(working)
     kept = run.num_finished
-    with studio(tmp_path, doors=False) as new:
+    with service(tmp_path, started=False) as new:
         new.jobs.restore(list(new.storage.all_runs()))
         one, two = new.jobs.get(working), new.jobs.get(queued)
         assert one.alive
@@ -178,15 +185,15 @@ def test_a_new_server_goes_on_with_what_an_old_one_left(tmp_path: Path) -> None:
         new.jobs.cancel(working)
         wait(one, "stopped")
         wait(two, "finished")
-    change_label(working, wanted=True, attempts=3)
-    with studio(tmp_path, doors=False) as third:  # it has brought down three servers
+    update_job_record(working, enqueued=True, attempts=3)
+    with service(tmp_path, started=False) as third:  # its starts have failed three times
         third.jobs.restore(list(third.storage.all_runs()))
         assert not third.jobs.get(working).alive
 
 
-def test_a_full_disk_stops_the_run_with_a_sentence(busy: Studio) -> None:
+def test_a_full_disk_stops_the_run_with_a_sentence(busy: Service) -> None:
     run = make_run(busy, quick_preset())
-    (run / "frames").symlink_to("nowhere")  # cannot be written to, whoever we are
+    (run / "frames").symlink_to("nowhere")  # not writable, even for root
     job = busy.jobs.submit(run)
     wait(job, "failed")
     assert "cannot be written to" in job.error
@@ -194,7 +201,7 @@ def test_a_full_disk_stops_the_run_with_a_sentence(busy: Studio) -> None:
     wait(busy.resume(TOKEN, run), "finished")
 
 
-def test_nobody_finds_another_ones_run(busy: Studio) -> None:
+def test_a_visitor_cannot_find_the_runs_of_another(busy: Service) -> None:
     run = make_run(busy, quick_preset())
     stranger = new_token()
     assert busy.storage.run(TOKEN, run.name) == run
@@ -214,37 +221,35 @@ def test_nobody_finds_another_ones_run(busy: Studio) -> None:
     assert busy.storage.runs(stranger) == []
 
 
-def test_a_visitor_has_so_many_turns(tmp_path: Path) -> None:
-    with studio(tmp_path, Limits(waiting=2), doors=False) as opened:
+def test_a_visitor_may_queue_a_limited_number_of_runs(tmp_path: Path) -> None:
+    with service(tmp_path, Limits(waiting=2), started=False) as opened:
         runs = [make_run(opened, quick_preset()) for _ in range(2)]
         for run in runs:
-            change_label(run, wanted=True)
+            update_job_record(run, enqueued=True)
         with pytest.raises(UserError, match="2 of your runs"):
             opened.storage.require_turn(TOKEN)
         opened.storage.require_turn(new_token())
 
 
-def test_clean_up_takes_the_oldest_but_nothing_pinned_or_wanted(tmp_path: Path) -> None:
-    with studio(tmp_path, Limits(runs=3), doors=False) as opened:
+def test_clean_up_deletes_the_oldest_but_nothing_pinned_or_enqueued(tmp_path: Path) -> None:
+    with service(tmp_path, Limits(runs=3), started=False) as opened:
         runs = [make_run(opened, quick_preset()) for _ in range(6)]
         for age, run in enumerate(runs):
-            change_label(run, created=1000.0 + age)
-        change_label(runs[0], pinned=True)
-        change_label(runs[1], wanted=True)
+            update_job_record(run, created=1000.0 + age)
+        update_job_record(runs[0], pinned=True)
+        update_job_record(runs[1], enqueued=True)
         gone = opened.storage.clean_up()
         assert gone == [runs[2], runs[3], runs[4]]
         assert [run.exists() for run in runs] == [True, True, False, False, False, True]
     total = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
     tight = Storage(tmp_path, Limits(disk_gb=0.9 * total / 1e9))
-    assert tight.clean_up() == [runs[5]]  # the only one that may go
+    assert tight.clean_up() == [runs[5]]  # the only one that may be deleted
     with pytest.raises(UserError, match="disk is full"):
         Storage(tmp_path, Limits(free_gb=1e9)).require_room()
 
 
-def test_what_could_not_be_made_wholly_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with studio(tmp_path / "runs", doors=False) as opened:
+def test_a_failed_draft_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with service(tmp_path / "runs", started=False) as opened:
         run = make_run(opened, quick_preset())
 
         def full(*_: object) -> None:
@@ -253,15 +258,15 @@ def test_what_could_not_be_made_wholly_leaves_nothing(
         with monkeypatch.context() as patched:
             patched.setattr("shutil.copyfile", full)
             with pytest.raises(UserError, match="disk is full") as raised:
-                opened.take(TOKEN, disk_video(tmp_path))
+                opened.create_draft(TOKEN, disk_video(tmp_path))
         assert list((run.parent / "drafts").iterdir()) == []
-        assert str(tmp_path) not in discreet(str(raised.value))
-        assert "disk.mp4" in discreet(str(raised.value))
+        assert str(tmp_path) not in strip_server_paths(str(raised.value))
+        assert "disk.mp4" in strip_server_paths(str(raised.value))
         halves = [run.parent / name for name in ("half-made", ".half-deleted")]
         for half in halves:
             half.mkdir()
         assert opened.storage.clean_up() == []
-        assert all(half.exists() for half in halves)  # it may just be being made
+        assert all(half.exists() for half in halves)  # they may still be in the making
         for half in halves:
             os.utime(half, (0, time.time() - 2 * SETTLED_SECONDS))
         assert opened.storage.clean_up() == []
@@ -270,18 +275,18 @@ def test_what_could_not_be_made_wholly_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    ("sentence", "told"),
+    ("text", "expected"),
     [
         ("/srv/runs/1/clip.mp4 is damaged.", "clip.mp4 is damaged."),
         ("The disk is full: /srv/runs/1/run.json is lost.", "The disk is full: run.json is lost."),
         ("See https://example.org/a/b and and/or 5 km/h.", "See https://example.org/a/b and and/or 5 km/h."),
     ],
 )
-def test_sentences_keep_the_servers_folders_to_themselves(sentence: str, told: str) -> None:
-    assert discreet(sentence) == told
+def test_the_servers_folders_are_stripped(text: str, expected: str) -> None:
+    assert strip_server_paths(text) == expected
 
 
-def test_deleting_waits_for_the_worker(busy: Studio) -> None:
+def test_deleting_waits_for_the_worker(busy: Service) -> None:
     run = make_run(busy, slow(quick_preset()))
     job = busy.jobs.submit(run)
     with pytest.raises(UserError, match="cancel it"):
@@ -294,20 +299,20 @@ def test_deleting_waits_for_the_worker(busy: Studio) -> None:
         busy.storage.run(TOKEN, run.name)
 
 
-def test_uploads_over_the_limits_are_refused(busy: Studio, tmp_path: Path) -> None:
+def test_uploads_over_the_limits_are_refused(busy: Service, tmp_path: Path) -> None:
     long = tmp_path / "long.mp4"
     with open(long, "wb") as file:
         file.truncate(3 * 10**9)  # sparse: it takes no room
     with pytest.raises(UserError, match="3000 MB"):
-        busy.take(TOKEN, long)
+        busy.create_draft(TOKEN, long)
     text = tmp_path / "text.mp4"
     text.write_text("not a video")
-    draft = busy.take(TOKEN, text)
+    draft = busy.create_draft(TOKEN, text)
     from ar4d.clip import ClipSettings
 
     with pytest.raises(UserError, match="can be read"):
         busy.cut_out(draft, ClipSettings(), 64)
-    good = busy.take(TOKEN, disk_video(tmp_path))
+    good = busy.create_draft(TOKEN, disk_video(tmp_path))
     with pytest.raises(UserError, match="1 to 64 frames"):
         busy.cut_out(good, ClipSettings(num_frames=1000), 64)
     with pytest.raises(UserError, match="16 to 1024 pixels"):
@@ -315,7 +320,7 @@ def test_uploads_over_the_limits_are_refused(busy: Studio, tmp_path: Path) -> No
     assert busy.cut_out(good, ClipSettings(), 64).num_frames == 6
 
 
-def test_a_box_cuts_out_what_is_inside(busy: Studio, tmp_path: Path) -> None:
+def test_a_box_cuts_out_what_is_inside(busy: Service, tmp_path: Path) -> None:
     import numpy as np
 
     from ar4d.clip import Clip, ClipSettings
@@ -326,7 +331,7 @@ def test_a_box_cuts_out_what_is_inside(busy: Studio, tmp_path: Path) -> None:
         two = over(disk(24 + k, 40, 12, (200, 30, 40), (128, 80)))
         other = disk(96, 40, 20, (30, 60, 200), (128, 80))
         pictures.append(over(other, two))
-    draft = busy.take(TOKEN, write_video(tmp_path / "two.mp4", pictures))
+    draft = busy.create_draft(TOKEN, write_video(tmp_path / "two.mp4", pictures))
     whole = busy.cut_out(draft, ClipSettings(), 64)
     colors = Clip.load(draft / "input").frames
     assert colors[..., 2][colors[..., 3] > 200].mean() > 120  # the larger disk, a blue one
@@ -357,7 +362,7 @@ def test_estimates_learn_from_finished_runs(tmp_path: Path) -> None:
     assert estimator.estimate(PAPER, 24, "cpu").total > 20 * again.total
 
 
-def test_progress_is_read_back_from_the_run(busy: Studio) -> None:
+def test_progress_is_read_back_from_the_run(busy: Service) -> None:
     run = make_run(busy, quick_preset())
     job = busy.jobs.submit(run)
     wait(job, "finished")
@@ -371,7 +376,7 @@ def test_progress_is_read_back_from_the_run(busy: Studio) -> None:
     assert all(stage.fraction == 1 for stage in again.stages.values())
 
 
-def test_a_follower_that_fails_does_not_stop_the_run(busy: Studio) -> None:
+def test_a_follower_that_fails_does_not_stop_the_run(busy: Service) -> None:
     run = make_run(busy, quick_preset())
     job = busy.jobs.submit(run)
     followed, rested = [], []
@@ -386,7 +391,7 @@ def test_a_follower_that_fails_does_not_stop_the_run(busy: Studio) -> None:
     assert rested == [True]
 
 
-def test_what_an_expert_does_before_the_steps_is_told() -> None:
+def test_the_task_of_an_expert_is_shown_until_the_steps_start() -> None:
     progress = Progress(4)
     progress.on(events.Progress("Loading weights", 5_000_000, 20_000_000, "bytes"))
     assert progress.task == "Loading weights: 5 of 20 MB"

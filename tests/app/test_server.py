@@ -137,7 +137,7 @@ def test_reaps_what_nobody_watches(viewers):
         viewers.add(kept, keep=True)
         watched = RunViewer(None)
         viewers.add(watched)
-        with viewers.with_clip(watched.id):
+        with viewers.watching(watched.id):
             time.sleep(0.1)
             viewers.reap()
             assert (viewer.closed, kept.closed, watched.closed) == (True, False, False)
@@ -197,7 +197,7 @@ def test_gradio_and_the_viewers_share_one_port(viewers, root_path):
             async with connect(
                 f"{root}{path}stream".replace("http", "ws")
             ) as connection:  # offers to deflate
-                assert json.loads(await connection.recv())["state"]["generated"] == 0
+                assert json.loads(await connection.recv())["state"]["framesDone"] == 0
                 assert connection.response is not None
                 return connection.response.headers.get("Sec-WebSocket-Extensions", "")
 

@@ -16,7 +16,7 @@ from app.viewer import RunViewer
 from app.viewer.live import DEPTH_COLORS, Mode, View, draw
 from app.viewer.scene import REFERENCE, SPLATS, place_reference, start_server
 from app.viewer.splats import WORLD_SCALE, pack
-from app.viewer.stages import Recent, Stages
+from app.viewer.stages import SingleFlightCache, Stages
 from ar4d.asset import FrameSequence
 from ar4d.cameras import FOV_Y_DEG, orbit
 from ar4d.clip import ClipSettings
@@ -27,7 +27,7 @@ from ar4d.presets import CPU
 from ar4d.rendering import render
 from ar4d.runs import Recipe, Run
 from tests.conftest import make_clip
-from tests.support.browser import Swimming, fish, fish_clip
+from tests.support.browser import PLAN, Swimming, fish, fish_clip
 
 
 def unpacked(buffer: bytes) -> dict[str, np.ndarray]:
@@ -51,7 +51,11 @@ def viewer():
     viewer.close()
 
 
+NAMES = tuple(stage.name for stage in PLAN.stages)
+
+
 def feed(viewer: RunViewer, frames: int = 4, count: int = 100, finish: bool = True) -> None:
+    viewer.on(PLAN)
     for k in range(frames):
         stage = "generate" if k else "initialize"
         viewer.on(FrameFinished(stage, k, fish(k / 3, count), 20.0 + k, 0.9, 1.0))
@@ -113,43 +117,56 @@ def test_leaves_out_what_is_not_finite():
 
 
 def test_stages_answer_for_any_position(tmp_path):
-    stages = Stages()
-    with pytest.raises(UserError, match="no initial result yet"):
-        stages.at("initial", 0.0)
+    stages = Stages(names=NAMES)
+    with pytest.raises(UserError, match='"initialize" has no result yet'):
+        stages.at("initialize", 0.0)
     frames = [fish(k / 3, 10) for k in range(3)]
     frames[1].save(tmp_path / "1")
-    stages.set_frame(0, frames[0])
-    stages.set_frame(2, frames[2])
+    stages.set_frame(0, frames[0], "initialize")
+    stages.set_frame(2, frames[2], "generate")
     assert stages.num_frames == 1  # frame 1 is missing
-    stages.set_frame(1, tmp_path / "1")
+    assert [stages.limit(name) for name in NAMES] == [0, 0, None]
+    stages.set_frame(1, tmp_path / "1", "generate")
     assert stages.num_frames == 3
-    torch.testing.assert_close(stages.at("initial", 2.0).means, frames[0].means)
-    torch.testing.assert_close(stages.at("generated", 1.0).means, frames[1].means)
+    assert [stages.limit(name) for name in NAMES] == [0, 2, None]
+    torch.testing.assert_close(stages.at("initialize", 2.0).means, frames[0].means)
+    torch.testing.assert_close(stages.at("generate", 1.0).means, frames[1].means)
     between = interpolate(frames[1], frames[2], 0.25)
-    torch.testing.assert_close(stages.at("generated", 1.25).means, between.means)
-    torch.testing.assert_close(stages.at("generated", 9.0).means, frames[2].means)
-    with pytest.raises(UserError, match="no refined result yet"):
-        stages.at("refined", 0.0)
+    torch.testing.assert_close(stages.at("generate", 1.25).means, between.means)
+    torch.testing.assert_close(stages.at("generate", 9.0).means, frames[2].means)
+    with pytest.raises(UserError, match='"refine" has no result yet'):
+        stages.at("refine", 0.0)
     stages.set_asset(Swimming(num_frames=3))
-    torch.testing.assert_close(stages.at("refined", 0.5).means, fish(0.25).means)
+    assert [stages.limit(name) for name in NAMES] == [0, 2, 2]
+    torch.testing.assert_close(stages.at("refine", 0.5).means, fish(0.25).means)
 
 
 def test_a_frame_that_is_made_again_counts_as_another_revision():
-    stages = Stages()
-    stages.set_frame(0, fish(0.0, 10))
-    stages.set_frame(1, fish(0.5, 10))
+    stages = Stages(names=NAMES)
+    stages.set_frame(0, fish(0.0, 10), "initialize")
+    stages.set_frame(1, fish(0.5, 10), "generate")
     assert stages.revision == 0
-    before = stages.at("generated", 0.5)
-    stages.set_frame(1, fish(1.0, 10))
+    before = stages.at("generate", 0.5)
+    stages.set_frame(1, fish(1.0, 10), "generate")
     assert stages.revision == 1
-    assert not torch.equal(stages.at("generated", 0.5).means, before.means)
+    assert not torch.equal(stages.at("generate", 0.5).means, before.means)
 
 
-def test_a_missing_frame_file_is_told_in_a_sentence(tmp_path):
-    stages = Stages()
-    stages.set_frame(0, tmp_path / "gone.safetensors")
+def test_the_last_stage_of_any_engine_shows_the_asset():
+    stages = Stages(names=["views", "reconstruct"])
+    assert stages.first() is None
+    stages.set_asset(Swimming(num_frames=3))
+    assert [stages.limit(name) for name in ("views", "reconstruct")] == [None, 2]
+    torch.testing.assert_close(stages.at("reconstruct", 1.0).means, fish(0.5).means)
+    with pytest.raises(UserError, match='"imagine" has no result yet'):
+        stages.at("imagine", 0.0)
+
+
+def test_a_missing_frame_file_is_named_in_the_message(tmp_path):
+    stages = Stages(names=NAMES)
+    stages.set_frame(0, tmp_path / "gone.safetensors", "initialize")
     with pytest.raises(UserError, match=r"gone\.safetensors"):
-        stages.at("initial", 0.0)
+        stages.at("initialize", 0.0)
 
 
 # --- pictures --------------------------------------------------------------------------------
@@ -193,67 +210,74 @@ def test_a_wide_view_keeps_the_vertical_field_of_view():
 
 def test_a_picture_of_two_stages_has_both_halves(viewer):
     feed(viewer)
-    jpeg = viewer.picture(["initial", "refined"], 1.5, view(), "row", 95)
+    jpeg = viewer.picture(["initialize", "refine"], 1.5, view(), "row", 95)
     image = np.asarray(Image.open(io.BytesIO(jpeg))).astype(int)
     assert image.shape == (48, 96, 3)
     for half, g in ((image[:, :48], fish(0.0, 100)), (image[:, 48:], fish(0.5, 100))):
         assert np.abs(half - draw(g, view(), 0.5).int().numpy()).mean() < 3  # JPEG's own error
-    column = viewer.picture(["initial", "refined"], 1.5, view(), "column", 95)
+    column = viewer.picture(["initialize", "refine"], 1.5, view(), "column", 95)
     assert Image.open(io.BytesIO(column)).size == (48, 96)
 
 
 def test_refuses_a_picture_that_is_too_large(viewer):
     feed(viewer)
     with pytest.raises(UserError, match="too large"):
-        viewer.picture(["initial"], 0.0, view(width=8192, height=8192), "row", 80)
+        viewer.picture(["initialize"], 0.0, view(width=8192, height=8192), "row", 80)
 
 
 # --- a run -----------------------------------------------------------------------------------
 
 
 def test_follows_a_run_by_its_events(viewer):
-    told = []
-    unsubscribe = viewer.subscribe(lambda: told.append(viewer.state()))
-    assert viewer.state()["generated"] == 0
+    seen = []
+    unsubscribe = viewer.subscribe(lambda: seen.append(viewer.state()))
+    assert viewer.state()["framesDone"] == 0
     viewer.on(StageStarted("initialize", 100))
     viewer.on(Step("initialize", 0, 50, 100, 0.1, 20.0))
     viewer.on(Step("initialize", 0, 100, 100, 0.1, 20.0))
-    assert told[-1]["progress"] == {"stage": "initialize", "frame": 0, "fraction": 1.0}
+    assert seen[-1]["progress"] == {"stage": "initialize", "frame": 0, "fraction": 1.0}
     feed(viewer, finish=False)
-    assert [state["generated"] for state in told[-4:]] == [1, 2, 3, 4]
-    assert told[-1]["psnr"] == [20.0, 21.0, 22.0, 23.0]
-    assert told[-1]["progress"] is None
-    assert not told[-1]["refined"]
+    assert [state["framesDone"] for state in seen[-4:]] == [1, 2, 3, 4]
+    assert seen[-1]["psnr"] == [20.0, 21.0, 22.0, 23.0]
+    assert seen[-1]["progress"] is None
+    assert not seen[-1]["finished"]
+    assert seen[-1]["stages"][1] == {
+        "name": "generate",
+        "title": "Motion",
+        "shortTitle": "Motion",
+        "limit": 3,
+    }
+    assert seen[-1]["stages"][2]["limit"] is None
     feed(viewer, frames=0)
-    assert told[-1]["refined"]
-    assert told[-1]["numFrames"] == 4
-    assert told[-1]["fps"] == 8.0
-    number = len(told)
+    assert seen[-1]["finished"]
+    assert seen[-1]["numFrames"] == 4
+    assert seen[-1]["fps"] == 8.0
+    number = len(seen)
     unsubscribe()
     viewer.notice("over")
-    assert len(told) == number
+    assert len(seen) == number
     assert viewer.state()["notice"] == "over"
 
 
-def test_tells_progress_a_few_times_a_second_only(viewer):
-    told = []
-    viewer.subscribe(lambda: told.append(1))
+def test_reports_progress_a_few_times_a_second_only(viewer):
+    seen = []
+    viewer.subscribe(lambda: seen.append(1))
     for step in range(1, 200):
         viewer.on(Step("generate", 1, step, 200, 0.1, 20.0))
-    assert 1 <= len(told) < 10
+    assert 1 <= len(seen) < 10
     viewer.on(Step("generate", 1, 200, 200, 0.1, 20.0))  # the last one always
     assert viewer.state()["progress"]["fraction"] == 1.0
 
 
 def test_serves_splats_and_makes_each_once(viewer):
     feed(viewer)
-    first = viewer.splats("refined", 1.5)
+    first = viewer.splats("refine", 1.5)
     assert first == pack(fish(0.5, 100))
-    assert viewer.splats("refined", 1.5) is first
-    assert viewer.splats("generated", 2.0) == pack(fish(2 / 3, 100))
+    assert viewer.splats("refine", 1.5) is first
+    assert viewer.splats("generate", 2.0) == pack(fish(2 / 3, 100))
     assert viewer.counts == {"asked": 3, "packed": 2}
     viewer.rest()
-    assert viewer.splats("refined", 1.5) == first
+    assert viewer.splats("refine", 1.5) == first
     assert viewer.counts["packed"] == 3
 
 
@@ -266,17 +290,17 @@ def test_shows_a_runs_folder(tmp_path, viewer):
         frames[k].save(run.frame_path(k))
     viewer.show_run(Run.open(tmp_path / "run"))
     state = viewer.state()
-    assert (state["numFrames"], state["generated"], state["refined"]) == (3, 2, False)
-    assert viewer.splats("generated", 1.0) == pack(frames[1])
+    assert (state["numFrames"], state["framesDone"], state["finished"]) == (3, 2, False)
+    assert viewer.splats("generate", 1.0) == pack(frames[1])
     frames[2].save(run.frame_path(2))
     viewer.on(FrameFinished("generate", 2, frames[2], 25.0, 0.9, 1.0))
-    assert viewer.splats("generated", 2.0) == pack(frames[2])
+    assert viewer.splats("generate", 2.0) == pack(frames[2])
     assert not [frame for frame in viewer._stages._frames.values() if isinstance(frame, Gaussians)]
     FrameSequence(tuple(frames), clip.fps).save(run.folder / "refined.safetensors")
     viewer.show_run(run)
-    assert viewer.state()["refined"]
+    assert viewer.state()["finished"]
     assert viewer.state()["revision"] > state["revision"]
-    assert viewer.splats("refined", 2.0) == pack(frames[2])
+    assert viewer.splats("refine", 2.0) == pack(frames[2])
     assert Image.open(io.BytesIO(viewer.input_frame(2))).size == (32, 32)
     with pytest.raises(UserError, match="no frame 3"):
         viewer.input_frame(3)
@@ -307,7 +331,7 @@ def test_the_scene_starts_at_the_clips_camera():
 
 def test_what_many_ask_for_at_a_time_is_made_once():
     made, gate = [], threading.Event()
-    recent: Recent[bytes] = Recent(10, len)
+    recent: SingleFlightCache[bytes] = SingleFlightCache(10, len)
 
     def make() -> bytes:
         gate.wait(10)

@@ -20,6 +20,7 @@ from ar4d.events import Finished, FrameFinished, Step
 from ar4d.gaussians import Gaussians
 from tests.support.browser import (
     CHROMIUM,
+    PLAN,
     Swimming,
     chromium,
     fish,
@@ -66,6 +67,7 @@ def add_frame(viewer: RunViewer, k: int) -> None:
 
 
 def finish(viewer: RunViewer) -> None:
+    viewer.on(PLAN)
     for k in range(FRAMES):
         add_frame(viewer, k)
     viewer.on(Finished(Swimming(FRAMES, 6.0, COUNT), (25.0,) * FRAMES, (0.9,) * FRAMES))
@@ -114,6 +116,7 @@ def counts(page) -> dict:
 def test_frames_appear_while_they_are_made(browser, viewer, address):
     with opened(browser, address, 900, 600) as page:
         page.wait_for_selector("text=Waiting for the first frame")
+        viewer.on(PLAN)
         for k in range(3):
             add_frame(viewer, k)
             start = time.monotonic()
@@ -132,7 +135,7 @@ def test_frames_appear_while_they_are_made(browser, viewer, address):
         for k in range(4, FRAMES):
             add_frame(viewer, k)
         viewer.on(Finished(Swimming(FRAMES, 6.0, COUNT), (), ()))
-        page.wait_for_selector("[data-stage=refined][aria-checked=true]", state="attached")
+        page.wait_for_selector("[data-stage=refine][aria-checked=true]", state="attached")
 
 
 def test_scrubbing_shows_any_time_and_asks_for_nothing_in_vain(browser, viewer, address):
@@ -219,7 +222,7 @@ def test_compares_two_stages_with_one_camera(browser, viewer, address):
         left, right = canvas[:, 120:448], canvas[:, 570:898]
         assert left.std() > 10
         assert np.abs(left - right).mean() < 2  # both stages are the same fish here
-        page.select_option("[data-part=half-0]", "initial")
+        page.select_option("[data-part=half-0]", "initialize")
         eventually(page, lambda: shows(fish(0.0, COUNT))(page))
 
 
@@ -304,7 +307,7 @@ def test_visitors_do_not_disturb_each_other(browser, viewer, address):
         two.keyboard.press("1")
         eventually(two, lambda: shows(fish(0.0, COUNT))(two))
         eventually(one, lambda: shows(fish(1 / (FRAMES - 1), COUNT))(one))
-        assert one.evaluate("ar4d.stage") == "refined"
+        assert one.evaluate("ar4d.stage") == "refine"
 
 
 def test_reloading_finds_the_run_again(browser, viewer, address):

@@ -8,7 +8,7 @@ import numpy as np
 from playwright.sync_api import Page
 
 from benchmarks.support.browser import CHROMIUM, HARMLESS, chromium, opened, serving, wait_for_splats
-from benchmarks.support.fish import Swimming, fish, fish_clip
+from benchmarks.support.fish import PLAN, Swimming, fish, fish_clip
 
 ARTEFACTS = Path(__file__).parents[1] / "artefacts"
 
@@ -33,6 +33,7 @@ __all__ = [
     "ARTEFACTS",
     "CHROMIUM",
     "HARMLESS",
+    "PLAN",
     "Swimming",
     "chromium",
     "fish",

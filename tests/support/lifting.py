@@ -12,7 +12,7 @@ from app.main import Server
 from app.runs.limits import Limits
 from app.runs.storage import new_token
 from app.server import Viewers
-from app.service import Studio
+from app.service import Service
 from ar4d import presets
 from ar4d.clip import Clip, ClipSettings
 from ar4d.presets import CPU
@@ -57,12 +57,12 @@ def serving_page(runs: Path, limits: Limits | None = None) -> Iterator[Server]:
 
 
 @contextmanager
-def studio(root: Path, limits: Limits | None = None, doors: bool = True) -> Iterator[Studio]:
+def service(root: Path, limits: Limits | None = None, started: bool = True) -> Iterator[Service]:
     """All but the page."""
     viewers = Viewers()
-    opened = Studio(root, viewers, limits, device="cpu")
-    if doors:
-        opened.open_doors()
+    opened = Service(root, viewers, limits, device="cpu")
+    if started:
+        opened.start()
     try:
         yield opened
     finally:
@@ -70,13 +70,13 @@ def studio(root: Path, limits: Limits | None = None, doors: bool = True) -> Iter
         viewers.close_all()
 
 
-def make_run(studio: Studio, settings: Settings, token: str = TOKEN, clip: Clip | None = None) -> Path:
+def make_run(service: Service, settings: Settings, token: str = TOKEN, clip: Clip | None = None) -> Path:
     """A run that is not queued yet."""
-    from app.runs.storage import write_label
+    from app.runs.storage import create_job_record
 
-    folder = studio.storage.new_run(token)
+    folder = service.storage.new_run(token)
     folder.mkdir(parents=True)
-    write_label(folder, "ball", "ball.mp4")
+    create_job_record(folder, "ball", "ball.mp4")
     Run.create(folder, Recipe("ball.mp4", ClipSettings(), settings), clip or make_clip())
     return folder
 
@@ -85,4 +85,4 @@ def disk_video(folder: Path, name: str = "disk.mp4", num_frames: int = 6) -> Pat
     return write_video(folder / name, [over(picture) for picture in moving_disk(num_frames)])
 
 
-__all__ = ["TOKEN", "disk_video", "make_run", "new_token", "quick_preset", "serving_page", "slow", "studio"]
+__all__ = ["TOKEN", "disk_video", "make_run", "new_token", "quick_preset", "service", "serving_page", "slow"]

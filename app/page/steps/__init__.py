@@ -1,1 +1,1 @@
-"""The page's steps, in the order of the work."""
+"""The steps of the page, one module each."""

@@ -1,4 +1,4 @@
-"""Step 2: what the matting found, and how to correct it."""
+"""Step 2: the cut-out and the controls that correct it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from typing import Any, get_args
 
 import gradio as gr
 
-from app.page import html as fragments
-from app.page import thumbnails as pictures
-from app.runs import drafts as cutting
-from app.runs.drafts import Box, Facts
-from app.service import Studio
+from app.page import html, thumbnails
+from app.runs.drafts import TILE_SIDE, Box, CutoutRecord
+from app.service import Service
 from ar4d.clip import ClipSettings
 from ar4d.clip.matting import Background
 
@@ -23,15 +21,15 @@ BACKGROUNDS = {
     "plain": "One plain colour",
     "matting": "Matting by a network",
     "alpha": "The clip's own alpha",
-    "none": "Leave it as it is",
+    "none": "Keep the background",
 }
 
 
 class CutoutStep:
-    """Attributes: `view` shows the cut-out, `controls` are what it is made with, in `ClipSettings`' order."""
+    """The components of step 2: `view` shows the cut-out, `controls` are its settings."""
 
-    def __init__(self, studio: Studio) -> None:
-        self.studio = studio
+    def __init__(self, service: Service) -> None:
+        self.service = service
         self.view = gr.HTML(
             EMPTY,
             elem_id="cutout",
@@ -42,7 +40,7 @@ class CutoutStep:
             self.start = gr.Slider(0, 1, 0, step=0.01, label="From", info="seconds", min_width=130)
             self.end = gr.Slider(0, 1, 1, step=0.01, label="To", info="seconds", min_width=130)
             self.num_frames = gr.Slider(
-                1, studio.limits.num_frames, 24, step=1, label="Frames", info="evenly spaced", min_width=130
+                1, service.limits.num_frames, 24, step=1, label="Frames", info="evenly spaced", min_width=130
             )
         with gr.Accordion("Background and framing", open=False):
             with gr.Row(elem_classes="tight"):
@@ -52,7 +50,7 @@ class CutoutStep:
                     label="Background",
                 )
                 self.framing = gr.Dropdown(
-                    [("Whole motion", "union"), ("As it is", "keep")],
+                    [("Whole motion", "union"), ("Unchanged", "keep")],
                     value="union",
                     label="Framing",
                 )
@@ -61,40 +59,42 @@ class CutoutStep:
                     0.05, 0.95, 0.5, step=0.05, label="Threshold", info="lower keeps more"
                 )
                 self.largest = gr.Checkbox(
-                    True, label="One piece only", info="drop what does not hang together with the subject"
+                    True, label="One piece only", info="drop pieces that are not connected to the subject"
                 )
         self.estimate = gr.HTML("", elem_id="cutout-estimate")
         self.proceed = gr.Button("Continue", variant="primary", interactive=False)
 
     @property
     def controls(self) -> list[Any]:
+        """The components that set how the cut-out is made."""
         times = [self.start, self.end, self.num_frames]
         return [*times, self.threshold, self.largest, self.background, self.framing]
 
     @property
     def shown(self) -> list[Any]:
-        """What `show` fills."""
+        """The components that `show` fills."""
         return [self.view, self.notices, self.proceed]
 
-    def cut(self, draft: Path, size: int, box: Box | None, values: list[Any] | None = None) -> Facts:
-        """Makes the cut-out with what the controls say, or with the defaults for a new video."""
+    def cut(self, draft: Path, size: int, box: Box | None, values: list[Any] | None = None) -> CutoutRecord:
+        """Makes the cut-out with the controls' values, or with the defaults for a new video."""
         settings = ClipSettings() if values is None else self._settings(draft, values)
-        return self.studio.cut_out(draft, settings, size, box)
+        return self.service.cut_out(draft, settings, size, box)
 
-    def show(self, draft: Path | None, facts: Facts | None) -> list[Any]:
-        if draft is None or facts is None:
+    def show(self, draft: Path | None, record: CutoutRecord | None) -> list[Any]:
+        """The values of `shown` for a draft."""
+        if draft is None or record is None:
             return [EMPTY, "", gr.Button(interactive=False)]
         return [
-            _view(draft, facts),
-            fragments.notices(facts.warnings),
+            _view(draft, record),
+            html.notices(record.warnings),
             gr.Button(interactive=True),
         ]
 
-    def settings_of(self, facts: Facts) -> list[Any]:
-        """The controls as a cut-out was made with."""
-        settings = ClipSettings(**facts.settings)
-        length = max(round(facts.length, 2), 0.02)
-        most = max(2, min(self.studio.limits.num_frames, facts.source_frames))
+    def settings_of(self, record: CutoutRecord) -> list[Any]:
+        """The values of the controls with which a cut-out was made."""
+        settings = record.settings
+        length = max(round(record.length, 2), 0.02)
+        most = max(2, min(self.service.limits.num_frames, record.source_frames))
         return [
             gr.Slider(maximum=length, value=settings.start or 0.0),
             gr.Slider(maximum=length, value=length if settings.end is None else settings.end),
@@ -107,7 +107,7 @@ class CutoutStep:
 
     def _settings(self, draft: Path, values: list[Any]) -> ClipSettings:
         start, end, num_frames, threshold, largest, background, framing = values
-        length = Facts.read(draft).length if (draft / "draft.json").exists() else end
+        length = CutoutRecord.read(draft).length if (draft / "draft.json").exists() else end
         return ClipSettings(
             start=float(start) or None,
             end=None if end >= round(length, 2) else float(end),
@@ -119,24 +119,24 @@ class CutoutStep:
         )
 
 
-def _view(draft: Path, facts: Facts) -> str:
+def _view(draft: Path, record: CutoutRecord) -> str:
     sheets = {
-        name: pictures.sheet(draft / file, (draft / file).stat().st_mtime)
+        name: thumbnails.sheet(draft / file, (draft / file).stat().st_mtime)
         for name, file in (("whole", "whole.jpg"), ("cutout", "cutout.webp"))
     }
     shown = {
-        "count": facts.num_frames,
-        "fps": facts.fps,
-        "box": facts.box,
-        "crop": facts.crop,
-        "source": [facts.width, facts.height],
-        "wholeTile": facts.whole_tile,
-        "wholeCount": facts.whole_count,
-        "cutTile": cutting.TILE_SIDE,
+        "count": record.num_frames,
+        "fps": record.fps,
+        "box": record.box,
+        "crop": record.crop,
+        "source": [record.width, record.height],
+        "wholeTile": record.whole_tile,
+        "wholeCount": record.whole_count,
+        "cutTile": TILE_SIDE,
     }
     return (
         f'<ar4d-cutout data-facts="{escape(json.dumps(shown))}" data-whole="{sheets["whole"]}" '
         f'data-cutout="{sheets["cutout"]}"></ar4d-cutout>'
-        f'<p class="hint">{facts.num_frames} frames, cut out by {escape(facts.matting)}; '
-        f"the source is {facts.width}×{facts.height}, {facts.length:.1f} s.</p>"
+        f'<p class="hint">{record.num_frames} frames, cut out by {escape(record.matting)}; '
+        f"the source is {record.width}×{record.height}, {record.length:.1f} s.</p>"
     )

@@ -1,4 +1,4 @@
-"""A visitor's own runs."""
+"""The list of a visitor's runs."""
 
 from __future__ import annotations
 
@@ -6,34 +6,33 @@ import time
 from html import escape
 from pathlib import Path
 
-from app.page import html as fragments
-from app.page import thumbnails as pictures
-from app.runs.storage import read_label
-from app.service import Studio
+from app.page import html, thumbnails
+from app.runs.storage import read_job_record
+from app.service import Service
 from ar4d.errors import UserError
 
 EMPTY = '<p class="hint">You have no runs yet.</p>'
 
 
-def cards(studio: Studio, runs: list[Path], current: str | None) -> str:
-    """One card a run, with buttons that say which run and what to do (`data-run`, `data-do`)."""
+def cards(service: Service, runs: list[Path], current: str | None) -> str:
+    """One card per run; its buttons carry the run and the action (`data-run`, `data-do`)."""
     shown = []
     for run in runs:
         try:
-            shown.append(_card(studio, run, run.name == current))
-        except UserError as error:  # a damaged folder must not hide the others
-            shown.append(f'<article class="card">{fragments.problem(error)}</article>')
+            shown.append(_card(service, run, run.name == current))
+        except UserError as error:  # a damaged run must not hide the others
+            shown.append(f'<article class="card">{html.problem(error)}</article>')
     return f'<div class="runs">{"".join(shown)}</div>' if shown else EMPTY
 
 
-def _card(studio: Studio, run: Path, current: bool) -> str:
-    job, label = studio.jobs.get(run), read_label(run)
+def _card(service: Service, run: Path, current: bool) -> str:
+    job, record = service.jobs.get(run), read_job_record(run)
     progress = job.progress
-    address = pictures.picture_if_made(run, "input", 0)
-    psnr = f" · {fragments.mean(progress.psnr.values()):.1f} dB" if progress.psnr else ""
-    when = time.strftime("%d %b %H:%M", time.localtime(label.created))
-    buttons = [("open", "Open", True), ("pin", "Unpin" if label.pinned else "Pin", True)]
-    buttons += [("cancel", "Cancel", True)] if job.alive else [("delete", "Delete", not label.pinned)]
+    address = thumbnails.input_picture(run, 0)
+    psnr = f" · {html.mean(progress.psnr.values()):.1f} dB" if progress.psnr else ""
+    when = time.strftime("%d %b %H:%M", time.localtime(record.created))
+    buttons = [("open", "Open", True), ("pin", "Unpin" if record.pinned else "Pin", True)]
+    buttons += [("cancel", "Cancel", True)] if job.alive else [("delete", "Delete", not record.pinned)]
     row = "".join(
         f'<button type="button" data-run="{escape(run.name)}" data-do="{what}"'
         f"{'' if on else ' disabled'}>{text}</button>"
@@ -41,7 +40,7 @@ def _card(studio: Studio, run: Path, current: bool) -> str:
     )
     return (
         f'<article class="card{" current" if current else ""}"><img src="{address}" alt="">'
-        f"<div><b>{escape(label.name)}</b><span>{fragments.STATES[job.state]}, {progress.frames_done} of "
+        f"<div><b>{escape(record.name)}</b><span>{html.STATES[job.state]}, {progress.frames_done} of "
         f"{progress.num_frames} frames{psnr}</span><span>{escape(job.settings.preset)} · {when}"
-        f"{' · pinned' if label.pinned else ''}</span><div>{row}</div></div></article>"
+        f"{' · pinned' if record.pinned else ''}</span><div>{row}</div></div></article>"
     )

@@ -1,4 +1,4 @@
-"""Step 1: a video, from a file, the webcam or the examples; or a prompt."""
+"""Step 1: a video from a file, the webcam, the examples or a prompt."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 import gradio as gr
 
-from app.page import html as fragments
-from app.runs.prompt_jobs import CLIP, FACTS, Imagining
-from app.service import Studio
+from app.page import html
+from app.runs.prompt_jobs import CLIP, CLIP_RECORD, PromptJobs
+from app.service import Service
 from ar4d.errors import UserError
 from ar4d.events import ClipJudged, Event, ExpertChosen, Progress, Warned
 from ar4d.experts.registry import Entry
@@ -23,25 +23,25 @@ PICTURES = [".gif", ".webp", ".apng", ".png"]
 
 
 class SourceStep:
-    """Attributes: the components by which a clip comes in."""
+    """The components of step 1."""
 
-    def __init__(self, studio: Studio, imagining: Imagining | None = None) -> None:
-        self.studio = studio
-        self.imagining = imagining or Imagining(studio.cache, studio.device)
+    def __init__(self, service: Service, prompt_jobs: PromptJobs | None = None) -> None:
+        self.service, limits = service, service.limits
+        self.prompt_jobs = prompt_jobs or PromptJobs(service.cache, service.device)
         with gr.Tabs(elem_classes="kinds"):
             with gr.Tab("Video"):
                 self.video = gr.Video(
-                    label="One object, filmed from a fixed place",
+                    label="One object, filmed by a camera that stands still",
                     sources=["upload", "webcam"],
                     webcam_options=gr.WebcamOptions(mirror=False),
-                    include_audio=True,  # else Gradio re-encodes, for which it needs a program
+                    include_audio=True,  # else Gradio re-encodes the video, which needs ffmpeg
                     height=264,
                     elem_id="video",
                 )
                 with gr.Row(elem_classes="tight", equal_height=True):
                     gr.HTML(
-                        f'<p class="hint" data-max-mb="{studio.limits.upload_mb}">MP4, MOV or WebM, up to '
-                        f"{studio.limits.upload_mb} MB and {studio.limits.clip_seconds / 60:.0f} minutes.</p>"
+                        f'<p class="hint" data-max-mb="{limits.upload_mb}">MP4, MOV or WebM, up to '
+                        f"{limits.upload_mb} MB and {limits.clip_seconds / 60:.0f} minutes.</p>"
                     )
                     self.animation = gr.UploadButton(
                         "GIF, WebP or PNG …", file_types=PICTURES, size="sm", scale=0, min_width=160
@@ -49,7 +49,7 @@ class SourceStep:
                 gr.HTML('<p class="notice error" id="too-large" role="alert" hidden></p>')
             with gr.Tab("Prompt"):
                 self._build_prompt()
-        gr.HTML("<h3>Or take an example</h3>")
+        gr.HTML("<h3>Or choose an example</h3>")
         self.examples = gr.HTML(
             _cards(),
             elem_id="examples",
@@ -62,44 +62,44 @@ class SourceStep:
         )
 
     def _build_prompt(self) -> None:
-        offers = self.imagining.offers()
+        offers = self.prompt_jobs.offers()
         able = [entry for entry, why in offers if not why]
         with gr.Column(visible=bool(able)):
             self.prompt = gr.Textbox(
-                label="What shall be seen",
+                label="Subject",
                 placeholder="a red fox walking",
                 info="one subject, and what it does",
                 lines=2,
                 max_length=1000,
             )
             self.picture = gr.Image(
-                label="Or a picture of it, which is set in motion",
+                label="Or a picture, which is animated",
                 type="filepath",
                 sources=["upload"],
                 height=180,
             )
             with gr.Row(elem_classes="tight"):
                 self.seeds = gr.Slider(
-                    1, 6, 3, step=1, label="Tries", info="the best is taken", min_width=130
+                    1, 6, 3, step=1, label="Attempts", info="the best one is used", min_width=130
                 )
                 self.expert = gr.Dropdown(
                     ["auto", *(entry.name for entry in able)], value="auto", label="Expert", min_width=130
                 )
                 self.route = gr.Dropdown(
-                    [("Prompt to clip", "direct"), ("By way of a picture", "picture-first")],
+                    [("Prompt to clip", "direct"), ("Prompt to picture to clip", "picture-first")],
                     value="direct",
-                    label="Way",
+                    label="Route",
                     min_width=130,
                 )
             with gr.Row(elem_classes="tight"):
-                self.film = gr.Button("Make a clip", variant="primary", elem_id="film")
+                self.generate = gr.Button("Make a clip", variant="primary", elem_id="generate-clip")
                 self.cancel = gr.Button("Cancel", min_width=90)
-            self.filming = gr.HTML("", elem_id="filming")
-        gr.HTML(fragments.notice("" if able else prompt_obstacle(offers)))
+            self.generating = gr.HTML("", elem_id="generating")
+        gr.HTML(html.notice("" if able else prompt_obstacle(offers)))
         gr.HTML(offers_list(offers) if offers else "")
 
     @property
-    def wish(self) -> list[Any]:
+    def prompt_inputs(self) -> list[Any]:
         """The components that `from_prompt` reads."""
         return [self.prompt, self.picture, self.seeds, self.expert, self.route]
 
@@ -112,27 +112,27 @@ class SourceStep:
             The progress as HTML, and the draft: None until the last item.
 
         Raises:
-            UserError: it was cancelled, or refused, or nothing can make it here.
+            UserError: the clip was cancelled or refused, or no expert can make it here.
         """
         settings = ImagineSettings(expert=expert, seeds=int(seeds), route=route)
         folder: Path | None = None
 
-        def filming() -> Generator[Event]:
+        def events() -> Generator[Event]:
             nonlocal folder
-            folder = yield from self.imagining.film(
+            folder = yield from self.prompt_jobs.generate(
                 token, prompt, Path(picture) if picture else None, settings
             )
 
-        said: list[str] = []
-        for event in filming():
-            if sentence := _said(event):
-                said.append(sentence)
-            yield _filming(event, said), None
+        lines: list[str] = []
+        for event in events():
+            if line := _line(event):
+                lines.append(line)
+            yield _progress(event, lines), None
         if folder is None:
-            raise UserError("Cancelled: no clip was made.")
+            raise UserError("Cancelled; no clip was made.")
         try:
-            draft = self.studio.take(token, folder / CLIP, f"{prompt.strip()[:60] or 'clip'}.mp4")
-            shutil.copyfile(folder / FACTS, draft / FACTS)
+            draft = self.service.create_draft(token, folder / CLIP, f"{prompt.strip()[:60] or 'clip'}.mp4")
+            shutil.copyfile(folder / CLIP_RECORD, draft / CLIP_RECORD)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         yield "", draft
@@ -141,11 +141,11 @@ class SourceStep:
         """A draft of an uploaded or recorded file.
 
         Raises:
-            UserError: nothing was uploaded, or see `Studio.take`.
+            UserError: nothing was uploaded, or as `Service.create_draft`.
         """
         if not path:
-            raise UserError("No file has arrived; choose it again.")
-        return self.studio.take(token, Path(path))
+            raise UserError("No file was uploaded; choose it again.")
+        return self.service.create_draft(token, Path(path))
 
     def from_example(self, token: str, name: str) -> Path:
         """A draft of an example.
@@ -156,39 +156,39 @@ class SourceStep:
         known = {path.stem: path for path in EXAMPLES.glob("*.mp4")}
         if name not in known:
             raise UserError("There is no such example; choose another one.")
-        return self.studio.take(token, known[name], command_source=f"assets/examples/{name}.mp4")
+        return self.service.create_draft(token, known[name], command_source=f"assets/examples/{name}.mp4")
 
 
 def prompt_obstacle(offers: list[tuple[Entry, str]]) -> str:
-    """Why there is no clip from a prompt here, in one sentence with the remedy."""
+    """Why no clip can be made from a prompt here, and what to do instead."""
     if not offers:
         return (
-            "This version has no expert that makes a clip of a prompt: let any video generator make a short "
-            "clip of one object before a plain background, and drop it under “Video”."
+            "This version has no expert that makes a clip from a prompt. Make a short clip of one object on "
+            "a plain background with any video generator, and drop it under “Video”."
         )
     return (
-        f"None of {', '.join(entry.name for entry, _ in offers)} can make a clip here (reasons below): "
-        "let any video generator make a short one of one object before a plain background, and drop it under "
+        f"None of {', '.join(entry.name for entry, _ in offers)} can make a clip here (reasons below). "
+        "Make a short clip of one object on a plain background with any video generator, and drop it under "
         "“Video”."
     )
 
 
 def offers_list(offers: list[tuple[Entry, str]]) -> str:
-    """The experts with what they need, their sizes and licences, before anything is downloaded."""
+    """The experts with their requirements, download sizes and licences."""
     able = any(not why for _, why in offers)
     lines = "".join(
         f"<li><b>{escape(entry.name)}</b>: {escape(entry.needs)}; download {escape(entry.download)}; "
         f"{escape(entry.licence)}.<br>{escape(why or entry.summary)}</li>"
         for entry, why in offers
     )
-    title = "Experts: what they need, sizes, licences"
+    title = "Experts: requirements, sizes, licences"
     return (
         f'<details class="hint offers"{" open" if able else ""}><summary>{title}</summary>'
         f"<ul>{lines}</ul></details>"
     )
 
 
-def _said(event: Event) -> str:
+def _line(event: Event) -> str:
     """The line that an event leaves on the page, or ""."""
     match event:
         case ExpertChosen():
@@ -200,19 +200,20 @@ def _said(event: Event) -> str:
     return ""
 
 
-def _filming(event: Event, said: list[str]) -> str:
+def _progress(event: Event, lines: list[str]) -> str:
     """The state of a clip that is being made, as HTML."""
-    lines = "".join(f"<li>{escape(sentence)}</li>" for sentence in said)
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     now = ""
     if isinstance(event, Progress):
         share = f' value="{event.done}" max="{event.total}"' if event.total else ""
         count = f" {event.done} of {event.total}" if event.total and event.unit == "steps" else ""
         label = escape(event.task)
         now = f'<p>{label}{count}</p><progress{share} aria-label="{label}"></progress>'
-    return f'<div role="status">{now}<ul class="hint">{lines}</ul></div>'
+    return f'<div role="status">{now}<ul class="hint">{items}</ul></div>'
 
 
 def _cards() -> str:
+    """The examples as buttons."""
     cards = "".join(
         f'<button type="button" data-name="{escape(path.stem)}" aria-label="Example: {escape(path.stem)}">'
         f'<video src="examples/{escape(path.name)}" muted loop playsinline tabindex="-1"></video>'

@@ -1,4 +1,4 @@
-// <ar4d-cutout>: the video beside its cut-out, frame by frame; a box drawn on the video corrects the cut-out.
+// <ar4d-cutout>: the video beside its cut-out, frame by frame. A box drawn on the video corrects the cut-out.
 
 const BACKGROUNDS = ["checks", "white", "black"];
 
@@ -37,7 +37,7 @@ const STYLE = `
 const LABEL =
   "The video. Drag a box around the subject; or arrow keys move the box, shift and arrows resize it, enter applies it.";
 
-// Its content stands in a shadow tree, out of reach of Gradio, which patches the page's elements in place.
+// Its content lies in a shadow tree, because Gradio patches the page's other elements in place.
 class Cutout extends HTMLElement {
   static observedAttributes = ["data-facts", "data-whole", "data-cutout"];
 
@@ -78,8 +78,8 @@ class Cutout extends HTMLElement {
         <input type="range" min="0" max="${Math.max(this.facts.count - 1, 0)}" step="1" value="0" aria-label="Frame">
         <output></output>
       </div>`;
-    this.whole = root.querySelector(".whole");
-    this.cut = root.querySelector(".cut");
+    this.whole = /** @type {HTMLCanvasElement} */ (root.querySelector(".whole"));
+    this.cut = /** @type {HTMLCanvasElement} */ (root.querySelector(".cut"));
     this.range = root.querySelector("input");
     this.whole.width = this.facts.wholeTile[0] * 2;
     this.whole.height = this.facts.wholeTile[1] * 2;
@@ -98,12 +98,13 @@ class Cutout extends HTMLElement {
       this.background = (this.background + 1) % BACKGROUNDS.length;
       this.draw();
     });
-    const unbox = root.querySelector(".unbox");
+    const unbox = /** @type {HTMLElement} */ (root.querySelector(".unbox"));
+    const hint = /** @type {HTMLElement} */ (unbox.previousElementSibling);
     unbox.hidden = !this.box;
-    unbox.previousElementSibling.hidden = Boolean(this.box);
+    hint.hidden = Boolean(this.box);
     unbox.addEventListener("click", () => {
       this.box = null;
-      this.tell();
+      this.applyBox();
     });
     this.listenForBox();
   }
@@ -207,7 +208,7 @@ class Cutout extends HTMLElement {
       this.draw();
     });
     this.whole.addEventListener("pointerup", () => {
-      if (start && this.box && this.box[2] - this.box[0] > 0.04 && this.box[3] - this.box[1] > 0.04) this.tell();
+      if (start && this.box && this.box[2] - this.box[0] > 0.04 && this.box[3] - this.box[1] > 0.04) this.applyBox();
       else if (start) this.box = this.facts.box;
       start = null;
       this.draw();
@@ -216,7 +217,7 @@ class Cutout extends HTMLElement {
   }
 
   moveBox(event) {
-    if (event.key === "Enter" && this.box) return this.tell();
+    if (event.key === "Enter" && this.box) return this.applyBox();
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (!step) return;
     event.preventDefault();
@@ -228,7 +229,8 @@ class Cutout extends HTMLElement {
     this.draw();
   }
 
-  tell() {
+  /** Reports the box to the page, which makes the cut-out again. */
+  applyBox() {
     this.dispatchEvent(new CustomEvent("ar4d-box", { bubbles: true, composed: true, detail: { box: this.box } }));
   }
 }

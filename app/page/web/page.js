@@ -1,9 +1,9 @@
-// Small things that the page needs in the browser.
+// The page's theme, and the check of uploads for their size.
 
-/** The viewer's frame follows the page's light or dark. */
-function tellTheme() {
+/** Sends the page's theme to the viewer's frame. */
+function sendTheme() {
   const theme = document.body.classList.contains("dark") ? "dark" : "light";
-  for (const frame of document.querySelectorAll("iframe.viewer")) frame.contentWindow?.postMessage({ ar4dTheme: theme }, "*");
+  for (const frame of /** @type {NodeListOf<HTMLIFrameElement>} */ (document.querySelectorAll("iframe.viewer"))) frame.contentWindow?.postMessage({ ar4dTheme: theme }, "*");
 }
 
 window.ar4dToggleTheme = () => {
@@ -11,9 +11,9 @@ window.ar4dToggleTheme = () => {
   try {
     localStorage.setItem("ar4d-theme", document.body.classList.contains("dark") ? "dark" : "light");
   } catch {
-    // a browser without storage forgets
+    // a browser without storage does not remember the theme
   }
-  tellTheme();
+  sendTheme();
 };
 
 function rememberedTheme() {
@@ -29,27 +29,27 @@ if (remembered && !new URLSearchParams(location.search).has("__theme")) {
   const apply = () => document.body.classList.toggle("dark", remembered === "dark");
   addEventListener("load", () => setTimeout(apply, 0));
 }
-new MutationObserver(tellTheme).observe(document.body, { attributes: true, attributeFilter: ["class"] });
-document.addEventListener("load", (event) => event.target.matches?.("iframe.viewer") && tellTheme(), true);
+new MutationObserver(sendTheme).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+document.addEventListener("load", (event) => event.target instanceof HTMLIFrameElement && sendTheme(), true);
 
-
-/** A file that is too large is told of at once, and not sent at all. */
+/** Whether a file exceeds the limit; shows a message if it does. */
 function tooLarge(file) {
-  const hint = document.querySelector("[data-max-mb]");
+  const hint = /** @type {HTMLElement | null} */ (document.querySelector("[data-max-mb]"));
   const most = Number(hint?.dataset.maxMb ?? Infinity);
   const size = file ? file.size / 1e6 : 0;
-  const notice = document.querySelector("#too-large");
+  const notice = /** @type {HTMLElement | null} */ (document.querySelector("#too-large"));
   if (notice) notice.hidden = size <= most;
   if (size <= most) return false;
-  if (notice) notice.textContent = `${file.name} is ${Math.ceil(size)} MB large and this server takes at most ${most} MB; make it shorter or smaller.`;
+  if (notice) notice.textContent = `${file.name} has ${Math.ceil(size)} MB and this server accepts at most ${most} MB; make it shorter or smaller.`;
   return true;
 }
 
-const refuse = (event, files) => {
+/** Stops the upload of a file that is too large. */
+function refuse(event, files) {
   if (!event.target.closest?.("#steps") || !files?.length || !tooLarge(files[0])) return;
   event.preventDefault();
   event.stopImmediatePropagation();
-  if (event.target.matches("input")) event.target.value = "";
-};
-addEventListener("change", (event) => event.target.matches?.("input[type=file]") && refuse(event, event.target.files), true);
+  if (event.target instanceof HTMLInputElement) event.target.value = "";
+}
+addEventListener("change", (event) => event.target instanceof HTMLInputElement && refuse(event, event.target.files), true);
 addEventListener("drop", (event) => refuse(event, event.dataTransfer?.files), true);

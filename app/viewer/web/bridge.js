@@ -1,8 +1,8 @@
-// All that knows viser's client from the inside.
+// The only module that knows the inside of viser's client.
 //
-// viser draws and turns the camera; what it draws is decided here, by the same messages that its
-// server would send. It keeps its queue and camera where tests can reach them (`__viserMutable`,
-// `__viserSceneTree`); the version is pinned, and tests/app/test_viewer.py would notice a change.
+// viser draws the scene and moves the camera. The messages sent here, which are those of its server, decide
+// what it draws. Its queue and camera are reachable for tests (`__viserMutable`, `__viserSceneTree`). The
+// version is pinned, and tests/app/test_viewer.py detects a change.
 
 export const LEFT = "/left";
 export const RIGHT = "/right";
@@ -11,7 +11,7 @@ const REFERENCE = "/reference";
 const mutable = () => window.__viserMutable;
 const nodes = () => window.__viserSceneTree.getState();
 
-/** Something that is different after each (re)connection to the viser server; null while nothing can be shown. */
+/** A value that changes with each connection to the viser server; null while nothing can be shown. */
 export function connection() {
   if (!mutable()?.cameraControl || !mutable().camera) return null;
   if (!mutable().canvas?.clientWidth || !(mutable().camera.aspect > 0)) return null; // a hidden frame has no size
@@ -23,52 +23,52 @@ export function canvas() {
   return mutable().canvas;
 }
 
-/** No cross of lines at the point that the camera turns about. */
+/** Hides the cross at the point that the camera turns about. */
 export function hideCrosshair() {
   window.__viserTestpoints.devSettings.set({ enableOrbitCrosshair: false });
 }
 
-function tell(message) {
+function send(message) {
   mutable().messageQueue.push(message);
   mutable().requestRender();
 }
 
-/** Taken in at once, between two pictures, so that already the next one shows it. */
+/** Replaces the splats of a node at once, so that the next picture shows them. */
 export function setSplats(name, buffer) {
-  tell({ type: "SceneNodeUpdateMessage", name, owner: "", updates: { buffer } });
+  send({ type: "SceneNodeUpdateMessage", name, owner: "", updates: { buffer } });
   mutable().drainMessageQueue?.();
 }
 
 /**
- * Gives a node any affine transform, which viser's poses (a turn and a shift) cannot express.
+ * Gives a node any affine transform; viser's own poses are rotations and translations only.
  * @param {number[][]} rows three rows of four numbers
  */
 export function setTransform(name, rows) {
   const node = mutable().nodeRefFromName[name];
   if (!node) return;
   node.matrixAutoUpdate = false;
-  node.updateMatrix = () => {}; // viser calls it whenever the node has got another buffer
+  node.updateMatrix = () => {}; // viser calls it whenever the node's buffer changes
   node.matrix.set(...rows.flat(), 0, 0, 0, 1);
   node.updateMatrixWorld(true);
   mutable().requestRender();
 }
 
 export function setVisible(name, visible) {
-  tell({ type: "SetSceneNodeVisibilityMessage", name, owner: "", visible });
+  send({ type: "SetSceneNodeVisibilityMessage", name, owner: "", visible });
 }
 
-/** The reference camera's picture (a PNG), and whether that camera is to be seen. */
+/** Sets the picture (a PNG) of the reference camera. */
 export function setReferencePicture(data) {
-  tell({ type: "SceneNodeUpdateMessage", name: REFERENCE, owner: "", updates: { _image_data: data, _format: "png" } });
+  send({ type: "SceneNodeUpdateMessage", name: REFERENCE, owner: "", updates: { _image_data: data, _format: "png" } });
 }
 
 export function setReferenceVisible(visible) {
   setVisible(REFERENCE, visible);
 }
 
-/** Fills the window with a picture behind the splats, or with nothing (null). */
+/** Fills the window with a picture behind the splats; null removes it. */
 export function setBackground(data, format) {
-  tell({ type: "BackgroundImageMessage", format, rgb_data: data, depth_data: null });
+  send({ type: "BackgroundImageMessage", format, rgb_data: data, depth_data: null });
 }
 
 /** Rows of the rotation from our world (y up, see ar4d/cameras.py) to three.js's. */

@@ -1,4 +1,4 @@
-// Where the visitor looks from: flights to fixed views, the turntable, and two copies for comparing.
+// The visitor's camera: flights to fixed views, the turntable, and two copies for comparing.
 
 import * as bridge from "./bridge.js";
 
@@ -16,7 +16,7 @@ export const VIEWS = {
   top: [0, 88],
 };
 
-/** How much further away the camera has to be for the square clip to fit into the window, or its halves. */
+/** The factor of distance at which the square clip fits into the window, or into its halves. */
 function fit(aspect, layout) {
   if (layout === "row") return Math.max(1, 2 / aspect);
   if (layout === "column") return Math.max(2, 1 / aspect);
@@ -28,6 +28,7 @@ export function layoutFor(numStages, aspect) {
   return numStages < 2 ? null : aspect >= 1 ? "row" : "column";
 }
 
+/** @param {number[]} position */
 function spherical([x, y, z]) {
   const radius = Math.hypot(x, y, z) || RADIUS;
   return { azimuth: Math.atan2(x, z) * DEGREES, elevation: Math.asin(y / radius) * DEGREES, radius };
@@ -48,7 +49,7 @@ export class Pilot {
     this.elevation = 0; // of the reference camera
   }
 
-  /** The first look after (re)connecting: the reference view, in a window of any shape. */
+  /** Shows the reference view after connecting. */
   arrive() {
     this.aspect = bridge.camera().aspect;
     bridge.lookFrom(cartesian(this.goal("reference")));
@@ -75,13 +76,13 @@ export class Pilot {
     this.flight = { from, to, start: performance.now() };
   }
 
-  /** The visitor takes over. */
+  /** Ends flights when the visitor moves the camera. */
   release() {
     this.flight = null;
     this.turntable = false;
   }
 
-  /** One animation frame: keeps the object in the window when that or the layout changes, and flies. */
+  /** One animation frame: flies, and keeps the object in the window when its size or the layout changes. */
   update(seconds, aspect, layout) {
     if (aspect !== this.aspect || layout !== this.layout) {
       const factor = fit(aspect, layout) / fit(this.aspect, this.layout);
@@ -101,24 +102,23 @@ export class Pilot {
     const { from, to, start } = this.flight;
     const s = Math.min((performance.now() - start) / FLIGHT_MS, 1);
     const eased = s * s * (3 - 2 * s);
-    const now = {};
-    for (const part of ["azimuth", "elevation", "radius"]) now[part] = from[part] + (to[part] - from[part]) * eased;
-    bridge.lookFrom(cartesian(now));
+    const between = (part) => from[part] + (to[part] - from[part]) * eased;
+    bridge.lookFrom(cartesian({ azimuth: between("azimuth"), elevation: between("elevation"), radius: between("radius") }));
     if (s === 1) this.flight = null;
   }
 }
 
 /**
- * Puts the two copies into the middle of their halves of the window; one alone stays where it is.
+ * Centres two copies in their halves of the window; a single one stays in place.
  *
- * A copy that merely stood beside the other would be seen from another side. Instead each is sheared
- * along the view, x' = x + s·depth, which shifts its picture by s and changes nothing else.
+ * A copy that stood beside the other would be seen from another side. Each is therefore sheared along
+ * the view, x' = x + s·depth, which shifts its picture by s and changes nothing else.
  */
 export function arrange({ viewmat: v, fov, aspect }, layout) {
   const half = Math.tan(fov / DEGREES / 2) / 2;
   const [axis, shift] = layout === "row" ? [v.slice(0, 3), half * aspect] : [v.slice(4, 7), layout ? half : 0];
   const forward = v.slice(8, 12); // depth = forward · (x, 1)
-  const sheared = (s) => axis.map((a, i) => forward.map((f, j) => (i === j) + s * a * f));
+  const sheared = (s) => axis.map((a, i) => forward.map((f, j) => Number(i === j) + s * a * f));
   bridge.setTransform(bridge.LEFT, sheared(-shift)); // to the left, or up
   bridge.setTransform(bridge.RIGHT, sheared(shift));
 }

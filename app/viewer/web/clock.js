@@ -1,4 +1,4 @@
-// Time, counted in frames: 0 is the clip's first frame, 2.5 lies halfway between the third and the fourth.
+// Time in frames: 0 is the clip's first frame, 2.5 is halfway between the third and the fourth.
 
 export const SPEEDS = [0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 4];
 
@@ -23,7 +23,7 @@ export class Clock {
     return this.fps * this.speed;
   }
 
-  /** Lets `seconds` pass. */
+  /** Advances by `seconds` of real time. */
   advance(seconds) {
     if (!this.playing || this.last === 0) return;
     const next = this.position + this.direction * this.rate * seconds;
@@ -48,7 +48,7 @@ export class Clock {
     this.held = 0;
   }
 
-  /** To the next whole frame in a direction; stops playing. */
+  /** Moves to the next whole frame in a direction and stops playing. */
   step(direction) {
     this.playing = false;
     const from = this.position;

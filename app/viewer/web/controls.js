@@ -1,12 +1,12 @@
-// The controls below the canvas: they show the player's state and change it, and draw nothing in 3D.
+// The controls below the canvas, which show and change the player's state.
 
 import { SPEEDS } from "./clock.js";
 
 const root = document.getElementById("ar4d");
+/** @returns {any} the element of a part of the controls */
 const part = (name) => root.querySelector(`[data-part="${name}"]`);
 const icon = (name) => part("play-icon").setAttribute("href", `#i-${name}`);
 
-const STAGES = { initial: "Initial", generated: "Generated", refined: "Refined" };
 const MODES = ["rgb", "depth", "alpha"];
 const KEYS = [
   ["Space", "play or pause"],
@@ -14,19 +14,20 @@ const KEYS = [
   [", .", "one frame back, on"],
   ["[ ]", "slower, faster"],
   ["Home End", "first, last frame"],
-  ["1 2 3 4", "initial, generated, refined, compare"],
+  ["1 2 3 …", "the stages, then compare"],
   ["M", "colour, depth, alpha"],
   ["R T", "reference camera, turntable"],
   ["V F G", "input video, its camera, live drawing"],
 ];
 
 export class Controls {
-  /** @param player see main.js: the state that the controls change. */
+  /** @param player the state that the controls change; see main.js */
   constructor(player) {
     this.player = player;
     this.ticks = 0;
     this.text = "";
-    part("speed").append(...SPEEDS.map((speed) => new Option(`${speed}×`, speed)));
+    this.titles = new Map(); // short titles of the stages by name
+    part("speed").append(...SPEEDS.map((speed) => new Option(`${speed}×`, String(speed))));
     part("help").innerHTML = KEYS.map(([keys, what]) => `<kbd>${keys}</kbd><span>${what}</span>`).join("");
     for (const i of [0, 1]) {
       part(`half-${i}`).onchange = (event) => player.setHalf(i, event.target.value);
@@ -49,7 +50,7 @@ export class Controls {
       figure.dataset.large = figure.dataset.large !== "true";
     };
     root.addEventListener("click", (event) => {
-      const { action, stage, mode, view } = event.target.closest("button")?.dataset ?? {};
+      const { action, stage, mode, view } = /** @type {Element} */ (event.target).closest("button")?.dataset ?? {};
       if (action) this.act(action);
       if (stage) player.setStage(stage);
       if (mode) player.mode = mode;
@@ -95,10 +96,6 @@ export class Controls {
       home: () => player.scrub(0),
       end: () => player.scrub(clock.last),
       o: () => this.act("loop"),
-      1: () => player.setStage("initial"),
-      2: () => player.setStage("generated"),
-      3: () => player.setStage("refined"),
-      4: () => player.setStage("compare"),
       m: () => (player.mode = MODES[(MODES.indexOf(player.mode) + 1) % MODES.length]),
       r: () => player.pilot.flyTo("reference"),
       t: () => this.act("turntable"),
@@ -111,6 +108,9 @@ export class Controls {
       keys.arrowleft = keys.arrowdown = keys[","];
       keys.arrowright = keys.arrowup = keys["."];
     }
+    [...player.state.stages.map(({ name }) => name), "compare"].forEach((stage, i) => {
+      keys[i + 1] = () => player.setStage(stage);
+    });
     const action = keys[event.key.toLowerCase()];
     if (!action) return;
     event.preventDefault(); // also: space would press a focused button as well
@@ -118,7 +118,7 @@ export class Controls {
     action();
   }
 
-  /** The input's frame under the pointer. */
+  /** Shows the input's frame under the pointer. */
   preview(event) {
     const { clock, state, inputs } = this.player;
     const box = part("scrub").getBoundingClientRect();
@@ -134,7 +134,7 @@ export class Controls {
     canvas.hidden = !inputs.draw(canvas, Math.round(frame));
   }
 
-  /** Shows the state; called for every animation frame, so that it writes only what has changed. */
+  /** Shows the state. It runs in every animation frame and writes changes only. */
   update() {
     const { player } = this;
     const { clock, state } = player;
@@ -144,7 +144,10 @@ export class Controls {
     const seconds = (clock.position / clock.fps).toFixed(2);
     const frame = (clock.position + 1).toFixed(clock.position % 1 ? 1 : 0);
     this.write(`<span class="long">frame ${frame} of ${state.numFrames} · </span>${seconds} s`);
-    if (this.playing !== clock.playing) icon((this.playing = clock.playing) ? "pause" : "play");
+    if (this.playing !== clock.playing) {
+      this.playing = clock.playing;
+      icon(this.playing ? "pause" : "play");
+    }
     if (Number(part("speed").value) !== clock.speed) part("speed").value = clock.speed;
     this.press({
       loop: clock.loop,
@@ -155,7 +158,7 @@ export class Controls {
       help: !part("help").hidden,
       more: part("more").dataset.open === "true",
     });
-    const summary = STAGES[player.stage] ?? "Compare";
+    const summary = this.titles.get(player.stage) ?? "Compare";
     if (part("summary").textContent !== summary) part("summary").textContent = summary;
     check("stages", "stage", player.stage);
     check("modes", "mode", player.mode);
@@ -174,30 +177,42 @@ export class Controls {
     }
   }
 
-  /** The run has something new. */
+  /** Takes a new state of the run. */
   setState(state) {
     const { player } = this;
-    root.dataset.ready = state.generated > 0 || state.refined;
-    part("empty").hidden = state.generated > 0 || state.refined;
+    const ready = state.framesDone > 0 || state.finished;
+    root.dataset.ready = String(ready);
+    part("empty").hidden = ready;
     const last = Math.max(state.numFrames - 1, 1);
-    part("done").style.width = `${(100 * Math.max(state.generated - 1, 0)) / last}%`;
-    if (state.refined) part("done").style.width = "100%";
+    part("done").style.width = `${(100 * Math.max(state.framesDone - 1, 0)) / last}%`;
+    if (state.finished) part("done").style.width = "100%";
     if (this.ticks !== state.numFrames) {
       this.ticks = state.numFrames;
       const ticks = Array.from({ length: state.numFrames }, (_, i) => `<i class="tick" style="left:${(100 * i) / last}%"></i>`);
       part("ticks").innerHTML = ticks.join("");
     }
-    [...part("ticks").children].forEach((tick, i) => (tick.dataset.done = i < state.generated || state.refined));
+    [...part("ticks").children].forEach((tick, i) => (tick.dataset.done = String(i < state.framesDone || state.finished)));
     this.setProgress(state);
+    this.setStages(state.stages);
     const available = player.available();
     for (const button of part("stages").children) {
       const { stage } = button.dataset;
       button.disabled = stage === "compare" ? available.length < 2 : !available.includes(stage);
     }
     for (const i of [0, 1]) {
-      part(`half-${i}`).replaceChildren(...available.map((stage) => new Option(STAGES[stage], stage)));
+      part(`half-${i}`).replaceChildren(...available.map((stage) => new Option(this.titles.get(stage), stage)));
       part(`half-${i}`).value = player.halves[i];
     }
+  }
+
+  /** One button for each stage of the run, and one to compare two of them. */
+  setStages(stages) {
+    const titles = new Map(stages.map(({ name, shortTitle }) => [name, shortTitle]));
+    if ([...titles].join() === [...this.titles].join()) return;
+    this.titles = titles;
+    const buttons = stages.map(({ name, title, shortTitle }, i) => choice(name, shortTitle, `${title} (${i + 1})`));
+    const compare = choice("compare", "Compare", `Two stages, one camera (${stages.length + 1})`);
+    part("stages").replaceChildren(...buttons, compare);
   }
 
   setProgress({ progress, numFrames, notice }) {
@@ -208,8 +223,7 @@ export class Controls {
     if (!progress) return;
     const percent = progress.fraction === null ? "…" : `${Math.round(100 * progress.fraction)} %`;
     if (progress.task) part("progress").textContent = `${progress.task} · ${percent}`;
-    else if (progress.stage === "refine") part("progress").textContent = `Refining · ${percent}`;
-    else if (!progress.frame) part("progress").textContent = `First frame · ${percent}`;
+    else if (progress.frame === null) part("progress").textContent = `${this.titles.get(progress.stage) ?? progress.stage} · ${percent}`;
     else part("progress").textContent = `Frame ${progress.frame + 1} of ${numFrames} · ${percent}`;
     if (progress.frame > 0 && numFrames > 1) {
       part("making").style.left = `${(100 * (progress.frame - 1)) / (numFrames - 1)}%`;
@@ -226,13 +240,21 @@ export class Controls {
     part("input").hidden = !(visible && this.player.inputs.draw(part("input-canvas"), Math.round(position)));
   }
 
-  /** One sentence, for a while. */
-  say(sentence) {
-    part("toast").textContent = sentence;
-    part("toast").hidden = !sentence;
+  /** Shows a message for a while. */
+  say(message) {
+    part("toast").textContent = message;
+    part("toast").hidden = !message;
     clearTimeout(this.silence);
-    if (sentence) this.silence = setTimeout(() => this.say(""), 6000);
+    if (message) this.silence = setTimeout(() => this.say(""), 6000);
   }
+}
+
+/** A button that chooses a stage. */
+function choice(stage, text, title) {
+  const button = document.createElement("button");
+  Object.assign(button, { type: "button", role: "radio", textContent: text, title });
+  button.dataset.stage = stage;
+  return button;
 }
 
 function check(group, key, chosen) {

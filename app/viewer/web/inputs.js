@@ -1,4 +1,4 @@
-// The clip's own frames, asked for one after another and kept.
+// The clip's frames, fetched one after another and cached.
 
 export class Inputs {
   constructor(source) {
@@ -24,7 +24,7 @@ export class Inputs {
     }
   }
 
-  /** Draws a frame into a canvas; false if it is not there yet. */
+  /** Draws a frame into a canvas; returns false if it has not arrived yet. */
   draw(canvas, frame) {
     const bitmap = this.bitmaps[Math.min(frame, this.count - 1)];
     if (!bitmap) return false;

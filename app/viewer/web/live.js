@@ -1,4 +1,4 @@
-// Views drawn by the server: small while something moves, full at rest.
+// Views drawn by the server: small while anything moves, full size at rest.
 
 import * as bridge from "./bridge.js";
 
@@ -20,8 +20,8 @@ export class LiveView {
   }
 
   reset() {
-    this.signature = ""; // of what was asked for last
-    this.full = false; // whether that was at full size
+    this.signature = ""; // of the last question
+    this.full = false; // the last question was for full size
     this.changedAt = 0;
     this.askedAt = 0;
     this.shown = this.sequence; // older answers are not shown any more

@@ -1,4 +1,4 @@
-// The player: what this visitor sees, and the loop that keeps the picture up with it.
+// The player: the visitor's view of the run, and the loop that draws it.
 
 import * as bridge from "./bridge.js";
 import { arrange, layoutFor, Pilot } from "./camera.js";
@@ -9,33 +9,33 @@ import { LiveView } from "./live.js";
 import { Source } from "./source.js";
 import { SplatView } from "./splats.js";
 
-const IN_THE_WAY = Math.cos((25 * Math.PI) / 180); // so near the clip's camera its picture would hide the object
-const BLACK = Uint8Array.from(atob("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="), (c) => c.charCodeAt(0)); // a pixel
+const IN_THE_WAY = Math.cos((25 * Math.PI) / 180); // closer to the clip's camera than this, its picture would hide the object
+const BLACK = Uint8Array.from(atob("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="), (c) => c.charCodeAt(0)); // one pixel
 
 class Player {
   constructor() {
     this.state = null;
     this.clock = new Clock();
     this.pilot = new Pilot();
-    this.stage = "initial"; // or generated, refined, compare
-    this.halves = ["generated", "refined"];
-    this.chosen = false; // whether the visitor chose the stage; else the newest result is shown
-    this.following = true; // the newest frame, until the visitor goes elsewhere in time
+    this.stage = ""; // the name of a stage, or "compare"
+    this.halves = ["", ""]; // the stages that are compared
+    this.chosen = false; // the visitor chose the stage; else the newest result is shown
+    this.following = true; // shows the newest frame, until the visitor moves in time
     this.mode = "rgb";
     this.live = false;
     this.showInput = this.showFrustum = true;
     this.connection = null;
     this.lost = false;
-    this.drawn = {}; // what viser was last told, by part
+    this.drawn = {}; // the last values sent to viser, by part
 
     const address = location.href.split(/[?#]/)[0].replace(/^http/, "ws").replace(/\/?$/, "/stream");
     this.source = new Source(address, {
       state: (state) => this.setState(state),
       lost: () => {
         this.lost = true;
-        this.controls.say("The connection is lost; trying again …");
+        this.controls.say("The connection was lost; reconnecting …");
       },
-      closed: () => location.reload(), // the server says in one sentence what is the matter
+      closed: () => location.reload(), // the server then explains why
     });
     const say = (error) => this.controls.say(error.message);
     this.inputs = new Inputs(this.source);
@@ -46,10 +46,9 @@ class Player {
     requestAnimationFrame((now) => this.frame(now));
   }
 
-  /** The stages that have something to show. */
+  /** The names of the stages that have a result. */
   available() {
-    const { generated, refined } = this.state;
-    return ["initial", "generated", "refined"].filter((stage) => (stage === "refined" ? refined : generated > (stage === "generated" ? 1 : 0)));
+    return this.state.stages.filter(({ limit }) => limit !== null).map(({ name }) => name);
   }
 
   setState(state) {
@@ -66,18 +65,18 @@ class Player {
     this.controls.setState(state);
   }
 
-  /** Follows the run to its newest result, unless the visitor is elsewhere. */
+  /** Shows the newest result, unless the visitor chose another one. */
   settle(first) {
     const available = this.available();
-    const newest = available.at(-1) ?? "initial";
-    const arrived = newest === "refined" && this.stage !== "refined";
+    const newest = available.at(-1) ?? "";
+    const arrived = this.state.finished && newest !== this.stage;
     if (!this.chosen) this.stage = newest;
-    if (!available.includes(this.halves[0])) this.halves[0] = available[0] ?? "initial";
+    if (!this.chosen || !available.includes(this.halves[0])) this.halves[0] = available.at(-2) ?? newest;
     if (this.halves[1] !== newest && (!available.includes(this.halves[1]) || !this.chosen)) this.halves[1] = newest;
     if (this.halves[0] === this.halves[1] && available.length > 1) this.halves[0] = available.at(-2);
     this.clock.numFrames = this.limit() + 1;
     this.clock.seek(this.clock.position);
-    if (this.state.refined) {
+    if (this.state.finished) {
       const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
       if (arrived && !this.chosen && this.following && !still) this.play(() => this.clock.play(1));
     } else if (this.following && !first) {
@@ -85,23 +84,23 @@ class Player {
     }
   }
 
-  /** The last position that the shown stages have. */
+  /** The last position in time. */
   limit() {
-    const { generated, refined, numFrames } = this.state;
-    return refined ? Math.max(numFrames - 1, 0) : Math.max(generated - 1, 0);
+    const { framesDone, finished, numFrames } = this.state;
+    return Math.max((finished ? numFrames : framesDone) - 1, 0);
   }
 
-  /** Lets the visitor act on the clock. */
+  /** Runs an action of the visitor on the clock. */
   play(action) {
     this.following = false;
     action();
-    if (!this.state.refined && this.clock.position === this.clock.last && !this.clock.playing) this.following = true;
+    if (!this.state.finished && this.clock.position === this.clock.last && !this.clock.playing) this.following = true;
   }
 
   scrub(position) {
     this.clock.playing = false;
     this.play(() => this.clock.seek(position));
-    if (this.connection) this.draw(); // asks now, not with the next animation frame
+    if (this.connection) this.draw(); // asks at once, before the next animation frame
   }
 
   setStage(stage) {
@@ -142,7 +141,7 @@ class Player {
     this.controls.update();
   }
 
-  /** viser has (re)connected and knows nothing of what it was told before. */
+  /** viser has connected, or connected again without its earlier state. */
   start(connection) {
     const first = this.connection === null;
     this.connection = connection;
@@ -180,7 +179,7 @@ class Player {
       clock,
       mode,
       revision: state.revision,
-      limits: { initial: 0, generated: state.generated - 1, refined: state.numFrames - 1 },
+      limits: Object.fromEntries(state.stages.map(({ name, limit }) => [name, limit ?? 0])),
       depth: depthScale(camera, state),
       background: rgb(getComputedStyle(document.body).backgroundColor),
       maxPixels: state.maxPixels,
@@ -197,17 +196,17 @@ class Player {
     if (file && this.drawn.frustum) this.change("picture", file, bridge.setReferencePicture);
   }
 
-  /** Tells viser only what is new to it. */
-  change(part, value, tell) {
+  /** Sends a value to viser if it has changed. */
+  change(part, value, send) {
     if (this.drawn[part] === value) return;
     this.drawn[part] = value;
-    tell(value);
+    send(value);
   }
 }
 
-/** How splats get their colours by depth: the row of the camera that gives it, and its colours (0xBBGGRR). */
+/** The colours of splats by depth: the row of the camera that gives the depth, and its colours (0xBBGGRR). */
 function depthScale({ viewmat }, { extent, depthColors }) {
-  const scale = 32; // of the splats' buffers (app/viewer/splats.py)
+  const scale = 32; // WORLD_SCALE of app/viewer/splats.py
   const row = [viewmat[8] / scale, viewmat[9] / scale, viewmat[10] / scale, viewmat[11]];
   const color = (depth) => {
     const nearness = 0.5 + (0.5 * (viewmat[11] - depth)) / extent;
@@ -227,7 +226,7 @@ function rgb(css) {
   return css.match(/[\d.]+/g).slice(0, 3).map((value) => Number(value) / 255);
 }
 
-/** Light or dark: as the address says (?theme=dark, or Gradio's ?__theme=), as the page around says, or as the system is. */
+/** Sets light or dark: by the address (?theme=dark, or Gradio's ?__theme=), by the surrounding page, or by the system. */
 function followTheme() {
   const system = matchMedia("(prefers-color-scheme: dark)");
   const query = new URLSearchParams(location.search);

@@ -1,9 +1,9 @@
-// The websocket to the viewer (app/viewer/protocol.py), and the splats that came over it.
+// The websocket to the viewer (app/viewer/protocol.py), and the cache of splats.
 
 const RETRY_MS = [300, 1000, 2000, 5000];
-export const CLOSED = 4404; // the viewer is not there (any more)
+export const CLOSED = 4404; // the viewer does not exist, or no longer exists
 
-/** Asks questions and hands on the state; connects again by itself. */
+/** Sends questions and passes the state on; reconnects by itself. */
 export class Source {
   /** @param {{state: Function, lost: Function, closed: Function}} listener */
   constructor(url, listener) {
@@ -52,7 +52,7 @@ export class Source {
     return waiter;
   }
 
-  /** Resolves to the answer's ArrayBuffer, its data from byte 8 on; rejects with one sentence. */
+  /** Resolves to the answer's ArrayBuffer, whose data starts at byte 8; rejects with an error message. */
   ask(question) {
     if (!this.open) return Promise.reject(new Error("The connection was lost."));
     const id = this.nextId++ % 2 ** 32;
@@ -61,7 +61,7 @@ export class Source {
   }
 }
 
-/** Splats that have been seen, up to a size; what was used longest ago goes first. */
+/** A cache of splats with a maximum size; the least recently used are dropped first. */
 export class Cache {
   constructor(maxBytes) {
     this.maxBytes = maxBytes;

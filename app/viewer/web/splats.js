@@ -1,4 +1,4 @@
-// Splats in the visitor's browser: which to ask for, which to show, in which colours.
+// Splats in the browser: which to fetch, which to show, and in which colours.
 
 import * as bridge from "./bridge.js";
 import { Cache } from "./source.js";
@@ -6,7 +6,7 @@ import { Cache } from "./source.js";
 const CACHE_BYTES = 96 << 20;
 const SMOOTH_FPS = 30; // changes per second that look like motion
 const MAX_STEPS = 32; // between two frames, in slow motion
-const AHEAD = 3; // questions under way while playing; one for each side otherwise
+const AHEAD = 3; // parallel questions while playing; otherwise one per side
 const AHEAD_SECONDS = 1.5;
 const NOTHING = new Uint32Array(8);
 
@@ -20,10 +20,10 @@ export class SplatView {
     this.sides = { [bridge.LEFT]: {}, [bridge.RIGHT]: {} }; // what each shows: {key, stage, position, look}
     this.failedAt = 0;
     this.latency = 0; // seconds from question to answer, smoothed
-    this.counts = { wanted: 0, asked: 0, shown: 0, late: 0 };
+    this.counts = { requested: 0, asked: 0, shown: 0, late: 0 };
   }
 
-  /** Everything has to be shown anew: another connection, or another renderer was on. */
+  /** Shows everything again, after a new connection or a change of renderer. */
   reset() {
     this.sides = { [bridge.LEFT]: {}, [bridge.RIGHT]: {} };
   }
@@ -46,12 +46,12 @@ export class SplatView {
     }
   }
 
-  /** A stage at a position, as it is asked for: to the steps that motion needs, within what exists. */
+  /** The question for a stage at a position, rounded to the steps that motion needs and limited to what exists. */
   key(stage, position) {
     const { clock, limits, revision } = this.want;
-    const wished = clock.playing ? SMOOTH_FPS / clock.rate : 16;
-    const steps = Math.min(2 ** Math.ceil(Math.log2(Math.max(wished, 1))), MAX_STEPS);
-    const exact = stage === "initial" ? 0 : Math.min(Math.round(position * steps) / steps, limits[stage]);
+    const ideal = clock.playing ? SMOOTH_FPS / clock.rate : 16;
+    const steps = Math.min(2 ** Math.ceil(Math.log2(Math.max(ideal, 1))), MAX_STEPS);
+    const exact = Math.min(Math.round(position * steps) / steps, limits[stage]);
     return { stage, position: exact, key: `${revision}/${stage}/${exact}` };
   }
 
@@ -63,7 +63,7 @@ export class SplatView {
       let at = position + (clock.direction * ahead * clock.rate) / SMOOTH_FPS;
       if (at < 0 || at > clock.last) {
         if (!clock.loop) return null;
-        at = (((at % clock.last) + clock.last) % clock.last) || 0; // round the loop
+        at = (((at % clock.last) + clock.last) % clock.last) || 0; // the loop continues at its start
       }
       for (const stage of stages) {
         const question = this.key(stage, at);
@@ -90,14 +90,14 @@ export class SplatView {
     }
   }
 
-  /** While scrubbing, the wish may have moved on; what came is shown if it is nearer than what is there. */
+  /** While scrubbing, the position may have changed; the answer is shown if it is nearer than the current one. */
   arrived(stage, position, key) {
     if (!this.want.clock.playing && key !== this.key(stage, this.want.position).key) this.counts.late++;
     [bridge.LEFT, bridge.RIGHT].forEach((name, i) => {
       if (this.want.stages[i] !== stage || !key.startsWith(`${this.want.revision}/`)) return;
       const shown = this.sides[name];
-      const wished = Math.min(this.want.position, this.want.limits[stage]);
-      const nearer = Math.abs(position - wished) < Math.abs(shown.position - wished);
+      const target = Math.min(this.want.position, this.want.limits[stage]);
+      const nearer = Math.abs(position - target) < Math.abs(shown.position - target);
       if (shown.stage !== stage || nearer) this.put(name, { stage, position, key });
     });
   }
@@ -111,8 +111,8 @@ export class SplatView {
       return;
     }
     const now = this.key(stage, this.want.position);
-    if (now.key !== shown.wanted) this.counts.wanted++;
-    shown.wanted = now.key;
+    if (now.key !== shown.requested) this.counts.requested++;
+    shown.requested = now.key;
     if (this.cache.has(now.key)) this.put(name, now);
     else if (shown.key && shown.key !== "nothing") this.put(name, shown); // its colours may have changed
   }
@@ -124,15 +124,15 @@ export class SplatView {
     if (shown.key === key && shown.look === look) return;
     const buffer = this.cache.get(key);
     if (!buffer) return; // dropped from a full cache
-    this.sides[name] = { stage, position, key, look, wanted: shown.wanted };
+    this.sides[name] = { stage, position, key, look, requested: shown.requested };
     this.counts.shown++;
     bridge.setSplats(name, mode === "rgb" ? buffer : recolour(buffer, mode, depth));
   }
 }
 
 /**
- * The same splats in the colours of a mode. Alpha: white, to be blended over black. Depth: by each
- * splat's own distance along the view, so that blending averages colours, not depths.
+ * The same splats in the colours of a mode. Alpha: white, blended over black. Depth: a colour for each
+ * splat's distance along the view, so that blending averages colours, not depths.
  */
 function recolour(buffer, mode, depth) {
   const result = buffer.slice();
