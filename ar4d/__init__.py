@@ -67,7 +67,25 @@ _HOMES = {
     "UserError": "ar4d.errors",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = [
+    "Asset4D",
+    "Cameras",
+    "ClipSettings",
+    "Gaussians",
+    "Run",
+    "Settings",
+    "UserError",
+    "__version__",
+    "evaluate",
+    "export",
+    "lift",
+    "lift_events",
+    "load_asset",
+    "load_clip",
+    "orbit",
+    "presets",
+    "render",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -67,6 +67,6 @@ def to_uint8(values: np.ndarray | torch.Tensor) -> np.ndarray:
 
 
 def _joined(rgb: Image, alpha: Image) -> Image:
-    if isinstance(rgb, torch.Tensor):
+    if isinstance(rgb, torch.Tensor) and isinstance(alpha, torch.Tensor):
         return torch.cat([rgb, alpha], dim=-1)
     return np.concatenate([rgb, alpha], axis=-1)
