@@ -127,5 +127,5 @@ def test_a_run_of_an_engine_that_is_gone_is_a_sentence(registries, tmp_path):
     engines.register(ENGINE)
     run = Run.create(tmp_path / "run", Recipe("ball", ClipSettings(), ToySettings()), make_clip(1, 32))
     del engines._registered["toy"]
-    with pytest.raises(UserError, match=r'There is no engine "toy"; choose one of: ar4d\.'):
+    with pytest.raises(UserError, match=r'no engine "toy"; choose one of: ar4d'):
         Run.open(run.folder)

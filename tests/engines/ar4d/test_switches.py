@@ -8,6 +8,7 @@ import torch
 from ar4d.asset import DeformedGaussians, FrameSequence
 from ar4d.events import ExpertChosen, FrameFinished, StageStarted
 from ar4d.lifting import drain, lift_events
+from ar4d.presets import PAPER
 from tests.conftest import quick
 from tests.engines.ar4d.test_generate import TINY
 from tests.support.two_sided import RIG, RecordingExpert, clip_of, shifted, two_sided
@@ -18,7 +19,7 @@ SETTINGS = replace(
     size=RIG.size,
     pseudo_size=RIG.pseudo_size,
     elevation_deg=RIG.elevation_deg,
-    initialize=replace(quick().initialize, iterations=3),
+    initialize=replace(quick(PAPER).initialize, iterations=3),
     generate=replace(TINY, iterations=3, pseudo_every=2),
     refine=replace(quick().refine, iterations=3, warm_start=3),
 )
