@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from ar4d.clip import Clip, Crop
 from ar4d.presets import CPU
@@ -14,6 +15,8 @@ from tests.support.hub_mirror import mirror as mirror  # a fixture
 from tests.support.marks import add_marks
 
 SIZE = 64
+
+torch.set_num_threads(1)  # the pictures are tiny: a second thread costs more than it brings
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

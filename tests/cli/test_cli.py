@@ -111,7 +111,7 @@ def test_reference_render_shows_the_clip(run, tmp_path):
 
 def test_export_has_a_default_place(run, capsys):
     assert main(["export", str(run), "--format=ply", "--time=0.0"]) == 0
-    path = Path(capsys.readouterr().out.strip().splitlines()[-1])
+    path = Path(capsys.readouterr().out.splitlines()[0])  # a note on its conventions follows
     assert path.read_bytes().startswith(b"ply")
     assert run in path.parents
 
