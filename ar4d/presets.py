@@ -28,15 +28,30 @@ from ar4d.settings import (
 
 def _node_fields(settings: Settings) -> Settings:
     """The same schedule with offsets at control nodes: what two CPU cores can carry."""
-    local = FieldSettings(kind="node-table", nodes=2048, lr=8e-3, lr_final=2.4e-4)
-    shared = FieldSettings(kind="node-table", nodes=2048, colors=True, lr=2e-3, lr_final=6e-5)
+    local = FieldSettings(kind="node-table", lr=8e-3, lr_final=2.4e-4)
+    shared = FieldSettings(kind="node-table", lr=2e-3, lr_final=6e-5)
+    return replace(
+        settings,
+        generate=replace(settings.generate, field=local),
+        refine=replace(settings.refine, field=shared),
+    )
+
+
+def _held(settings: Settings) -> Settings:
+    """What the clip does not see is held to what it sees, and seen colours may change over time."""
+    generate, refine = settings.generate, settings.refine
     hold = HoldSettings(hidden_rate=0.1, rigidity_hidden=0.03, rigidity_seen=0.0003)
     body = BodySettings(loner_distance=2.5, closing=2.5)
     return replace(
         settings,
         initialize=replace(settings.initialize, body=body, hidden_rate=0.1),
-        generate=replace(settings.generate, field=local, hold=hold),
-        refine=replace(settings.refine, field=shared, hold=hold, color_change=0.003),
+        generate=replace(generate, field=replace(generate.field, nodes=2048), hold=hold),
+        refine=replace(
+            refine,
+            field=replace(refine.field, nodes=2048, colors=True),
+            hold=hold,
+            color_change=0.003,
+        ),
     )
 
 
@@ -101,6 +116,8 @@ CPU_FINE = replace(
     initialize=replace(CPU.initialize, gaussians=16000),
 )
 
+CPU_HELD = replace(_held(CPU), preset="cpu-held")
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -132,6 +149,7 @@ for _preset in (
     Preset(FAST, "fast: a GPU, a few minutes", "cuda"),
     Preset(CPU, "cpu: minutes on two cores", "cpu"),
     Preset(CPU_FINE, "cpu-fine: twice the size, four times as long", "cpu"),
+    Preset(CPU_HELD, "cpu-held: cpu with calmer hidden sides (experimental)", "cpu"),
 ):
     register(_preset)
 

@@ -94,7 +94,7 @@ class Options:
     """Videos, pictures or folders of frames."""
     variants: tuple[str, ...] = ("full", "loose")
     """What to lift, see VARIANTS."""
-    preset: str = "cpu"
+    preset: str = "cpu-held"
     """Preset whose variants are lifted."""
     frames: int = 8
     """Frames that are taken from each clip."""
