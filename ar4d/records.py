@@ -40,7 +40,8 @@ def first_problem(error: ValidationError) -> str:
     """The first thing that is wrong: the dotted name of the field, and why its value does not fit."""
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    words = _WORDS.get(first["type"]) or first["msg"][:1].lower() + first["msg"][1:]
+    message = first["msg"].rstrip(".")
+    words = _WORDS.get(first["type"]) or message[:1].lower() + message[1:]
     if first["type"] not in _WORDS and isinstance(first["input"], str | int | float | None) and where:
         words += f", not {first['input']!r}"
     return f"{where}: {words}" if where else words
