@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal
 
-from rich.table import Table
-
 from ar4d import plugins
 from ar4d.errors import UserError
 from ar4d.settings import (
@@ -184,16 +182,16 @@ def find(name: str) -> Preset:
     return presets[name]
 
 
-def table() -> Table:
-    """AR4D's presets side by side, one row a setting; a setting that all share is left out."""
+def comparison() -> list[list[str]]:
+    """AR4D's presets side by side: a header, then one row a setting; what all share is left out."""
     shown = {name: preset for name, preset in known().items() if preset.settings.engine == "ar4d"}
     flat = {name: dict(_flatten(preset.settings)) for name, preset in shown.items()}
-    table = Table("", *flat, box=None, header_style="bold")
+    rows = [["", *flat]]
     for key in flat["paper"]:
         values = [str(flat[name][key]) for name in flat]
         if key != "preset" and len(set(values)) > 1:
-            table.add_row(key, *values)
-    return table
+            rows.append([key, *values])
+    return rows
 
 
 def _flatten(settings: Any, prefix: str = "") -> list[tuple[str, Any]]:

@@ -42,11 +42,11 @@ def _doc(owner: type, name: str) -> str:
 
 
 def _presets(_: str) -> list[list[str]]:
-    from ar4d.presets import PRESETS, table
+    from ar4d.presets import PRESETS, comparison
 
-    columns = [[str(cell) for cell in column.cells] for column in table().columns]
-    rows = [["setting", *PRESETS], ["", *(f"*{preset.label}*" for preset in PRESETS.values())]]
-    return rows + [[f"``{name}``", *values] for name, *values in zip(*columns, strict=True)]
+    (_, *names), *rows = comparison()
+    header = [["setting", *names], ["", *(f"*{PRESETS[name].label}*" for name in names)]]
+    return header + [[f"``{setting}``", *values] for setting, *values in rows]
 
 
 def _experts(_: str) -> list[list[str]]:

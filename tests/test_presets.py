@@ -3,7 +3,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from ar4d.errors import UserError
-from ar4d.presets import CPU, CPU_FINE, FAST, PAPER, PRESETS, QUALITY, default_for, find, table
+from ar4d.presets import CPU, CPU_FINE, FAST, PAPER, PRESETS, QUALITY, comparison, default_for, find
 from ar4d.settings import FACING_DEG, facing_words
 
 
@@ -26,14 +26,14 @@ def test_pseudo_views_reach_all_around_before_every_preset_ends():
         assert g.start_azimuth + g.iterations / g.steps_per_degree >= g.max_azimuth, settings.preset
 
 
-def test_presets_are_frozen_and_print_as_a_table():
+def test_presets_are_frozen_and_compared_in_a_table():
     with pytest.raises(FrozenInstanceError):
         CPU.seed = 1  # type: ignore[misc]
-    rows = table()
-    assert [column.header for column in rows.columns] == ["", *PRESETS]
-    names, *values = (list(column.cells) for column in rows.columns)
-    assert values[list(PRESETS).index("cpu")][names.index("generate.field.kind")] == "node-table"
-    assert "seed" not in names  # the same in all
+    header, *rows = comparison()
+    assert header == ["", *PRESETS]
+    values = {name: dict(zip(PRESETS, row, strict=True)) for name, *row in rows}
+    assert values["generate.field.kind"]["cpu"] == "node-table"
+    assert "seed" not in values  # the same in all
 
 
 def test_a_preset_is_found_by_name_and_by_device():

@@ -10,7 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 
 from ar4d.runs import RECORDED, Run
 
@@ -48,10 +47,11 @@ def info(argv: list[str]) -> None:
 
 def presets(argv: list[str]) -> None:
     """print all presets side by side"""
-    from ar4d.presets import table
+    from ar4d.presets import comparison
+    from ar4d.tables import text_table
 
     tyro.cli(_NoArguments, prog="ar4d presets", args=argv)
-    Console().print(table())
+    print(text_table(comparison()))
 
 
 @dataclass(frozen=True)
