@@ -17,6 +17,7 @@ from PIL import Image
 from ar4d.cli import main
 from ar4d.clip import ClipSettings
 from ar4d.runs import Recipe, Run
+from ar4d.settings import Settings
 from tests.conftest import ball_frames, make_clip, quick
 from tests.support.bench_folder import moving_gaussians, write_object
 
@@ -55,10 +56,16 @@ def complaint(capsys, *argv: str) -> str:
     return text
 
 
+def settings_of(folder: Path) -> Settings:
+    settings = Run.open(folder).record.recipe.settings
+    assert isinstance(settings, Settings)
+    return settings
+
+
 def test_lift_makes_a_finished_run(run):
     assert Run.open(run).status == "finished"
     assert Run.open(run).clip.num_frames == 3
-    assert Run.open(run).record.recipe.settings.generate.iterations == 15
+    assert settings_of(run).generate.iterations == 15
 
 
 def test_info_tells_what_the_run_is(run, capsys):
@@ -79,7 +86,7 @@ def test_replay_takes_changes(run, tmp_path):
     other = tmp_path / "other"
     argv = ["lift", "--from", str(run / "run.json"), "--out", str(other), "--refine.no-enabled", "--seed=7"]
     assert main(argv) == 0
-    settings = Run.open(other).record.recipe.settings
+    settings = settings_of(other)
     assert (settings.refine.enabled, settings.seed, settings.generate.iterations) == (False, 7, 15)
 
 
