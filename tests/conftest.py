@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,10 @@ from tests.support.marks import add_marks
 
 SIZE = 64
 
-torch.set_num_threads(1)  # the pictures are tiny: a second thread costs more than it brings
+# The pictures are tiny: a second thread costs more than it brings. Child processes compute with as many
+# threads, because torch's sums, and so a run's bits, depend on their number.
+torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
