@@ -293,9 +293,9 @@ class Service:
         """Exports a finished run; returns one file, which is a ZIP archive if the format writes several.
 
         Raises:
-            UserError: the run is not finished, there is no such format, or as `ar4d.export.export`.
+            UserError: the run is not finished, there is no such format, or as `ar4d.formats.export`.
         """
-        from ar4d.export import find_format
+        from ar4d.formats import find_format
 
         if format == "cutout":
             return self._cutout(run)

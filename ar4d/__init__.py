@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ar4d.clip import load_clip as load_clip
     from ar4d.errors import UserError as UserError
     from ar4d.evaluation import evaluate as evaluate
-    from ar4d.export import export as export
+    from ar4d.formats import export as export
     from ar4d.gaussians import Gaussians as Gaussians
     from ar4d.lifting import lift as lift
     from ar4d.lifting import lift_events as lift_events
@@ -62,7 +62,7 @@ _HOMES = {
     "Cameras": "ar4d.cameras",
     "orbit": "ar4d.cameras",
     "render": "ar4d.rendering",
-    "export": "ar4d.export",
+    "export": "ar4d.formats",
     "evaluate": "ar4d.evaluation",
     "UserError": "ar4d.errors",
 }

@@ -18,7 +18,7 @@ from pathlib import Path
 import tyro
 
 from ar4d.asset import load_asset
-from ar4d.export import FORMATS, export
+from ar4d.formats import FORMATS, export
 
 EXAMPLE = Path("assets/example_run/refined.safetensors")
 CONVERTED = {  # by splat-transform, and the ending that it knows

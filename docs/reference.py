@@ -60,7 +60,7 @@ def _experts(_: str) -> list[list[str]]:
 
 
 def _formats(_: str) -> list[list[str]]:
-    from ar4d.export import FORMATS
+    from ar4d.formats import FORMATS
 
     rows = [["``--format``", "what it is", "files"]]
     for format in FORMATS.values():

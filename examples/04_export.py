@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import ar4d
-from ar4d.export import FORMATS
+from ar4d.formats import FORMATS
 
 ASSET = Path(__file__).parents[1] / "assets" / "example_run" / "refined.safetensors"
 

@@ -20,7 +20,7 @@ SIZE = 64
 # The pictures are tiny: a second thread costs more than it brings. Child processes compute with as many
 # threads, because torch's sums, and so a run's bits, depend on their number.
 torch.set_num_threads(1)
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

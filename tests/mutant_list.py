@@ -36,9 +36,9 @@ RENDERING = (
     "ar4d/rendering/cpu/tiles.py",
     ("tests/rendering/test_rendering.py::test_images_and_gradients_match_the_dense_reference",),
 )
-SPLATS = ("ar4d/export/splats/stored.py", ("tests/export/test_export_splats.py",))
-PLY = ("ar4d/export/splats/ply.py", ("tests/export/test_export_splats.py",))
-SPZ = ("ar4d/export/splats/spz.py", ("tests/export/test_export_splats.py",))
+SPLATS = ("ar4d/formats/splats/stored.py", ("tests/formats/test_export_splats.py",))
+PLY = ("ar4d/formats/splats/ply.py", ("tests/formats/test_export_splats.py",))
+SPZ = ("ar4d/formats/splats/spz.py", ("tests/formats/test_export_splats.py",))
 
 
 def mutant(name: str, what: str, where: tuple[str, tuple[str, ...]], old: str, new: str) -> Mutant:

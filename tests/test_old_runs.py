@@ -7,7 +7,7 @@ import pytest
 from ar4d.clip import ClipSettings
 from ar4d.engines.registry import parse_settings
 from ar4d.events import FacingEstimated, FrameFinished, Planned
-from ar4d.export import export
+from ar4d.formats import export
 from ar4d.gaussians import Gaussians
 from ar4d.runs import Recipe, Run, read_record
 from ar4d.settings import Settings

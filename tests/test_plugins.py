@@ -10,7 +10,7 @@ from ar4d.cli import main
 from ar4d.engines import registry as engines
 from ar4d.errors import UserError
 from ar4d.experts import registry as experts
-from ar4d.export import formats
+from ar4d.formats import registry as formats
 from tests.support.plugins import install
 from tests.support.plugins import registries as registries  # a fixture
 

@@ -85,8 +85,8 @@ class Export:
         import tempfile
         import zipfile
 
-        from ar4d.export import export, find_format
         from ar4d.files import atomic
+        from ar4d.formats import export, find_format
         from ar4d.runs import Run
 
         asset = Run.open(self.folder).asset()

@@ -31,7 +31,7 @@ class _ImportArguments:
 
 def main(argv: list[str]) -> None:
     """make a run of splat files from elsewhere: PLY, SPZ or USD"""
-    from ar4d.export.readers import read_sequence
+    from ar4d.formats.readers import read_sequence
 
     arguments = tyro.cli(_ImportArguments, prog="ar4d import", args=argv)
     sequence = read_sequence(arguments.files, fps=arguments.fps, viewer=arguments.viewer, up=arguments.up)
@@ -51,8 +51,8 @@ def make_run(folder: Path, asset: FrameSequence, source: str, remarks: tuple[str
 
     from ar4d.asset import frame_time
     from ar4d.clip import Clip, ClipSettings, Crop
-    from ar4d.export import render_frames
     from ar4d.files import atomic
+    from ar4d.formats import render_frames
     from ar4d.presets import CPU
     from ar4d.runs import Recipe, Run
 

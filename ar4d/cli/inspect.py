@@ -88,7 +88,7 @@ def _other_failures() -> list[str]:
     """What keeps plugins of other packages from being used; the experts' are in their own table."""
     from ar4d import presets
     from ar4d.engines import registry
-    from ar4d.export import formats
+    from ar4d.formats import registry as formats
 
     brought = registry.installed(), presets.installed(), formats.installed()
     return [failure for plugins in brought for failure in plugins.failures]

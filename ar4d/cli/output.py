@@ -14,7 +14,7 @@ from ar4d.files import write_text
 from ar4d.runs import Run
 
 if TYPE_CHECKING:
-    from ar4d.export import Format
+    from ar4d.formats import Format
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class _RenderArguments:
 def render(argv: list[str]) -> None:
     """render a run from any side: a folder of images, an mp4 or a gif"""
     from ar4d.asset import frame_time
-    from ar4d.export import render_frames, write_frames
+    from ar4d.formats import render_frames, write_frames
 
     options = tyro.cli(_RenderArguments, prog="ar4d render", args=argv)
     if options.mode not in ("rgb", "depth", "alpha"):
@@ -80,8 +80,8 @@ def _time(text: str) -> float:
 
 def export(argv: list[str]) -> None:
     """write a run as files for other programs: splats, a mesh, a video, a web page"""
-    from ar4d.export import all_formats, find_format
-    from ar4d.export import export as write
+    from ar4d.formats import all_formats, find_format
+    from ar4d.formats import export as write
 
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     early.add_argument("--format", default="html")
@@ -119,7 +119,7 @@ def export(argv: list[str]) -> None:
 
 def _export_description(format: Format) -> str:
     """What --help says above the options: the format that was asked for, and all the others."""
-    from ar4d.export import all_formats
+    from ar4d.formats import all_formats
 
     width = max(map(len, all_formats()))
     lines = [f"  {name:<{width}}  {other.label}" for name, other in all_formats().items()]

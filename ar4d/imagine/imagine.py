@@ -21,8 +21,8 @@ from ar4d.events import ClipJudged, Event, ExpertChosen, Progress, Role, Warned
 from ar4d.experts.preparing import prepare
 from ar4d.experts.protocols import OnProgress, VideoFrames, VideoRequest
 from ar4d.experts.registry import require
-from ar4d.export import write_frames
 from ar4d.files import write_text
+from ar4d.formats import write_frames
 from ar4d.imagine import prompts
 from ar4d.imagine.gate import GateLimits, Verdict, explain_refusal, judge
 from ar4d.reporting import Report, reporting

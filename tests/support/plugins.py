@@ -12,7 +12,7 @@ import pytest
 from ar4d import plugins, presets
 from ar4d.engines import registry as engines
 from ar4d.experts import registry as experts
-from ar4d.export import formats, paths
+from ar4d.formats import paths, registry
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def registries() -> Iterator[None]:
         mock.patch.dict(experts._registered),
         mock.patch.dict(engines._registered),
         mock.patch.dict(presets.PRESETS),
-        mock.patch.dict(formats.FORMATS),
+        mock.patch.dict(registry.FORMATS),
         mock.patch.object(paths, "FILE_ENDINGS", set(paths.FILE_ENDINGS)),
     ):
         plugins.load.cache_clear()

@@ -15,7 +15,7 @@ from app.runs.storage import JobRecord, read_job_record
 from app.service import Service
 from ar4d.clip import ClipSettings
 from ar4d.events import Stage
-from ar4d.export.formats import menu
+from ar4d.formats.registry import menu
 from ar4d.runs import Run
 
 EMPTY = '<div class="panel empty"><p>Nothing is finished yet.</p></div>'

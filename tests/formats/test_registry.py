@@ -1,0 +1,166 @@
+"""The registry: a format from outside takes one call or one entry point, and is known everywhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from app.page.steps.result import ResultStep
+from ar4d.cli import main
+from ar4d.errors import UserError
+from ar4d.formats import FORMATS, Choice, Format, SplatOptions, export, find_format, register
+from ar4d.formats.registry import menu
+from tests.support.finished import finished_run
+from tests.support.moving import SpinningBall
+
+PLUGIN = '''
+from dataclasses import dataclass
+from ar4d.formats import Format
+
+@dataclass(frozen=True)
+class Options:
+    """What the file says."""
+    greeting: str = "hello"
+    """Its first word."""
+
+def write(asset, out, options):
+    out.write_text(f"{options.greeting} {asset.num_frames}")
+    return [out]
+
+FORMAT = Format("hello", "HELLO: a text", ".hello", Options, write)
+BROKEN = 1 / 0
+'''
+
+
+@dataclass(frozen=True)
+class NoteOptions:
+    word: str = "frames"
+
+
+def write_note(asset, out: Path, options: NoteOptions) -> list[Path]:
+    out.write_text(f"{asset.num_frames} {options.word}")
+    return [out]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    return finished_run(tmp_path_factory.mktemp("formats") / "run", SpinningBall()).folder
+
+
+@pytest.fixture
+def note():
+    yield register(Format("note", "NOTE: a text", ".note.txt", NoteOptions, write_note))
+    del FORMATS["note"]
+
+
+def test_a_registered_format_is_exported_and_listed(tmp_path, note):
+    assert find_format("note") is note
+    (path,) = export(SpinningBall(), "note", tmp_path / "a.note.txt", NoteOptions("pictures"))
+    assert path.read_text() == "3 pictures"
+    assert note.default_name(NoteOptions()) == "asset.note.txt"
+    assert menu()["note"] == (note, Choice("NOTE: a text"))
+    with pytest.raises(ValueError, match='a format "note" already'):
+        register(note)
+    with pytest.raises(UserError, match=r"a\.note\.txt names a file, but a sequence needs a folder"):
+        export(SpinningBall(), "ply", tmp_path / "b" / "a.note.txt")
+    with pytest.raises(UserError, match='note has no option "size"; its options are: word'):
+        note.make_options({"size": 3})
+
+
+def install_plugin(folder: Path, attribute: str) -> dict[str, str]:
+    """A package with an entry point, as pip leaves it; returns the environment that sees it."""
+    folder.mkdir()
+    body = PLUGIN if attribute == "BROKEN" else PLUGIN.replace("BROKEN = 1 / 0\n", "")
+    (folder / "hello_format.py").write_text(body)
+    info = folder / "hello_format-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hello-format\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[ar4d.formats]\nhello = hello_format:{attribute}\n")
+    return {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{Path(__file__).parents[2]}"}
+
+
+def run_cli(arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ar4d", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def test_an_entry_point_appears_in_the_command_line(tmp_path, run):
+    environment = install_plugin(tmp_path / "site", "FORMAT")
+    told = run_cli(["export", "--format", "hello", "--help"], environment)
+    assert told.returncode == 0, told.stderr
+    assert "HELLO: a text" in told.stdout
+    assert "--greeting" in told.stdout
+    out = tmp_path / "a.hello"
+    made = run_cli(
+        ["export", str(run), "--format", "hello", "--greeting", "hi", "--out", str(out)], environment
+    )
+    assert made.returncode == 0, made.stderr
+    assert out.read_text() == "hi 3"
+    refused = run_cli(["export", str(run), "--format", "stl"], environment)
+    assert refused.returncode == 2
+    assert "hello" in refused.stderr
+
+
+def test_a_broken_entry_point_costs_only_its_own_format(tmp_path, run):
+    environment = install_plugin(tmp_path / "site", "BROKEN")
+    made = run_cli(
+        ["export", str(run), "--format", "ply", "--time", "0", "--out", str(tmp_path / "a.ply")],
+        environment,
+    )
+    assert made.returncode == 0, made.stderr
+    refused = run_cli(["export", str(run), "--format", "hello"], environment)
+    assert refused.returncode == 2
+    assert 'The plugin "hello" of the package hello-format cannot be imported' in refused.stderr
+    assert "(ZeroDivisionError: division by zero); update or uninstall that package." in refused.stderr
+
+
+def test_a_missing_package_is_named_with_its_remedy(tmp_path):
+    missing = Format("x", "X", ".x", NoteOptions, write_note, module="no_such_module", extra="x")
+    register(missing)
+    try:
+        assert "x" not in menu()
+        with pytest.raises(UserError, match=r"needs the package no_such_module; .* pip install ar4d\[x\]"):
+            export(SpinningBall(), "x", tmp_path / "a.x")
+    finally:
+        del FORMATS["x"]
+
+
+def test_the_help_names_every_format(capsys):
+    with pytest.raises(SystemExit):
+        main(["export", "--format", "spz", "--help"])
+    told = capsys.readouterr().out
+    assert "--for" in told
+    assert "SuperSplat" in told
+    for name, format in FORMATS.items():
+        assert name in told
+        assert format.label.split(":")[0] in told
+
+
+def test_the_page_offers_what_the_registry_holds(note):
+    with gr.Blocks():
+        step = ResultStep(None)  # pyright: ignore[reportArgumentType] (it only builds the components)
+    choices = [label for label, _ in step.format.choices]
+    assert "NOTE: a text" in choices
+    assert "Compressed PLY: one file per frame, for SuperSplat" in choices
+    for format, choice in menu().values():
+        assert choice.label in choices
+        format.make_options(choice.options)
+    assert menu()["compressed-ply"][1].options == {"viewer": "supersplat"}
+
+
+def test_a_format_that_cannot_work_is_refused_when_it_is_made():
+    with pytest.raises(ValueError, match="must start with a dot"):
+        Format("x", "X", "x", NoteOptions, write_note)
+    with pytest.raises(TypeError, match="must be a dataclass"):
+        Format("x", "X", ".x", str, write_note)
+    with pytest.raises(TypeError, match="its options need `time`"):
+        Format("x", "X", ".x", NoteOptions, write_note, per_frame=True)
+    assert (
+        Format("x", "X", ".x", SplatOptions, write_note, per_frame=True).default_name(SplatOptions()) == "x"
+    )
