@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from ar4d.errors import UserError
 from ar4d.records import first_problem
 
-_documented = with_config(ConfigDict(extra="forbid", use_attribute_docstrings=True))
+documented = with_config(ConfigDict(extra="forbid", use_attribute_docstrings=True))
 
 FieldKind = Literal["mlp", "node-mlp", "node-table"]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -37,7 +37,7 @@ def facing_words(azimuth_deg: float) -> str:
     return f"{names[nearest]} or {names[nearest + 4]}"
 
 
-@_documented
+@documented
 @dataclass(frozen=True)
 class LearningRates:
     """Adam's rates for the Gaussians' own parameters, at the start of a stage."""
@@ -52,7 +52,7 @@ class LearningRates:
     quats: Amount = 1e-3
 
 
-@_documented
+@documented
 @dataclass(frozen=True)
 class FieldSettings:
     """A deformation field (Eq. 3, 4, 9)."""
@@ -74,7 +74,7 @@ class FieldSettings:
     lr_final: Amount = 1e-6
 
 
-@_documented
+@documented
 @dataclass(frozen=True)
 class HoldSettings:
     """How what the clip does not see is held to what it sees (not in the paper)."""
@@ -89,7 +89,7 @@ class HoldSettings:
     """The same between nodes that the clip sees."""
 
 
-@_documented
+@documented
 @dataclass(frozen=True)
 class BodySettings:
     """How the expert's Gaussians are tidied where the first frame does not show them (not in the paper)."""
@@ -102,7 +102,7 @@ class BodySettings:
     """How often their colours are averaged along the surface."""
 
 
-@_documented
+@documented
 @dataclass(frozen=True)
 class InitializeSettings:
     """Stage 1 (Sec. 4.1)."""
@@ -128,7 +128,7 @@ class InitializeSettings:
     """Share of the learning rate that is left at the end."""
 
 
-@_documented
+@documented
 @dataclass(frozen=True)
 class GenerateSettings:
     """Stage 2 (Sec. 4.2)."""
@@ -165,7 +165,7 @@ class GenerateSettings:
     """Weight of l_depth of Eq. 8 (depth in orbit radii)."""
 
 
-@_documented
+@documented
 @dataclass(frozen=True)
 class RefineSettings:
     """Stage 3 (Sec. 4.3)."""
@@ -192,7 +192,7 @@ class RefineSettings:
     """Weight of stage 2's colours at the view where the depth is compared. The paper: none."""
 
 
-@_documented
+@documented
 @dataclass(frozen=True)
 class ViewSettings:
     """Views of the whole clip from other sides, made once, that stage 2 uses in place of its own renders."""
@@ -215,7 +215,7 @@ class ReferenceRig:
     """How far to each side of the reference camera views are sampled, degrees."""
 
 
-@_documented
+@documented
 @dataclass(frozen=True)
 class EngineSettings:
     """What every engine has to know. Each engine's own settings extend it."""

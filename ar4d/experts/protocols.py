@@ -99,6 +99,26 @@ class ClipToViews(Protocol):
         ...
 
 
+@runtime_checkable
+class DrawsOver(Protocol):
+    """Optional protocol for `ClipToViews` experts that can improve views which exist already."""
+
+    @property
+    def name(self) -> str: ...
+
+    def draw_over(self, clip: Tensor, views: ViewGrid, noise: float, seed: int) -> ViewGrid:
+        """Draws the clip from the views' sides again, beginning with the views instead of noise.
+
+        Args:
+            clip: [F, S, S, 4] in [0, 1], straight alpha, seen from the reference camera.
+            views: what is there, at the azimuths of `ClipToViews.azimuths_deg`; row 0 is the clip.
+            noise: how freely, as the noise level σ of a diffusion model: the details that are finer than
+                what this noise leaves visible are drawn again. Experts that do not diffuse ignore it.
+            seed: of the expert's randomness.
+        """
+        ...
+
+
 class ClipToGaussians(Protocol):
     """A clip becomes Gaussians that move, in one pass."""
 

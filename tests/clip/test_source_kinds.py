@@ -113,7 +113,7 @@ def test_highlights_above_white_become_white():
 
 def test_dolby_vision_without_a_base_layer_is_refused(tmp_path):
     path = tmp_path / "dolby.mp4"
-    write_video(path, [np.zeros((128, 128, 3), np.uint8)], "libx265")
+    write_video(path, [np.zeros((128, 128, 3), np.uint8)] * 4, "libx265")  # a single one has no valid time
     data = path.read_bytes()
     assert data.count(b"hev1") == 1
     path.write_bytes(data.replace(b"hev1", b"dvh1"))  # the sample entry of profile 5

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from ar4d.asset import Asset4D, FrameSequence, frame_time
-from ar4d.cameras import orbit
+from ar4d.asset import Asset4D, FrameSequence
 from ar4d.clip import Clip
 from ar4d.devices import resolve_device
 from ar4d.engines.ar4d.generate import generate
@@ -19,16 +17,11 @@ from ar4d.engines.ar4d.initialize import initialize
 from ar4d.engines.ar4d.pseudo_views import GridViews, PseudoViews, RenderedViews, SceneViews
 from ar4d.engines.ar4d.refine import refine
 from ar4d.engines.base import Experts
-from ar4d.errors import UserError
-from ar4d.events import Event, ExpertChosen, FacingEstimated, Finished, Role, StageInfo, Warned
-from ar4d.experts.fallback import Fallback, shown_clip
-from ar4d.experts.hardware import is_out_of_memory
-from ar4d.experts.protocols import ClipAware
+from ar4d.engines.common import expert_for, facing_of, memory_in_words
+from ar4d.engines.common import finished as finished_event
+from ar4d.events import Event, Role, StageInfo, Warned
 from ar4d.experts.registry import require
-from ar4d.experts.translucent import Translucent
 from ar4d.gaussians import Gaussians
-from ar4d.losses import psnr, ssim
-from ar4d.rendering import render
 from ar4d.reporting import Inbox
 from ar4d.settings import FACING_DEG, Settings
 from ar4d.views import ViewGrid
@@ -64,15 +57,8 @@ class AR4D:
     ) -> Generator[Event, None, Asset4D]:
         inbox = Inbox()
         run = _Run(clip, settings, experts, resolve_device(settings.device), inbox)
-        try:
+        with memory_in_words(f"{settings.size} pixels and {settings.budget} Gaussians"):
             return (yield from inbox.joined(run.events(finished)))
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise UserError(
-                f"Memory ran out at {settings.size} pixels and {settings.budget} Gaussians; "
-                "close other programs, or take the preset fast or a smaller size (finished frames are kept)."
-            ) from error
 
 
 @dataclass(eq=False)
@@ -98,7 +84,7 @@ class _Run:
         if not frames:
             expert = yield from self._expert(_first_role(settings), settings.initialize.expert)
             if settings.facing == "auto" and settings.elevation_deg == 0:  # else no plane is used
-                yield from _facing(expert)
+                yield from facing_of(expert)
             first = initialize(
                 self.rgba[0],
                 self.targets[0],
@@ -134,21 +120,21 @@ class _Run:
                 settings.seed,
                 sigmoid_colors,
             )
-        yield _finished(asset, self.targets, settings)
+        yield finished_event(asset, self.targets, settings.elevation_deg)
         return asset
 
     def _expert(self, role: Role, name: str) -> Generator[Event, None, Any]:
         """The expert for a role, given as an object or by its name, having seen the clip."""
-        facing_deg = FACING_DEG.get(self.settings.facing)
-        if role in self.given:
-            yield ExpertChosen(role, self.given[role].name, "given as an object")
-            expert = self.given[role]
-        else:
-            expert = yield from Fallback.load(role, name, self.device, self.inbox.put)
-        opacity = self.clip.opacity
-        if opacity < 1 and role in ("image_to_gaussians", "views_to_gaussians"):
-            expert = Translucent(expert, opacity)
-        return shown_clip(expert, self.rgba, facing_deg)
+        return expert_for(
+            role,
+            name,
+            self.given,
+            self.device,
+            self.inbox.put,
+            self.rgba,
+            FACING_DEG.get(self.settings.facing),
+            self.clip.opacity,
+        )
 
     def _pseudo_views(self, first: Gaussians) -> Generator[Event, None, PseudoViews | None]:
         """The source of stage 2's pseudo-views that the settings ask for."""
@@ -193,20 +179,3 @@ def _needed(settings: Settings) -> dict[Role, str]:
     if _imagines(settings):
         needed["clip_to_views"] = settings.views.expert
     return needed
-
-
-def _facing(expert: Any) -> Generator[Event, None, None]:
-    """The direction that the object faces, if the expert estimates it."""
-    if isinstance(expert, ClipAware) and expert.facing_estimate is not None:
-        yield FacingEstimated(*expert.facing_estimate)
-
-
-@torch.no_grad()
-def _finished(asset: Asset4D, targets: Tensor, settings: Settings) -> Finished:
-    """Measures the asset at the reference view, frame by frame."""
-    camera = orbit(0.0, settings.elevation_deg, size=settings.size)
-    qualities = []
-    for k, target in enumerate(targets):
-        view = render(asset.at(frame_time(k, asset.num_frames)), camera).rgb
-        qualities.append((psnr(view, target[None]).item(), ssim(view, target[None]).item()))
-    return Finished(asset, *(tuple(values) for values in zip(*qualities, strict=True)))

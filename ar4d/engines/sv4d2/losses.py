@@ -1,0 +1,84 @@
+"""The losses of Sec. 4, per step: one time, the clip's own view and some generated ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ar4d.cameras import Cameras
+from ar4d.engines.sv4d2.pictures import Pictures
+from ar4d.engines.sv4d2.settings import LossSettings
+from ar4d.engines.sv4d2.visibility import visibility
+from ar4d.gaussians import Gaussians
+from ar4d.losses import photometric
+from ar4d.rendering import Rendering, render
+
+CLIP_SSIM = 0.2
+
+
+def picture_loss(view: Rendering, rgb: Tensor, alpha: Tensor, W: Tensor, options: LossSettings) -> Tensor:
+    """[C] λ_picture mean ‖W (M - M̂)‖² + λ_mask mean (A - Â)² of each view: W acts squared.
+
+    Args:
+        view: C views of the Gaussians.
+        rgb: [C, H, W, 3] on white.
+        alpha: [C, H, W].
+        W: [C, H, W] visibility weights.
+
+    Locked by `test_the_weights_act_squared` (tests/engines/sv4d2/test_losses.py).
+    """
+    colors = (W[..., None] * (view.rgb - rgb)).square().mean((1, 2, 3))
+    masks = (view.alpha - alpha).square().mean((1, 2))
+    return options.picture * colors + options.mask * masks
+
+
+@dataclass(eq=False)
+class StepLoss:
+    """The loss of the Gaussians at one frame's time. It keeps the visibility weights between steps."""
+
+    pictures: Pictures
+    options: LossSettings
+    weigh: bool
+    """Whether visibility weights are in use yet; in the static phase every pixel counts alike."""
+    made: dict[int, tuple[int, Tensor]] = field(default_factory=dict)
+    """Per frame, the step in which W [V, s, s] was made, and W."""
+
+    def at(self, gaussians: Gaussians, frame: int, rows: list[int], u: int) -> Tensor:
+        """The loss at a frame, against the clip and the generated views `rows`, in step `u`."""
+        loss = self._clip(gaussians, frame)
+        if rows:
+            loss = loss + self._views(gaussians, frame, rows, u)
+        return loss
+
+    def _clip(self, gaussians: Gaussians, frame: int) -> Tensor:
+        pictures, options = self.pictures, self.options
+        view = render(gaussians, pictures.clip_camera())
+        rgb, alpha = pictures.clip_rgb[frame][None], pictures.clip_alpha[frame][None]
+        loss = picture_loss(view, rgb, alpha, torch.ones_like(alpha), options).sum()
+        if options.clip > 0:
+            loss = loss + options.clip * photometric(view.rgb, rgb, CLIP_SSIM)
+        return loss
+
+    def _views(self, gaussians: Gaussians, frame: int, rows: list[int], u: int) -> Tensor:
+        pictures, options = self.pictures, self.options
+        cameras = pictures.view_cameras(rows)
+        view = render(gaussians, cameras)
+        W = self._weights(gaussians, cameras, frame, rows, u)
+        each = picture_loss(
+            view, pictures.view_rgb[rows, frame], pictures.view_alpha[rows, frame], W, options
+        )
+        # `trust` is relative to the clip; a source that trusts its views half is weighted half of that.
+        return options.generated * (pictures.trust[rows, frame] * each).sum()
+
+    def _weights(self, gaussians: Gaussians, cameras: Cameras, frame: int, rows: list[int], u: int) -> Tensor:
+        """W [C, s, s] of some views, not older than `visibility_every` steps."""
+        if not (self.weigh and self.options.visibility):
+            return self.pictures.view_alpha.new_ones(len(rows), cameras.height, cameras.width)
+        step, W = self.made.get(frame, (-self.options.visibility_every, None))
+        if W is None or u - step >= self.options.visibility_every:
+            every = self.pictures.view_cameras(range(self.pictures.num_views))
+            W = visibility(gaussians, every, self.options.visibility_floor)
+            self.made[frame] = (u, W)
+        return W[rows]
