@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal
 
 from ar4d import plugins
+from ar4d.engines.sv4d2.settings import DynamicSettings, SecondStageSettings, StaticSettings, SV4D2Settings
 from ar4d.errors import UserError
 from ar4d.settings import (
     BodySettings,
@@ -114,6 +115,18 @@ CPU_FINE = replace(
     initialize=replace(CPU.initialize, gaussians=16000),
 )
 
+SV4D2 = SV4D2Settings()
+
+SV4D2_CPU = SV4D2Settings(
+    preset="sv4d2-cpu",
+    size=256,
+    view_size=128,
+    gaussians=8000,
+    static=StaticSettings(iterations=150),
+    dynamic=DynamicSettings(iterations=1600, frames_per_step=1),
+    second_stage=SecondStageSettings(iterations=600),
+)
+
 CPU_HELD = replace(_held(CPU), preset="cpu-held")
 
 
@@ -147,6 +160,8 @@ for _preset in (
     Preset(FAST, "fast: a GPU, a few minutes", "cuda"),
     Preset(CPU, "cpu: minutes on two cores", "cpu"),
     Preset(CPU_FINE, "cpu-fine: twice the size, four times as long", "cpu"),
+    Preset(SV4D2, "sv4d2: a GPU, fits views from all sides (SV4D 2.0)", "cuda"),
+    Preset(SV4D2_CPU, "sv4d2-cpu: the same on two cores, with views of the embedded network", "cpu"),
     Preset(CPU_HELD, "cpu-held: cpu with calmer hidden sides (experimental)", "cpu"),
 ):
     register(_preset)

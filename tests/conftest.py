@@ -19,13 +19,18 @@ SIZE = 64
 
 # The pictures are tiny: a second thread costs more than it brings. Child processes compute with as many
 # threads, because torch's sums, and so a run's bits, depend on their number.
-torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks slow tests and those that need a browser, a GPU or the golden files."""
     add_marks(items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Undoes what a test before may have done to the number of threads, before any fixture computes."""
+    torch.set_num_threads(1)
 
 
 def ball_frames(num_frames: int = 4, size: int = SIZE) -> np.ndarray:

@@ -14,9 +14,7 @@ from ar4d.experts.hardware import free_gpu_memory, is_out_of_memory
 from ar4d.experts.preparing import prepare
 from ar4d.experts.protocols import ClipAware
 from ar4d.experts.registry import Entry, available_after, require
-from ar4d.gaussians import Gaussians
 from ar4d.reporting import OnProgress, ReportsProgress, ReportsWarnings
-from ar4d.views import ViewGrid
 
 T = TypeVar("T")
 Emit = Callable[[Event], None]
@@ -25,7 +23,7 @@ Emit = Callable[[Event], None]
 class Fallback:
     """Plays a role with the best expert that this machine can run (see `protocols`).
 
-    It has the methods of every role and forwards them, so that a stage need not know that it is there.
+    It forwards the methods of whatever expert it holds, so that a stage need not know that it is there.
     """
 
     def __init__(self, role: Role, entry: Entry, reason: str, device: torch.device, emit: Emit) -> None:
@@ -80,30 +78,14 @@ class Fallback:
         """As `ReportsWarnings.warnings`; empty where the expert has none."""
         return self._expert.warnings if isinstance(self._expert, ReportsWarnings) else []
 
-    def lift(self, rgba: Tensor, budget: int, elevation_deg: float = 0.0) -> Gaussians:
-        """As `ImageToGaussians.lift`."""
-        return self._call(lambda expert: expert.lift(rgba, budget, elevation_deg))
-
-    def reconstruct(self, rgba: Tensor, elevation_deg: float = 0.0) -> Gaussians:
-        """As `ViewsToGaussians.reconstruct`."""
-        return self._call(lambda expert: expert.reconstruct(rgba, elevation_deg))
-
-    def relift(self, rgba: Tensor, known: Tensor, budget: int, elevation_deg: float = 0.0) -> Gaussians:
-        """As `SceneToGaussians.relift`."""
-        return self._call(lambda expert: expert.relift(rgba, known, budget, elevation_deg))
-
-    @property
-    def azimuths_deg(self) -> tuple[float, ...]:
-        """As `ClipToViews.azimuths_deg`."""
-        return self._expert.azimuths_deg
-
-    def imagine(self, clip: Tensor, frozen: Tensor | None, elevation_deg: float, seed: int) -> ViewGrid:
-        """As `ClipToViews.imagine`."""
-        return self._call(lambda expert: expert.imagine(clip, frozen, elevation_deg, seed))
-
-    def animate(self, clip: Tensor, budget: int, elevation_deg: float, seed: int) -> list[Gaussians]:
-        """As `ClipToGaussians.animate`."""
-        return self._call(lambda expert: expert.animate(clip, budget, elevation_deg, seed))
+    def __getattr__(self, name: str) -> Any:
+        """What the expert of any role can do: its methods are called as `_call` does."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        value = getattr(self._expert, name)
+        if not callable(value):
+            return value
+        return lambda *args, **kwargs: self._call(lambda expert: getattr(expert, name)(*args, **kwargs))
 
     def _call(self, work: Callable[[Any], T]) -> T:
         """Lets the expert work; if memory runs out, the next one.

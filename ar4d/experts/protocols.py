@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, Self, TypeGuard, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -99,7 +99,6 @@ class ClipToViews(Protocol):
         ...
 
 
-@runtime_checkable
 class DrawsOver(Protocol):
     """Optional protocol for `ClipToViews` experts that can improve views which exist already."""
 
@@ -117,6 +116,11 @@ class DrawsOver(Protocol):
             seed: of the expert's randomness.
         """
         ...
+
+
+def draws_over(expert: object) -> TypeGuard[DrawsOver]:
+    """Whether an expert is a `DrawsOver`, also where another object forwards its methods."""
+    return callable(getattr(expert, "draw_over", None))
 
 
 class ClipToGaussians(Protocol):

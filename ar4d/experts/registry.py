@@ -14,7 +14,7 @@ from ar4d import plugins
 from ar4d.errors import UserError
 from ar4d.events import Role
 from ar4d.experts.depth import INDOOR, OUTDOOR, DepthLift
-from ar4d.experts.embedded import Embedded
+from ar4d.experts.embedded import Embedded, EmbeddedViews
 from ar4d.experts.embedded.expert import LICENCE as EMBEDDED_LICENCE
 from ar4d.experts.imagedream import ImageDream, ImageDreamLGM
 from ar4d.experts.lgm import LGM
@@ -162,6 +162,14 @@ ENTRIES = (
         releases=(SV4D2_8VIEWS.release,),
         gpu_gib=sv4d2_memory.least_gib(SV4D2_8VIEWS.name),
         acceptance=SV4D2_LICENCE,
+    ),
+    Entry(
+        name="embedded-views",
+        roles=("clip_to_views",),
+        summary="a clip from four sides as the embedded network guesses each of its frames",
+        check=EmbeddedViews.available,
+        build=EmbeddedViews.load,
+        own_licence=EMBEDDED_LICENCE,
     ),
     Entry(
         name="wan-2.2",

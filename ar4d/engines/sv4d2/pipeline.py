@@ -21,7 +21,7 @@ from ar4d.engines.sv4d2.pictures import Pictures
 from ar4d.engines.sv4d2.settings import SV4D2Settings
 from ar4d.errors import UserError
 from ar4d.events import Event, Role, StageInfo, Warned
-from ar4d.experts.protocols import DrawsOver
+from ar4d.experts.protocols import draws_over
 from ar4d.experts.registry import require
 from ar4d.gaussians import Gaussians
 from ar4d.reporting import Inbox
@@ -87,7 +87,7 @@ class _Run:
             yield Warned(message)
         artist = yield from self._expert("clip_to_views", settings.views.expert)
         grid = yield from draw_views(self.rgba, artist, settings.elevation_deg, settings.seed)
-        pictures = Pictures.of(self.rgba, grid.to(self.device), settings.view_size, settings.elevation_deg)
+        pictures = self._pictures(grid)
         fit = yield from self._first_frame(pictures)
         if pictures.num_frames == 1:
             asset: Asset4D = FrameSequence((fit.gaussians(0).detach(),), self.clip.fps)
@@ -112,7 +112,7 @@ class _Run:
 
     def _second_stage(self, fit: Fit, artist: Any, grid: ViewGrid) -> Generator[Event, None, None]:
         settings = self.settings
-        if not isinstance(artist, DrawsOver):
+        if not draws_over(artist):
             yield Warned(
                 f'The expert "{artist.name}" cannot draw over renders, so the second stage was left out.'
             )
@@ -122,6 +122,10 @@ class _Run:
             self.rgba, again.to(self.device), settings.view_size, settings.elevation_deg
         )
         yield from fit.second_stage()
+
+    def _pictures(self, grid: ViewGrid) -> Pictures:
+        settings = self.settings
+        return Pictures.of(self.rgba, grid.to(self.device), settings.view_size, settings.elevation_deg)
 
     def _asset(self, fit: Fit) -> Asset4D:
         for tensor in fit.parameters.state().values():
