@@ -24,7 +24,7 @@ from ar4d.experts.protocols import Unavailable
 from ar4d.experts.sv4d2 import autoencoder, clip_vision, framing, memory, sampler
 from ar4d.experts.sv4d2.checkpoint import Networks, load_networks
 from ar4d.experts.sv4d2.conditioning import Conditioning, angles, vector
-from ar4d.experts.sv4d2.config import LATENT_CHANNELS, Sv4d2Config
+from ar4d.experts.sv4d2.config import LATENT_CHANNELS, LATENT_SCALE, Sv4d2Config
 from ar4d.experts.sv4d2.framing import Zoom
 from ar4d.experts.sv4d2.passes import Pass, plan
 from ar4d.reporting import OnProgress
@@ -151,7 +151,28 @@ class Sv4d2:
             UserError: the clip shows nothing, or memory runs out in the smallest way, too.
         """
         read = self._retrying(lambda: self._read(clip))
-        views = self._views(clip, read, known, torch.Generator().manual_seed(seed))
+        sigmas = sampler.noise_levels(self.config.steps)
+        views = self._views(clip, read, known, None, sigmas, torch.Generator().manual_seed(seed))
+        return self._grid(clip, views, elevation_deg)
+
+    @torch.no_grad()
+    def draw_over(self, clip: Tensor, views: ViewGrid, noise: float, seed: int = SEED) -> ViewGrid:
+        """Noises the views and denoises them (see `DrawsOver`): x = z + σ ε at the level `noise`.
+
+        Raises:
+            UserError: the views lack one of the expert's azimuths, or as `imagine`.
+        """
+        rows = [views.row(azimuth) for azimuth in self.config.azimuths_deg]
+        if None in rows:
+            missing = self.config.azimuths_deg[rows.index(None)]
+            raise UserError(f"{self.name} has no view at {missing:g}° to draw over; render one there.")
+        read = self._retrying(lambda: self._read(clip))
+        over = torch.stack([views.rgba[row].to(clip) for row in rows if row is not None])
+        sigmas = sampler.noise_levels_from(noise, self.config.steps)
+        drawn = self._views(clip, read, None, over, sigmas, torch.Generator().manual_seed(seed))
+        return self._grid(clip, drawn, float(views.elevations_deg[0]))
+
+    def _grid(self, clip: Tensor, views: Tensor, elevation_deg: float) -> ViewGrid:
         count = len(self.azimuths_deg)
         trust = torch.full((count, len(clip)), TRUST)
         trust[0] = 1.0
@@ -162,8 +183,21 @@ class Sv4d2:
             trust=trust,
         )
 
-    def _views(self, clip: Tensor, read: _Read, known: Tensor | None, generator: torch.Generator) -> Tensor:
-        """[V, F, S, S, 4], pass by pass."""
+    def _views(
+        self,
+        clip: Tensor,
+        read: _Read,
+        known: Tensor | None,
+        over: Tensor | None,
+        sigmas: Tensor,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """[V, F, S, S, 4], pass by pass.
+
+        Args:
+            over: [V, F, S, S, 4] to begin with; None: with noise alone.
+            sigmas: noise levels, falling to 0.
+        """
         config = self.config
         views = torch.zeros(config.views, *clip.shape)
         have = 0 if known is None else known.shape[1]
@@ -186,7 +220,7 @@ class Sv4d2:
             task = f"views, pass {number} of {len(parts)}"
             pictures = self._retrying(
                 lambda part=part, noise=noise, reference=reference, task=task: self._draw(
-                    read, part, noise, reference, task
+                    read, part, self._start(noise, read, part, over, sigmas), sigmas, reference, task
                 )
             )  # [frames, V, 3, size, size]
             views[:, part.drawn.start : part.drawn.stop] = torch.stack(
@@ -211,26 +245,48 @@ class Sv4d2:
         self.networks.clip.to("cpu")
         return _Read(zoom, torch.cat(tokens), torch.cat(latents))
 
-    def _draw(self, read: _Read, part: Pass, noise: Tensor, reference: Tensor | None, task: str) -> Tensor:
+    def _start(self, noise: Tensor, read: _Read, part: Pass, over: Tensor | None, sigmas: Tensor) -> Tensor:
+        """[T*V, 4, h, w] latents at the first noise level: of noise, or of noised views of a pass."""
+        if over is None:
+            return sampler.start(noise)
+        self._place()
+        pictures = [framing.zoomed(view[self._frames(part)], read.zoom) for view in over]
+        encoder = self.networks.autoencoder
+        latents = torch.stack([autoencoder.encode(encoder, view).cpu() for view in pictures], dim=1)
+        return LATENT_SCALE * latents.flatten(0, 1) + sigmas[0] * noise
+
+    def _frames(self, part: Pass) -> Tensor:
+        """[T] indices of a pass's frames; the last one is repeated where the clip ends."""
+        return torch.arange(part.start, part.start + self.config.frames).clamp(max=part.drawn.stop - 1)
+
+    def _draw(
+        self,
+        read: _Read,
+        part: Pass,
+        start: Tensor,
+        sigmas: Tensor,
+        reference: Tensor | None,
+        task: str,
+    ) -> Tensor:
         """[frames, V, 3, size, size] in [0, 1], on white, float32, on the CPU."""
         config, networks = self.config, self.networks
         self._place()
         polar, azimuth = angles(config.azimuths_deg, [0.0] * config.views)
-        frames = torch.arange(part.start, part.start + config.frames).clamp(max=part.drawn.stop - 1)
+        frames = self._frames(part)
         conditioning = Conditioning(
             clip=read.clip[frames],
             concat=read.latents[frames],
             vector=vector(polar, azimuth, config.frames, config.denoiser),
-            reference=torch.zeros(config.views, *noise.shape[1:])
+            reference=torch.zeros(config.views, *start.shape[1:])
             if reference is None
             else autoencoder.encode(networks.view_encoder, reference),
         )
         latents = sampler.sample(
             networks.unet,
-            sampler.start(noise).to(self.device),
+            start.to(self.device),
             conditioning,
             sampler.guidance(config),
-            sampler.noise_levels(config.steps),
+            sigmas,
             halves_at_once=memory.FITS[self._fit].halves_at_once,
             on_step=lambda done, steps: self._report(task, done, steps),
         )

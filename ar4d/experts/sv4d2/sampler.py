@@ -28,6 +28,12 @@ def noise_levels(steps: int) -> Tensor:
     return torch.cat([(first + ramp * (last - first)) ** RHO, torch.zeros(1)])
 
 
+def noise_levels_from(sigma: float, steps: int) -> Tensor:
+    """`sigma`, then those of the `noise_levels` that are lower: what noised pictures are denoised by."""
+    levels = noise_levels(steps)
+    return torch.cat([torch.tensor([sigma]), levels[levels < sigma]])
+
+
 def guidance(config: Sv4d2Config) -> Tensor:
     """[T*V] weights of the conditional prediction, by row.
 

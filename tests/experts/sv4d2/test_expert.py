@@ -202,6 +202,41 @@ def test_a_run_that_was_broken_off_goes_on_with_what_it_drew(folders):
     assert torch.equal(resumed.rgba[1:, 0], whole.rgba[1:, 0])
 
 
+def test_drawing_over_begins_with_the_views(folders, monkeypatch):
+    """x = 0.18215 z + σ ε, denoised by the levels from σ down; the latents z are the views' own."""
+    expert, clip = loaded(FEW, folders, steps=6), clip_of(3)
+    views = expert.imagine(clip, None, 0.0, 1)
+    starts, levels = [], []
+
+    def instead(unet, x, conditioning, weights, sigmas, **rest):
+        starts.append(x)
+        levels.append(sigmas)
+        return x
+
+    monkeypatch.setattr(sampler, "sample", instead)
+    expert.draw_over(clip, views, 2.0, seed=4)
+    again = expert.draw_over(clip, views, 2.0, seed=5)
+    assert len(starts) == 4  # two passes each
+    assert levels[0][0] == 2.0
+    assert float(levels[0][-1]) == 0.0
+    assert bool((levels[0][1:] < levels[0][:-1]).all())
+    zoom = framing.find_zoom(clip[..., 3], FEW.size)
+    first = autoencoder.encode(expert.networks.autoencoder, framing.zoomed(views.rgba[2, :1], zoom))
+    noise = (starts[0] - starts[2]).unflatten(0, (FEW.frames, FEW.views))[0, 1]
+    mean = ((starts[0] + starts[2]) / 2).unflatten(0, (FEW.frames, FEW.views))[0, 1]
+    assert 2.0 < float(noise.std()) < 4.0  # √2 σ
+    assert float((mean - 0.18215 * first[0]).std()) < 2.0  # σ / √2
+    assert again.rgba.shape == views.rgba.shape
+
+
+def test_views_to_draw_over_must_have_its_azimuths(folders):
+    expert, clip = loaded(TINY, folders), clip_of(1)
+    grid = expert.imagine(clip, None, 0.0, 1)
+    other = dataclasses.replace(grid, azimuths_deg=grid.azimuths_deg + torch.tensor([0.0, 7, 0, 0, 0]))
+    with pytest.raises(UserError, match="no view at"):
+        expert.draw_over(clip, other, 2.0)
+
+
 def test_numbers_that_are_not_finite_are_no_pictures(folders, monkeypatch):
     monkeypatch.setattr(sampler, "sample", lambda unet, x, *_, **__: x * float("nan"))
     with pytest.raises(UserError, match="made numbers that are not finite; check the weights"):
