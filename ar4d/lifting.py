@@ -65,7 +65,7 @@ def lift_events(
         UserError: as `lift`.
     """
     engine, settings = engine_of(settings), validated(settings)
-    yield Planned(engine.plan(settings, clip.num_frames))
+    yield Planned(engine.plan(settings, clip.num_frames, tuple(experts or ())))
     return (yield from engine.run(clip, settings, finished, experts or {}))
 
 

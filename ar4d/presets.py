@@ -197,12 +197,12 @@ def find(name: str) -> Preset:
     return presets[name]
 
 
-def comparison() -> list[list[str]]:
-    """AR4D's presets side by side: a header, then one row a setting; what all share is left out."""
-    shown = {name: preset for name, preset in known().items() if preset.settings.engine == "ar4d"}
+def comparison(engine: str = "ar4d") -> list[list[str]]:
+    """An engine's presets side by side: a header, then one row a setting; what all share is left out."""
+    shown = {name: preset for name, preset in known().items() if preset.settings.engine == engine}
     flat = {name: dict(_flatten(preset.settings)) for name, preset in shown.items()}
     rows = [["", *flat]]
-    for key in flat["paper"]:
+    for key in next(iter(flat.values())):
         values = [str(flat[name][key]) for name in flat]
         if key != "preset" and len(set(values)) > 1:
             rows.append([key, *values])

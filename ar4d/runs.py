@@ -123,11 +123,18 @@ class Run:
         self.folder, self.record = folder, record
 
     @staticmethod
-    def create(folder: Path, recipe: Recipe, clip: Clip, experts: Mapping[str, str] | None = None) -> Run:
+    def create(
+        folder: Path,
+        recipe: Recipe,
+        clip: Clip,
+        experts: Mapping[str, str] | None = None,
+        views: ViewGrid | None = None,
+    ) -> Run:
         """A new run.
 
         Args:
             experts: those that made the clip itself, if it is not a recording: role and name.
+            views: of the clip from other sides, where they exist already.
 
         Raises:
             UserError: the folder holds a run already, or cannot be written to.
@@ -139,6 +146,8 @@ class Run:
         run = Run(folder, Record(recipe, experts=dict(experts or {})))
         with readable_errors(folder / "input"):
             clip.save(folder / "input")
+            if views is not None:
+                views.save(folder / "views")
         with atomic(folder / "cutout.png") as path:
             iio.imwrite(path, cutout_preview(clip), extension=".png")
         run._write_record()

@@ -41,10 +41,10 @@ def _doc(owner: type, name: str) -> str:
     return ""
 
 
-def _presets(_: str) -> list[list[str]]:
+def _presets(engine: str) -> list[list[str]]:
     from ar4d.presets import PRESETS, comparison
 
-    (_, *names), *rows = comparison()
+    (_, *names), *rows = comparison(engine or "ar4d")
     header = [["setting", *names], ["", *(f"*{PRESETS[name].label}*" for name in names)]]
     return header + [[f"``{setting}``", *values] for setting, *values in rows]
 

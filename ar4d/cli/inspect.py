@@ -46,12 +46,13 @@ def info(argv: list[str]) -> None:
 
 
 def presets(argv: list[str]) -> None:
-    """print all presets side by side"""
-    from ar4d.presets import comparison
+    """print all presets side by side, engine by engine"""
+    from ar4d.presets import comparison, known
     from ar4d.tables import text_table
 
     tyro.cli(_NoArguments, prog="ar4d presets", args=argv)
-    print(text_table(comparison()))
+    for engine in dict.fromkeys(preset.settings.engine for preset in known().values()):
+        print(f"engine {engine}\n{text_table(comparison(engine))}\n")
 
 
 @dataclass(frozen=True)

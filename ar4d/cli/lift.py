@@ -11,13 +11,13 @@ import tyro
 
 from ar4d.cli.imagine import generate_clip
 from ar4d.cli.progress import show
-from ar4d.clip import ClipSettings, load_clip
+from ar4d.clip import ClipSettings, load_clip, read_views
 from ar4d.devices import resolve_device
 from ar4d.engines.registry import engine_named
 from ar4d.errors import UserError
 from ar4d.imagine import ImagineSettings, experts_of
 from ar4d.lifting import check
-from ar4d.presets import default_for, find
+from ar4d.presets import default_for, find, known
 from ar4d.runs import Recipe, Run, read_record
 from ar4d.settings import EngineSettings
 
@@ -30,6 +30,8 @@ class LiftArguments:
     """Video, GIF, picture or folder of pictures."""
     prompt: str | None = None
     """In place of a clip: what it is to show. The clip is generated first, by `imagine` with its defaults."""
+    views: Annotated[Path | None, tyro.conf.arg(name="views", metavar="DIR")] = None
+    """Folder of videos of the clip from other sides, each named by its azimuth in degrees (090.mp4)."""
     out: Path | None = None
     """Folder of the run."""
     resume: bool = False
@@ -52,13 +54,13 @@ def _parse(argv: list[str]) -> Any:
     early.add_argument("--preset")
     early.add_argument("--engine")
     early.add_argument("--from", dest="from_", type=Path)
-    known, _ = early.parse_known_args(argv)
+    asked, _ = early.parse_known_args(argv)
     source, input = None, ClipSettings()
-    if known.from_ is not None:
-        recipe = read_record(known.from_).recipe
+    if asked.from_ is not None:
+        recipe = read_record(asked.from_).recipe
         source, input, settings = Path(recipe.source), recipe.clip, recipe.settings
     else:
-        settings = _settings(known.preset, known.engine)
+        settings = _settings(asked.preset, asked.engine)
     kind = make_dataclass(
         "LiftArguments",
         [("settings", Annotated[type(settings), tyro.conf.arg(name="")], field(default=settings))],
@@ -71,11 +73,14 @@ def _parse(argv: list[str]) -> Any:
 
 def _settings(preset: str | None, engine: str | None) -> EngineSettings:
     """The values that the options change: a preset's, or an engine's own defaults."""
-    if preset is None and engine not in (None, "ar4d"):
-        return engine_named(engine).settings_type()
-    if preset is None:
-        return default_for(resolve_device("auto").type).settings
-    return find(preset).settings
+    if preset is not None:
+        return find(preset).settings
+    device = resolve_device("auto").type
+    if engine in (None, "ar4d"):
+        return default_for(device).settings
+    made_for_it = [preset for preset in known().values() if preset.settings.engine == engine]
+    suiting = [preset for preset in made_for_it if preset.device == device]
+    return (suiting or made_for_it)[0].settings if made_for_it else engine_named(engine).settings_type()
 
 
 def _new(arguments: Any) -> Run:
@@ -85,7 +90,8 @@ def _new(arguments: Any) -> Run:
         raise UserError(
             f"{arguments.out} holds a run already: add --resume to continue it, or choose another --out."
         )
-    check(arguments.settings)
+    given = {} if arguments.views is None else {"clip_to_views": arguments.views}
+    check(arguments.settings, given)
     source = arguments.clip
     if source is None:
         source = arguments.out / "imagined.mp4"
@@ -93,7 +99,10 @@ def _new(arguments: Any) -> Run:
     input = arguments.input.of_scene() if arguments.settings.kind == "scene" else arguments.input
     clip = load_clip(source, input, arguments.settings.size)
     recipe = Recipe(str(source.resolve()), input, arguments.settings)
-    return Run.create(arguments.out, recipe, clip, experts_of(source))
+    grid = None
+    if arguments.views is not None:
+        grid = read_views(arguments.views, clip, input, arguments.settings.elevation_deg)
+    return Run.create(arguments.out, recipe, clip, experts_of(source), grid)
 
 
 def _resumed(arguments: Any) -> Run:

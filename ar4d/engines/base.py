@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from ar4d.asset import Asset4D
@@ -33,8 +33,12 @@ class Engine(Protocol):
         """A frozen dataclass that extends `EngineSettings` and whose `engine` defaults to `name`."""
         ...
 
-    def plan(self, settings: Any, num_frames: int) -> tuple[StageInfo, ...]:
-        """The stages of a run, in order, with their titles and numbers of steps."""
+    def plan(self, settings: Any, num_frames: int, given: Collection[Role] = ()) -> tuple[StageInfo, ...]:
+        """The stages of a run, in order, with their titles and numbers of steps.
+
+        Args:
+            given: the roles of experts that are given as objects.
+        """
         ...
 
     def check(self, settings: Any, experts: Experts) -> None:

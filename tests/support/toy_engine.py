@@ -65,7 +65,7 @@ class ToyEngine:
     name = "toy"
     settings_type = ToySettings
 
-    def plan(self, settings: ToySettings, num_frames: int) -> tuple[StageInfo, ...]:
+    def plan(self, settings: ToySettings, num_frames: int, given=()) -> tuple[StageInfo, ...]:
         return (StageInfo("place", "1 place", "placed", num_frames),)
 
     def check(self, settings: ToySettings, experts: Experts) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,10 +33,12 @@ class AR4D:
     name = "ar4d"
     settings_type = Settings
 
-    def plan(self, settings: Settings, num_frames: int) -> tuple[StageInfo, ...]:
+    def plan(
+        self, settings: Settings, num_frames: int, given: Collection[Role] = ()
+    ) -> tuple[StageInfo, ...]:
         first, later = settings.initialize, settings.generate
         stages = [StageInfo("initialize", "First frame", "Start", first.iterations if first.finetune else 0)]
-        if num_frames > 1 and _imagines(settings):
+        if num_frames > 1 and _imagines(settings, given):
             stages.append(StageInfo("imagine", "Views from other sides", "Views", 0))
         if num_frames > 1:
             steps = (num_frames - 1) * later.iterations
@@ -151,16 +153,16 @@ class _Run:
 
     def _grid(self, first: Gaussians) -> Generator[Event, None, ViewGrid | None]:
         settings = self.settings
-        if not _imagines(settings) and "clip_to_views" not in self.given:
+        if not _imagines(settings, self.given):
             return None
         expert = yield from self._expert("clip_to_views", settings.views.expert)
         return (yield from imagine_views(self.rgba, first, expert, settings.rig, settings.seed))
 
 
-def _imagines(settings: Settings) -> bool:
-    return (
-        settings.views.expert != "none" and settings.generate.progressive_views and settings.kind == "object"
-    )
+def _imagines(settings: Settings, given: Collection[Role] = ()) -> bool:
+    """Whether stage 2 takes views of the whole clip: an expert is named for them, or given."""
+    wanted = settings.views.expert != "none" or "clip_to_views" in given
+    return wanted and settings.generate.progressive_views and settings.kind == "object"
 
 
 def _first_role(settings: Settings) -> Role:

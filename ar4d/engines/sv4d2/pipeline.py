@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,9 @@ class SV4D2:
     name = "sv4d2"
     settings_type = SV4D2Settings
 
-    def plan(self, settings: SV4D2Settings, num_frames: int) -> tuple[StageInfo, ...]:
+    def plan(
+        self, settings: SV4D2Settings, num_frames: int, given: Collection[Role] = ()
+    ) -> tuple[StageInfo, ...]:
         stages = [
             StageInfo("imagine", "Views from other sides", "Views", 0),
             StageInfo("initialize", "First frame", "Start", _static_steps(settings)),

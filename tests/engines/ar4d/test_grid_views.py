@@ -58,6 +58,9 @@ def test_a_source_given_as_an_object_is_asked_once_and_its_views_are_used():
     experts = {"image_to_gaussians": expert, "views_to_gaussians": expert, "clip_to_views": source}
     clip = clip_of(FRAMES, LEVEL)
     events = list(lift_events(clip, settings, experts=experts))
+    assert isinstance(events[0], Planned)
+    stages = [event.stage for event in events if isinstance(event, StageStarted)]
+    assert stages == [stage.name for stage in events[0].stages]
     ((given, frozen, elevation, seed),) = source.given
     torch.testing.assert_close(given, torch.from_numpy(clip.frames).float() / 255)
     assert (elevation, seed) == (0.0, 5)

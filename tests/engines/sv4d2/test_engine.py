@@ -81,6 +81,12 @@ def asset_of(events):
     return events[-1].asset
 
 
+def clip_psnr(events) -> float:
+    """The worst frame at the clip's own view."""
+    assert isinstance(events[-1], Finished)
+    return clip_psnr(events)
+
+
 def side_psnr(asset, k: int = 3, azimuth_deg: float = 140.0) -> float:
     """Of a frame from a side that neither the clip nor a view shows."""
     camera = orbit(azimuth_deg, 0.0, size=32)
@@ -112,7 +118,7 @@ def test_true_views_correct_the_back_and_its_motion(whole):
     camera = orbit(140.0, 0.0, size=32)
     before = psnr(render(start, camera).rgb, render(FRAMES[3], camera).rgb).item()
     assert side_psnr(asset) > before + 4
-    assert min(whole[-1].psnr) > 22
+    assert clip_psnr(whole) > 22
 
 
 def test_without_views_the_back_stays_wrong(whole):
@@ -179,7 +185,7 @@ def test_a_view_of_something_else_is_left_out():
     events = lifted(source=OneStranger(FRAMES, rig=RIG))
     said = [event.message for event in events if isinstance(event, Warned)]
     assert [message for message in said if "from 180° was left out" in message]
-    assert min(events[-1].psnr) > 22
+    assert clip_psnr(events) > 22
 
 
 def test_one_frame_is_an_asset_of_one_frame():

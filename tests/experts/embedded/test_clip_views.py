@@ -70,6 +70,6 @@ def test_it_is_what_draws_views_on_a_bare_machine_and_keeps_its_gifts_behind_the
     assert entry.name == "embedded-views"
     events = []
     expert = Fallback("clip_to_views", entry, "test", CPU, events.append)
-    assert draws_over(expert)
     assert expert.azimuths_deg == (0.0, 90.0, 180.0, 270.0)
+    assert draws_over(expert)
     assert not draws_over(Embedded.load(CPU))
