@@ -84,7 +84,7 @@ def asset_of(events):
 def clip_psnr(events) -> float:
     """The worst frame at the clip's own view."""
     assert isinstance(events[-1], Finished)
-    return clip_psnr(events)
+    return min(events[-1].psnr)
 
 
 def side_psnr(asset, k: int = 3, azimuth_deg: float = 140.0) -> float:
