@@ -1,5 +1,5 @@
 """The browser application: a page that shows runs being made, and their viewers."""
 
-from ar4d.threads import let_workers_sleep
+from ar4d.threads import configure_threads
 
-let_workers_sleep()
+configure_threads()

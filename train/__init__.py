@@ -1,5 +1,5 @@
 """Training of the networks that come with the program."""
 
-from ar4d.threads import let_workers_sleep
+from ar4d.threads import configure_threads
 
-let_workers_sleep()
+configure_threads()

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Callable
 
 from ar4d.errors import UserError
-from ar4d.threads import let_workers_sleep
+from ar4d.threads import configure_threads
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
-    let_workers_sleep()
+    configure_threads()
     argv = sys.argv[1:] if argv is None else argv
     commands = _commands()
     if not argv or argv[0] in ("-h", "--help"):

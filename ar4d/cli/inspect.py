@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 import tyro
 
 from ar4d.runs import RECORDED, Run
+from ar4d.threads import available_cores
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def doctor(argv: list[str]) -> None:
     packages = ", ".join(f"{name} {version(name)}" for name in RECORDED)
     memory = psutil.virtual_memory().available / 2**30
     _say(True, "python", f"{sys.version.split()[0]}; {packages}")
-    _say(True, "processor", f"{os.cpu_count()} cores, {memory:.1f} GiB of memory free")
+    _say(True, "processor", f"{available_cores()} cores, {memory:.1f} GiB of memory free")
     _check_gpu()
     encodes = "libx264" in av.codecs_available
     remedy = "PyAV has no libx264: install the wheel of av in place of a build of your own"

@@ -9,7 +9,6 @@ results are the same bits for any number of threads. Ordinary Python threads run
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
@@ -19,7 +18,9 @@ import torch
 from numba import types
 from numba.extending import intrinsic
 
-_pool = ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1), thread_name_prefix="ar4d-kernel")
+from ar4d.threads import available_cores
+
+_pool = ThreadPoolExecutor(max(1, available_cores() - 1), thread_name_prefix="ar4d-kernel")
 
 
 def _take(typing_context, counter):

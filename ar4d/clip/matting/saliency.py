@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ar4d.errors import UserError
+from ar4d.threads import num_threads
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -64,6 +65,7 @@ def _session() -> InferenceSession:
         ) from error
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave idle cores to others
+    options.intra_op_num_threads = num_threads()  # it would take the host's cores in a container
     options.enable_cpu_mem_arena = False  # it would keep the largest layers' memory for good
     return onnxruntime.InferenceSession(str(_weights()), options, providers=["CPUExecutionProvider"])
 
