@@ -182,7 +182,7 @@ class Service:
         return folder
 
     def rerun(self, token: str, run: Path, settings: EngineSettings, first_frame: int) -> Path:
-        """Makes a run with other settings that takes over the frames before `first_frame`, and queues it.
+        """Makes and queues a run with other settings that takes over the first `first_frame` frames made.
 
         If `first_frame` is the number of frames, only what follows the frames is made again.
 
@@ -209,7 +209,7 @@ class Service:
             new = Run.create(
                 folder, dataclasses.replace(old.record.recipe, settings=settings), clip, clip_experts
             )
-            for k in range(first_frame):
+            for k in old.order[:first_frame]:
                 os.link(old.frame_path(k), new.frame_path(k))
             if (run / "source").exists():
                 shutil.copytree(run / "source", folder / "source", copy_function=os.link)

@@ -124,20 +124,25 @@ class NodeField(DeformationField):
     freedom: Tensor | None  # [N] in [0, 1], factor of the offsets δα, δs and δc; None: 1
 
     def __init__(
-        self, settings: FieldSettings, paths: Tensor, timed: bool, freedom: Tensor | None = None
+        self,
+        settings: FieldSettings,
+        paths: Tensor,
+        timed: bool,
+        freedom: Tensor | None = None,
+        canonical: int = 0,
     ) -> None:
         """Places the nodes among the Gaussians.
 
         Args:
-            paths: [F, N, 3] means in each frame; the first are those that the field deforms. A timed
-                table has one keyframe for each.
+            paths: [F, N, 3] means in each frame. A timed table has one keyframe for each.
             freedom: [N] in [0, 1]; None: every Gaussian follows its nodes in all.
+            canonical: index of the frame whose means the field deforms.
         """
         super().__init__()
         self.settings, self.timed = settings, timed
         paths = paths.detach()
-        chosen = farthest_points(paths[0], settings.nodes)
-        nodes = paths[0, chosen].clone()
+        chosen = farthest_points(paths[canonical], settings.nodes)
+        nodes = paths[canonical, chosen].clone()
         indices, weights = blend_weights(paths, paths[:, chosen], settings.neighbours)
         self.register_buffer("nodes", nodes)
         self.register_buffer("indices", indices)
@@ -185,11 +190,16 @@ def local_field(settings: FieldSettings, means: Tensor, freedom: Tensor | None =
     return NodeField(settings, means[None], timed=False, freedom=freedom).to(means.device)
 
 
-def global_field(settings: FieldSettings, paths: Tensor, freedom: Tensor | None = None) -> DeformationField:
-    """A fresh field over the whole clip (Eq. 9); `paths` [F, N, 3] are the means that stage 2 found."""
+def global_field(
+    settings: FieldSettings, paths: Tensor, freedom: Tensor | None = None, canonical: int = 0
+) -> DeformationField:
+    """A fresh field over the whole clip (Eq. 9); `paths` [F, N, 3] are the means that stage 2 found.
+
+    It deforms the means of the frame `canonical`.
+    """
     if settings.kind == "mlp":
         return GaussianField(settings, timed=True).to(paths.device)
-    return NodeField(settings, paths, timed=True, freedom=freedom).to(paths.device)
+    return NodeField(settings, paths, timed=True, freedom=freedom, canonical=canonical).to(paths.device)
 
 
 def farthest_points(points: Tensor, count: int) -> Tensor:

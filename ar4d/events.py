@@ -109,6 +109,16 @@ class FacingEstimated(_Timed):
 
 
 @dataclass(frozen=True)
+class CanonicalChosen(_Timed):
+    """The frame that stage 1 lifts, where it is not the first one without a choice."""
+
+    frame_index: int
+    """From 0."""
+    reason: str
+    """One sentence for people that names the frame and says why."""
+
+
+@dataclass(frozen=True)
 class StageStarted(_Timed):
     """A stage begins to optimise."""
 
@@ -199,6 +209,7 @@ Event = (
     | Progress
     | ClipJudged
     | FacingEstimated
+    | CanonicalChosen
     | StageStarted
     | ViewsImagined
     | Step

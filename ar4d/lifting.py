@@ -54,8 +54,8 @@ def lift_events(
     Args:
         clip: the frames, at `settings.size`.
         settings: a preset's, changed or not.
-        finished: frames of an interrupted run of the same clip and settings, from the first one on. The
-            rest is bit for bit what the undisturbed run would have made.
+        finished: frames of an interrupted run of the same clip and settings: the first ones of
+            `clip.order`. The rest is bit for bit what the undisturbed run would have made.
         experts: experts given as objects, by role.
 
     Yields:

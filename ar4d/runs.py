@@ -5,7 +5,7 @@
     cutout.png          what the background removal found, frame by frame
     stage1.safetensors  G₁
     views/              the clip from other sides, where an expert drew them
-    frames/0001.…       each later frame of stage 2, as it is finished
+    frames/0001.…       each other frame of stage 2, as it is finished, by its index in the clip
     refined.safetensors the asset
     metrics.json        reference view, per frame
     events.jsonl        every event, as it came
@@ -20,6 +20,7 @@ import json
 import platform
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,7 +31,7 @@ from pydantic import ConfigDict, PlainValidator, ValidationError, with_config
 from pydantic_core import PydanticCustomError
 
 from ar4d.asset import Asset4D, load_asset
-from ar4d.clip import Clip, ClipSettings, cutout_preview
+from ar4d.clip import Clip, ClipSettings, cutout_preview, generation_order
 from ar4d.devices import resolve_device
 from ar4d.engines.registry import engine_of, parse_settings
 from ar4d.errors import UserError
@@ -88,6 +89,10 @@ class Record:
     status: Status = "new"
     experts: dict[str, str] = dataclasses.field(default_factory=dict)
     warnings: list[str] = dataclasses.field(default_factory=list)
+    canonical: int = 0
+    """Index in the clip of the frame that stage 1 lifts."""
+    canonical_reason: str = ""
+    """Why it is that frame; empty where the first frame was taken without a choice."""
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     machine: str = ""
@@ -143,7 +148,8 @@ class Run:
             raise UserError(
                 f"{folder} holds a run already: add --resume to continue it, or choose another --out."
             )
-        run = Run(folder, Record(recipe, experts=dict(experts or {})))
+        chosen = {"canonical": clip.canonical, "canonical_reason": clip.canonical_reason}
+        run = Run(folder, Record(recipe, experts=dict(experts or {}), **chosen))
         with readable_errors(folder / "input"):
             clip.save(folder / "input")
             if views is not None:
@@ -191,7 +197,9 @@ class Run:
 
     def frame_path(self, index: int) -> Path:
         """File of a frame, counted from 0."""
-        return self.folder / ("stage1.safetensors" if index == 0 else f"frames/{index:04d}.safetensors")
+        if index == self.record.canonical:
+            return self.folder / "stage1.safetensors"
+        return self.folder / f"frames/{index:04d}.safetensors"
 
     @property
     def asset_path(self) -> Path:
@@ -199,16 +207,23 @@ class Run:
         return self.folder / "refined.safetensors"
 
     @property
+    def order(self) -> tuple[int, ...]:
+        """Indices of the clip's frames in the order in which they are generated."""
+        return generation_order(self.num_frames, self.record.canonical)
+
+    @property
+    def finished(self) -> tuple[int, ...]:
+        """Indices of the finished frames in the order of their generation, without a gap."""
+        return tuple(takewhile(lambda index: self.frame_path(index).exists(), self.order))
+
+    @property
     def num_finished(self) -> int:
-        """How many frames are finished, from the first one on without a gap."""
-        count = 0
-        while self.frame_path(count).exists():
-            count += 1
-        return count
+        """How many frames are finished."""
+        return len(self.finished)
 
     def frames(self) -> list[Gaussians]:
-        """The finished frames."""
-        return [Gaussians.load(self.frame_path(k)) for k in range(self.num_finished)]
+        """The finished frames in the clip's order."""
+        return [Gaussians.load(self.frame_path(index)) for index in sorted(self.finished)]
 
     def asset(self) -> Asset4D:
         """The finished asset.
@@ -287,9 +302,8 @@ class Run:
         status: Status = "stopped"
         try:
             with open(self.folder / "events.jsonl", "a", encoding="utf-8") as log:
-                stream = lift_events(
-                    self.clip, self.record.recipe.settings, self.frames(), self._kept_experts()
-                )
+                kept = [Gaussians.load(self.frame_path(index)) for index in self.finished]
+                stream = lift_events(self.clip, self.record.recipe.settings, kept, self._kept_experts())
                 for event in stream:
                     self._write(event)
                     log.write(to_json(event) + "\n")

@@ -94,6 +94,8 @@ class Options:
     """Number of frames of each clip, from the first; all by default."""
     size: int | None = None
     """Width and height at which clips are fitted; the preset's by default."""
+    canonical: Literal["auto"] | int = 0
+    """Index of the frame that stage 1 lifts, or auto."""
     refinement: bool = True
     """Off: stages 1 and 2 only, which takes a third of the time and changes unseen views little."""
     jobs: Literal[1, 2] = 1
@@ -153,7 +155,7 @@ def measure(options: Options, name: str, variant: str) -> dict:
         settings = VARIANTS[variant](options.settings)
         if variant == HINTED:
             settings = replace(settings, facing=facing_of(folder))
-        clip = clip_of(folder / "input", truth.num_frames, settings.size)
+        clip = clip_of(folder / "input", truth.num_frames, settings.size, options.canonical)
         experts = {"views_to_gaussians": TrueViews.of(truth)} if variant == TRUE_VIEWS else {}
         show = asset_renderer(lift(clip, settings, experts=experts))
     seconds = time.perf_counter() - begin
@@ -177,10 +179,12 @@ def facing_of(folder: Path) -> Facing:
     return min(FACING_DEG, key=lambda name: abs((FACING_DEG[name] - yaw + 180) % 360 - 180))
 
 
-def clip_of(folder: Path, frames: int, size: int) -> Clip:
+def clip_of(folder: Path, frames: int, size: int, canonical: Literal["auto"] | int = 0) -> Clip:
     """The first `frames` pictures of a folder as a clip, resized to `size`."""
     end = (frames - 0.5) / STILL_FPS  # pictures have no rate of their own
-    return load_clip(folder, ClipSettings(framing="keep", num_frames=frames, end=end), size)
+    return load_clip(
+        folder, ClipSettings(framing="keep", num_frames=frames, end=end, canonical=canonical), size
+    )
 
 
 def baseline(variant: str, folder: Path, truth: GroundTruth) -> ViewRenderer:
@@ -254,6 +258,8 @@ def _read_results(options: Options) -> dict:
     """Results of earlier runs with the same settings and frames, or an empty record."""
     path = options.out / "bench4d.json"
     frames, settings = options.frames or "all", asdict(options.settings)
+    if options.canonical != 0:
+        settings["canonical"] = options.canonical
     fresh = {"frames": frames, "settings": settings, "machine": _machine(), "commands": [], "finished": {}}
     if not path.exists():
         return fresh

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import imageio.v3 as iio
 import pytest
+import torch
 
-from ar4d.clip import ClipSettings
+from ar4d.clip import Clip, ClipSettings
 from ar4d.errors import UserError
-from ar4d.events import Finished, FrameFinished
+from ar4d.events import CanonicalChosen, Finished, FrameFinished
+from ar4d.gaussians import Gaussians
 from ar4d.runs import Recipe, Run, read_record
 from tests.conftest import make_clip, quick
 
@@ -76,6 +78,56 @@ def test_stopped_run_resumes_to_the_same_result(undisturbed, tmp_path, stop_at):
         pass
     assert run.frame_path(stop_at).stat().st_mtime_ns == before  # not made twice
     assert results(run.folder) == results(undisturbed)
+
+
+def canonical_clip() -> Clip:
+    return replace(make_clip(), canonical=2, canonical_reason="Frame 2 (counted from 0) is sharper.")
+
+
+def test_a_run_builds_on_the_canonical_frame_and_goes_both_ways(tmp_path):
+    run = Run.create(tmp_path / "run", recipe(), canonical_clip())
+    events = list(run.work())
+    assert [e for e in events if isinstance(e, CanonicalChosen)] == [
+        CanonicalChosen(2, "Frame 2 (counted from 0) is sharper.")
+    ]
+    assert [(e.stage, e.frame_index) for e in events if isinstance(e, FrameFinished)] == [
+        ("initialize", 2),
+        ("generate", 3),
+        ("generate", 1),
+        ("generate", 0),
+    ]
+    run = Run.open(run.folder)
+    assert (run.record.canonical, run.record.canonical_reason) == (2, "Frame 2 (counted from 0) is sharper.")
+    assert run.clip.order == run.finished == (2, 3, 1, 0)
+    assert sorted(path.stem for path in (run.folder / "frames").iterdir()) == ["0000", "0001", "0003"]
+    first = Gaussians.load(run.folder / "stage1.safetensors")
+    assert torch.equal(run.frames()[2].means, first.means)
+    psnr, _ = run.metrics() or ([], [])
+    assert min(psnr) > 15  # each frame against its own picture
+
+
+@pytest.mark.parametrize("stop_at", [2, 3, 1])
+def test_a_stopped_run_with_a_canonical_frame_resumes_to_the_same_result(tmp_path, stop_at):
+    whole = Run.create(tmp_path / "whole", recipe(), canonical_clip())
+    for _ in whole.work():
+        pass
+    run = Run.create(tmp_path / "run", recipe(), canonical_clip())
+    work = run.work()
+    for event in work:
+        if isinstance(event, FrameFinished) and event.frame_index == stop_at:
+            break
+    work.close()
+    for _ in Run.open(run.folder).work():
+        pass
+    assert results(run.folder) == results(whole.folder)
+
+
+def test_an_impossible_canonical_frame_is_a_damaged_clip(tmp_path):
+    make_clip().save(tmp_path)
+    record = (tmp_path / "clip.json").read_text()
+    (tmp_path / "clip.json").write_text(record.replace('"canonical": 0', '"canonical": 9'))
+    with pytest.raises(UserError, match=r"damaged.*frame 9 of 4"):
+        Clip.load(tmp_path)
 
 
 KILLED = """

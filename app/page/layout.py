@@ -115,7 +115,7 @@ class Page:
         cut, size = self.cutout, self.generate.form["size"]
         values = [self.session, size, *cut.controls]
         controls = [cut.start.release, cut.end.release, cut.num_frames.release, cut.threshold.release]
-        controls += [cut.largest.input, cut.background.input, cut.framing.input]
+        controls += [cut.largest.input, cut.background.input, cut.framing.input, cut.canonical.input]
         outputs = [*cut.shown, self.generate.start]
         busy = {"trigger_mode": "always_last", "show_progress": "minimal", "show_progress_on": cut.view}
         private = {"api_visibility": "private", **busy}

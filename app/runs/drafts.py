@@ -53,6 +53,8 @@ class CutoutRecord:
     """Width and height of one picture in whole.jpg."""
     whole_count: int
     """Number of pictures in whole.jpg."""
+    canonical_reason: str = ""
+    """Why the canonical frame is the one it is; empty where the first was taken without a choice."""
 
     @staticmethod
     def read(folder: Path) -> CutoutRecord:
@@ -119,6 +121,7 @@ def cut_out(
         crop=(clip.crop.x, clip.crop.y, clip.crop.side),
         matting=clip.matting,
         warnings=list(clip.warnings),
+        canonical_reason=clip.canonical_reason,
         whole_tile=tile,
         whole_count=len(pictures),
     )

@@ -8,7 +8,8 @@ from ar4d.runs import Run
 
 
 def copy_history(old: Run, new: Run, first_frame: int) -> None:
-    """Copies the events of the frames before `first_frame`, so that their curves are not lost."""
-    kept = [e for e in old.events() if isinstance(e, FrameFinished) and e.frame_index < first_frame]
+    """Copies the events of the first `first_frame` generated frames, so that their curves are not lost."""
+    taken = old.order[:first_frame]
+    kept = [e for e in old.events() if isinstance(e, FrameFinished) and e.frame_index in taken]
     if kept:
         write_text(new.folder / "events.jsonl", "".join(f"{to_json(event)}\n" for event in kept))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from ar4d import events
+from ar4d.clip import generation_order
 from ar4d.events import (
+    CanonicalChosen,
     ClipJudged,
     Event,
     ExpertChosen,
@@ -89,6 +92,8 @@ class Progress:
     """(loss, psnr) of the steps that serve the whole clip, within the stage at work."""
     experts: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Name and reason, by role."""
+    canonical: int = 0
+    """Index of the frame that stage 1 lifts."""
     facing: str = ""
     """Estimated facing direction in words."""
     warnings: list[str] = field(default_factory=list)
@@ -103,18 +108,20 @@ class Progress:
         Raises:
             UserError: as `Run.events`.
         """
-        progress = Progress(run.num_frames)
+        progress = Progress(run.num_frames, canonical=run.record.canonical)
         for event in run.events():
             progress.on(event)
         return progress
 
     @property
     def frames_done(self) -> int:
-        """Number of finished frames, from the first one without a gap."""
-        count = 0
-        while count in self.psnr:
-            count += 1
-        return count
+        """Number of finished frames, in the order of their generation without a gap."""
+        return len(list(takewhile(self.psnr.__contains__, self.order)))
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Indices of the frames in the order of their generation."""
+        return generation_order(self.num_frames, self.canonical)
 
     @property
     def speed(self) -> float | None:
@@ -149,6 +156,9 @@ class Progress:
             case ExpertChosen():
                 self.experts[event.role] = event.name, event.reason
                 self.say(f"{event.role.replace('_', ' ')}: {event.name} ({event.reason})", event.time)
+            case CanonicalChosen():
+                self.canonical = event.frame_index
+                self.say(event.reason, event.time)
             case FacingEstimated():
                 self.facing = f"faces {facing_words(event.azimuth_deg)}"
                 sure = f"{event.probability:.0%} sure"

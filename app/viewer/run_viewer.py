@@ -20,6 +20,7 @@ from app.viewer.stages import SingleFlightCache, Stages
 from ar4d.clip import Clip
 from ar4d.errors import UserError
 from ar4d.events import (
+    CanonicalChosen,
     Event,
     Finished,
     FrameFinished,
@@ -61,7 +62,7 @@ class RunViewer:
         self._clip_fps = clip.fps if clip else None
         self._run: Run | None = None
         self._device = _live_device()
-        self._stages = Stages(self._device)
+        self._stages = Stages(self._device, canonical=clip.canonical if clip else 0)
         self._buffers: SingleFlightCache[bytes] = SingleFlightCache(LOOP_BYTES, len)
         self._plan: tuple[StageInfo, ...] = ()
         self._psnr: dict[int, float] = {}
@@ -87,6 +88,8 @@ class RunViewer:
             case Planned():
                 self._plan = event.stages
                 self._stages.plan([stage.name for stage in event.stages])
+            case CanonicalChosen():
+                self._stages.canonical = event.frame_index
             case StageStarted():
                 self._progress = {"stage": event.stage, "frame": None, "fraction": 0.0}
             case Progress():
@@ -124,7 +127,8 @@ class RunViewer:
         Raises:
             UserError: the run's clip, first frame or asset cannot be read.
         """
-        clip, stages, made_by = run.clip, Stages(self._device), {}
+        clip, made_by = run.clip, {}
+        stages = Stages(self._device, canonical=run.record.canonical)
         for event in run.events():
             match event:
                 case Planned():
@@ -133,7 +137,7 @@ class RunViewer:
                 case FrameFinished():
                     made_by[event.frame_index] = event.stage
                     self._psnr[event.frame_index] = event.psnr
-        for k in range(run.num_finished):
+        for k in run.finished:
             usual = stages.names[min(k, 1, len(stages.names) - 1)]  # if the log does not say it
             stages.set_frame(k, run.frame_path(k), made_by.get(k, usual))
         if run.asset_path.exists():
@@ -176,7 +180,7 @@ class RunViewer:
         if frame is None:
             return  # the file was deleted
         self._stages.set_frame(index, frame, event.stage)
-        if index == 0:
+        if index == self._stages.canonical:
             self._extent = _extent(self._stages.first())
 
     # --- the browsers ------------------------------------------------------------
@@ -184,16 +188,19 @@ class RunViewer:
     def state(self) -> dict:
         """All that a browser needs to know, as JSON; it is sent whenever it changes."""
         stages, asset = self._stages, self._stages.asset
+        done = stages.finished
         return {
-            "numFrames": len(self._inputs) or (asset.num_frames if asset else stages.num_frames),
+            "numFrames": len(self._inputs) or (asset.num_frames if asset else done.stop),
             "fps": self._clip_fps or (asset.fps if asset else DEFAULT_FPS),
             "inputs": len(self._inputs),
-            "framesDone": stages.num_frames,
+            "firstDone": done.start,
+            "framesDone": done.stop,  # one past the last
+            "newest": max(done.start if done.start < stages.canonical else done.stop - 1, 0),
             "finished": asset is not None,
             "stages": self._described_stages(),
             "revision": stages.revision,
             "progress": self._progress,
-            "psnr": [round(self._psnr.get(k, 0.0), 2) for k in range(stages.num_frames)],
+            "psnr": [round(self._psnr.get(k, 0.0), 2) for k in range(done.stop)],
             "notice": self._notice,
             "elevation": self._elevation_deg,
             "extent": self._extent,
@@ -208,7 +215,8 @@ class RunViewer:
         described = []
         for name in self._stages.names:
             title, short_title = titles.get(name, (name, name))
-            limit = self._stages.limit(name)
+            limits = self._stages.limits(name)
+            limit = None if limits is None else limits[1]
             described.append({"name": name, "title": title, "shortTitle": short_title, "limit": limit})
         return described
 
@@ -220,7 +228,7 @@ class RunViewer:
         """
         self.counts["asked"] += 1
         return self._buffers.get(
-            (stage, position, self._stages.revision, self._stages.num_frames),
+            (stage, position, self._stages.revision, len(self._stages.finished)),
             lambda: self._pack(stage, position),
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Container, Hashable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -78,11 +78,13 @@ class Stages:
     A stage shows the frames that it and the stages before it made. The last stage shows the asset.
     """
 
-    def __init__(self, device: str = "cpu", names: Sequence[Stage] = ()) -> None:
+    def __init__(self, device: str = "cpu", names: Sequence[Stage] = (), canonical: int = 0) -> None:
         """
         Args:
             names: the run's stages in order, as `Planned` announces them.
+            canonical: index of the frame that is made first; the others follow from it to both sides.
         """
+        self.canonical = canonical
         self._device = device
         self._names = list(names)
         self._frames: dict[int, Gaussians | Path] = {}
@@ -126,30 +128,25 @@ class Stages:
         return self._asset
 
     @property
-    def num_frames(self) -> int:
-        """Number of finished frames, from the first one without a gap."""
-        count = 0
-        while count in self._frames:
-            count += 1
-        return count
+    def finished(self) -> range:
+        """Indices of the finished frames around the canonical one, without a gap."""
+        return _around(self.canonical, self._frames)
 
-    def limit(self, stage: Stage) -> int | None:
-        """The last position that a stage can show; None while it has no result of its own."""
+    def limits(self, stage: Stage) -> tuple[int, int] | None:
+        """The first and last position that a stage can show; None while it has no result of its own."""
         if self._asset is not None and self._names[-1:] == [stage]:
-            return self._asset.num_frames - 1
+            return 0, self._asset.num_frames - 1
         made_by = dict(self._made_by)
         if stage not in made_by.values():
             return None
         earlier = self._names[: self._names.index(stage) + 1]
-        count = 0
-        while made_by.get(count) in earlier:
-            count += 1
-        return count - 1 if count else None
+        shown = _around(self.canonical, {index for index, name in made_by.items() if name in earlier})
+        return (shown[0], shown[-1]) if shown else None
 
     def first(self) -> Gaussians | None:
-        """The first frame of the earliest stage that has one; None while nothing is finished."""
-        if 0 in self._frames:
-            return self._frame(0)
+        """The canonical frame of the earliest stage that has one; None while nothing is finished."""
+        if self.canonical in self._frames:
+            return self._frame(self.canonical)
         return self._asset.at(0.0) if self._asset is not None else None
 
     def forget(self) -> None:
@@ -158,15 +155,15 @@ class Stages:
         self._evaluated.clear()
 
     def at(self, stage: Stage, position: float) -> Gaussians:
-        """The Gaussians of a stage; beyond its last position it is that one.
+        """The Gaussians of a stage; beyond its first and last positions it is those.
 
         Raises:
             UserError: the stage has no result yet, or its file is gone.
         """
-        limit = self.limit(stage)
-        if limit is None:
+        limits = self.limits(stage)
+        if limits is None:
             raise UserError(f'The stage "{stage}" has no result yet; wait for it or choose another stage.')
-        position = min(position, limit)
+        position = min(max(position, limits[0]), limits[1])
         return self._evaluated.get((stage, position), lambda: self._evaluate(stage, position))
 
     def _evaluate(self, stage: Stage, position: float) -> Gaussians:
@@ -186,3 +183,13 @@ class Stages:
 
     def _received(self, frame: Gaussians) -> Gaussians:
         return frame.map(torch.Tensor.detach).to(self._device)
+
+
+def _around(index: int, finished: Container[int]) -> range:
+    """The longest range of indices about one of them of which each is in `finished`."""
+    first = last = index
+    while last in finished:
+        last += 1
+    while first - 1 in finished and last > index:
+        first -= 1
+    return range(first, last)

@@ -32,6 +32,7 @@ def info(argv: list[str]) -> None:
         ("clip", f"{clip.num_frames} frames, {clip.size} px, {clip.fps:.2f} fps, cut out by {clip.matting}"),
         ("preset", f"{record.recipe.settings.preset}, seed {record.recipe.settings.seed}"),
         ("frames", f"{run.num_finished} of {clip.num_frames} finished"),
+        ("canonical", f"frame {clip.canonical}, counted from 0"),
         *(("expert", f"{role.replace('_', ' ')}: {name}") for role, name in record.experts.items()),
         *(("seconds", f"{stage}: {seconds:.1f}") for stage, seconds in record.seconds.items()),
         *(("warning", message) for message in record.warnings),

@@ -22,6 +22,7 @@ from rich.text import Text
 from ar4d import events
 from ar4d.devices import resolve_device
 from ar4d.events import (
+    CanonicalChosen,
     ClipJudged,
     Event,
     ExpertChosen,
@@ -96,6 +97,8 @@ class _View:
                 say(f"[yellow]warning:[/] {event.message}")
             case ExpertChosen():
                 say(f"expert for {event.role.replace('_', ' ')}: [bold]{event.name}[/] ({event.reason})")
+            case CanonicalChosen():
+                say(event.reason, highlight=False)
             case FacingEstimated():
                 words, sure = facing_words(event.azimuth_deg), f"{event.probability:.0%} sure"
                 say(f"the object faces {words} ({sure}); --facing overrides this estimate", highlight=False)

@@ -64,7 +64,7 @@ def choose_canonical(clip: Clip, wanted: Literal["auto"] | int = "auto") -> tupl
             raise UserError(
                 f"The clip has no frame {wanted}: choose a canonical frame from 0 to {last}, or auto."
             )
-        return wanted, f"Frame {wanted} is the canonical one, as requested."
+        return wanted, f"Frame {wanted} (counted from 0) is the canonical one, as requested."
     if last == 0:
         return 0, "Frame 0 is the canonical one: the clip has no other."
     qualities = rate_frames(clip)
@@ -78,7 +78,8 @@ def choose_canonical(clip: Clip, wanted: Literal["auto"] | int = "auto") -> tupl
     better = _advantages(qualities[best], qualities[0])
     return (
         best,
-        f"Frame {best} is the canonical one: compared with frame 0, {better}{_flaws(qualities[best])}.",
+        f"Frame {best} (counted from 0) is the canonical one: compared with frame 0, {better}"
+        f"{_flaws(qualities[best])}.",
     )
 
 

@@ -46,6 +46,9 @@ class ClipSettings:
     (from the top), to choose it among several things."""
     fps: float | None = None
     """Frames per second of the source, in place of what the file says (a folder of images: 10)."""
+    canonical: Literal["auto"] | int = 0
+    """Index, counted from 0, of the clip's frame that stage 1 lifts and from which the others are generated
+    forwards and backwards; auto takes the sharpest, most complete, least occluded, best lit frame."""
 
     def of_scene(self) -> ClipSettings:
         """The same for a scene, of which nothing is cut away."""
@@ -63,6 +66,13 @@ class Clip:
     source: str  # name of the file or folder
     matting: str  # how the subject was cut out: "alpha", "plain background", "u2netp" or "none"
     warnings: tuple[str, ...]
+    canonical: int = 0  # index of the frame that stage 1 lifts
+    canonical_reason: str = ""  # one sentence; empty where the first frame was taken without a choice
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The frames' indices in the order of their generation: see `generation_order`."""
+        return generation_order(self.num_frames, self.canonical)
 
     @property
     def num_frames(self) -> int:
@@ -103,6 +113,8 @@ class Clip:
             "source": self.source,
             "matting": self.matting,
             "warnings": list(self.warnings),
+            "canonical": self.canonical,
+            "canonical_reason": self.canonical_reason,
         }
         write_text(folder / "clip.json", json.dumps(facts, indent=2, ensure_ascii=False))
 
@@ -123,9 +135,30 @@ class Clip:
                     frames[index] = np.asarray(image)
             crop = Crop(**facts["crop"])
             warnings = tuple(facts["warnings"])
-            return Clip(frames, facts["fps"], crop, facts["source"], facts["matting"], warnings)
+            canonical, reason = facts.get("canonical", 0), facts.get("canonical_reason", "")
+            generation_order(len(frames), canonical)
+            return Clip(
+                frames, facts["fps"], crop, facts["source"], facts["matting"], warnings, canonical, reason
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"The clip in {folder} is damaged ({error}): make it again.") from error
+
+
+def generation_order(num_frames: int, canonical: int) -> tuple[int, ...]:
+    """The order in which frames are generated: the canonical one, those after it, those before it.
+
+    Every frame but the canonical one follows its neighbour on the canonical frame's side.
+
+    Args:
+        num_frames: F, length of the clip.
+        canonical: index of the canonical frame.
+
+    Raises:
+        ValueError: there is no frame of that index.
+    """
+    if not 0 <= canonical < num_frames:
+        raise ValueError(f"frame {canonical} of {num_frames} cannot be the canonical one")
+    return (*range(canonical, num_frames), *range(canonical - 1, -1, -1))
 
 
 def cutout_preview(clip: Clip) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ar4d.clip.alpha import is_premultiplied
+from ar4d.clip.canonical import choose_canonical
 from ar4d.clip.clip import Clip, ClipSettings
 from ar4d.clip.exposure import Exposure, measure_exposure
 from ar4d.clip.findings import name_frames
@@ -87,7 +89,7 @@ def load_clip(path: Path, settings: ClipSettings, size: int) -> Clip:
                 "motion keeps its pace."
             )
     duration = float(times[-1] - times[0])
-    return Clip(
+    clip = Clip(
         frames=frames,
         fps=(len(frames) - 1) / duration if duration > 0 else settings.fps or STILL_FPS,
         crop=crop,
@@ -95,6 +97,10 @@ def load_clip(path: Path, settings: ClipSettings, size: int) -> Clip:
         matting=matte.name,
         warnings=(*warnings, *size_warning(crop, size)),
     )
+    if settings.canonical == 0:
+        return clip
+    canonical, reason = choose_canonical(clip, settings.canonical)
+    return dataclasses.replace(clip, canonical=canonical, canonical_reason=reason)
 
 
 def _check(settings: ClipSettings, size: int) -> None:

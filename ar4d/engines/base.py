@@ -57,11 +57,13 @@ class Engine(Protocol):
         Args:
             clip: the frames, at `settings.size`.
             settings: of `settings_type`.
-            finished: frames of an interrupted run of the same clip and settings, from the first one on.
+            finished: frames of an interrupted run of the same clip and settings: the first ones of
+                `clip.order`.
             experts: those given as objects; the settings name the others.
 
         Yields:
-            Events. Each frame's Gaussians come as `FrameFinished`, in order; the last event is `Finished`.
+            Events. Each frame's Gaussians come as `FrameFinished`, in the order of `clip.order`; the last
+            event is `Finished`.
 
         Raises:
             UserError: the device or an expert is unavailable, or memory runs out.

@@ -91,7 +91,7 @@ class ClipToViews(Protocol):
 
         Args:
             clip: [F, S, S, 4] in [0, 1], straight alpha, seen from the reference camera.
-            frozen: [V, S, S, 4] renders of the first frame's Gaussians at `azimuths_deg`: a hint, not
+            frozen: [V, S, S, 4] renders of the canonical frame's Gaussians at `azimuths_deg`: a hint, not
                 the truth.
             elevation_deg: of all cameras, positive is above.
             seed: of the expert's randomness.

@@ -124,11 +124,11 @@ def test_stages_answer_for_any_position(tmp_path):
     frames[1].save(tmp_path / "1")
     stages.set_frame(0, frames[0], "initialize")
     stages.set_frame(2, frames[2], "generate")
-    assert stages.num_frames == 1  # frame 1 is missing
-    assert [stages.limit(name) for name in NAMES] == [0, 0, None]
+    assert stages.finished == range(1)  # frame 1 is missing
+    assert [stages.limits(name) for name in NAMES] == [(0, 0), (0, 0), None]
     stages.set_frame(1, tmp_path / "1", "generate")
-    assert stages.num_frames == 3
-    assert [stages.limit(name) for name in NAMES] == [0, 2, None]
+    assert stages.finished == range(3)
+    assert [stages.limits(name) for name in NAMES] == [(0, 0), (0, 2), None]
     torch.testing.assert_close(stages.at("initialize", 2.0).means, frames[0].means)
     torch.testing.assert_close(stages.at("generate", 1.0).means, frames[1].means)
     between = interpolate(frames[1], frames[2], 0.25)
@@ -137,8 +137,25 @@ def test_stages_answer_for_any_position(tmp_path):
     with pytest.raises(UserError, match='"refine" has no result yet'):
         stages.at("refine", 0.0)
     stages.set_asset(Swimming(num_frames=3))
-    assert [stages.limit(name) for name in NAMES] == [0, 2, 2]
+    assert [stages.limits(name) for name in NAMES] == [(0, 0), (0, 2), (0, 2)]
     torch.testing.assert_close(stages.at("refine", 0.5).means, fish(0.25).means)
+
+
+def test_frames_before_the_canonical_one_are_shown_as_they_come():
+    stages = Stages(names=NAMES, canonical=2)
+    frames = [fish(k / 3, 10) for k in range(4)]
+    stages.set_frame(2, frames[2], "initialize")
+    assert (stages.finished, stages.limits("initialize")) == (range(2, 3), (2, 2))
+    first = stages.first()
+    assert first is not None
+    torch.testing.assert_close(first.means, frames[2].means)
+    torch.testing.assert_close(stages.at("initialize", 0.0).means, frames[2].means)  # none before it yet
+    stages.set_frame(3, frames[3], "generate")
+    stages.set_frame(1, frames[1], "generate")
+    assert (stages.finished, stages.limits("generate")) == (range(1, 4), (1, 3))
+    torch.testing.assert_close(stages.at("generate", 0.0).means, frames[1].means)
+    stages.set_frame(0, frames[0], "generate")
+    assert (stages.finished, stages.limits("generate")) == (range(4), (0, 3))
 
 
 def test_a_frame_that_is_made_again_counts_as_another_revision():
@@ -156,7 +173,7 @@ def test_the_last_stage_of_any_engine_shows_the_asset():
     stages = Stages(names=["views", "reconstruct"])
     assert stages.first() is None
     stages.set_asset(Swimming(num_frames=3))
-    assert [stages.limit(name) for name in ("views", "reconstruct")] == [None, 2]
+    assert [stages.limits(name) for name in ("views", "reconstruct")] == [None, (0, 2)]
     torch.testing.assert_close(stages.at("reconstruct", 1.0).means, fish(0.5).means)
     with pytest.raises(UserError, match='"imagine" has no result yet'):
         stages.at("imagine", 0.0)

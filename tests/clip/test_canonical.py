@@ -88,7 +88,7 @@ def test_a_glass_subject_is_rated_like_an_opaque_one():
 
 def test_a_requested_frame_is_taken():
     clip = clip_of(*[checkered()] * 3)
-    assert choose_canonical(clip, 2) == (2, "Frame 2 is the canonical one, as requested.")
+    assert choose_canonical(clip, 2) == (2, "Frame 2 (counted from 0) is the canonical one, as requested.")
     with pytest.raises(UserError, match="no frame 3: choose a canonical frame from 0 to 2"):
         choose_canonical(clip, 3)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from html import escape
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import gradio as gr
 
@@ -14,6 +14,7 @@ from app.runs.drafts import TILE_SIDE, Box, CutoutRecord
 from app.service import Service
 from ar4d.clip import ClipSettings
 from ar4d.clip.matting import Background
+from ar4d.errors import UserError
 
 EMPTY = '<div class="cutout-empty"><p>Choose a video first.</p></div>'
 BACKGROUNDS = {
@@ -23,6 +24,7 @@ BACKGROUNDS = {
     "alpha": "The clip's own alpha",
     "none": "Keep the background",
 }
+CANONICAL = [("the first", "0"), ("the best one", "auto")]
 
 
 class CutoutStep:
@@ -58,6 +60,13 @@ class CutoutStep:
                 self.threshold = gr.Slider(
                     0.05, 0.95, 0.5, step=0.05, label="Threshold", info="lower keeps more"
                 )
+                self.canonical = gr.Dropdown(
+                    CANONICAL,
+                    value="0",
+                    label="Canonical frame",
+                    info="on which the object is built; a number counts from 0",
+                    allow_custom_value=True,
+                )
                 self.largest = gr.Checkbox(
                     True, label="One piece only", info="drop pieces that are not connected to the subject"
                 )
@@ -68,7 +77,7 @@ class CutoutStep:
     def controls(self) -> list[Any]:
         """The components that set how the cut-out is made."""
         times = [self.start, self.end, self.num_frames]
-        return [*times, self.threshold, self.largest, self.background, self.framing]
+        return [*times, self.threshold, self.largest, self.background, self.framing, self.canonical]
 
     @property
     def shown(self) -> list[Any]:
@@ -103,10 +112,11 @@ class CutoutStep:
             settings.largest_component,
             settings.background,
             settings.framing,
+            str(settings.canonical),
         ]
 
     def _settings(self, draft: Path, values: list[Any]) -> ClipSettings:
-        start, end, num_frames, threshold, largest, background, framing = values
+        start, end, num_frames, threshold, largest, background, framing, canonical = values
         length = CutoutRecord.read(draft).length if (draft / "draft.json").exists() else end
         return ClipSettings(
             start=float(start) or None,
@@ -116,7 +126,18 @@ class CutoutStep:
             background=background,
             threshold=float(threshold),
             largest_component=bool(largest),
+            canonical=_canonical(canonical),
         )
+
+
+def _canonical(value: Any) -> Literal["auto"] | int:
+    """The canonical frame that the control shows."""
+    text = str(value).strip()
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal():
+        raise UserError(f"The canonical frame is a frame's number, counted from 0, or auto, not {text!r}.")
+    return int(text)
 
 
 def _view(draft: Path, record: CutoutRecord) -> str:
@@ -138,5 +159,6 @@ def _view(draft: Path, record: CutoutRecord) -> str:
         f'<ar4d-cutout data-facts="{escape(json.dumps(shown))}" data-whole="{sheets["whole"]}" '
         f'data-cutout="{sheets["cutout"]}"></ar4d-cutout>'
         f'<p class="hint">{record.num_frames} frames, cut out by {escape(record.matting)}; '
-        f"the source is {record.width}×{record.height}, {record.length:.1f} s.</p>"
+        f"the source is {record.width}×{record.height}, {record.length:.1f} s. "
+        f"{escape(record.canonical_reason)}</p>"
     )

@@ -170,7 +170,7 @@ class GenerateStep:
                 seconds = self.service.jobs.seconds_left(job)
             panel = html.panel(job, state, position, seconds, expected)
             curves, log = charts.curves(job.progress), html.log(job.progress)
-            frame = max(job.progress.frames_done - 1, 0)
+            frame = job.progress.order[max(job.progress.frames_done - 1, 0)]
             psnr = job.progress.psnr.get(frame)
         quality = f" · {psnr:.1f} dB" if psnr is not None else ""
         picture = thumbnails.asset_picture if state == "finished" else thumbnails.frame_picture

@@ -180,18 +180,20 @@ export class Controls {
   /** Takes a new state of the run. */
   setState(state) {
     const { player } = this;
-    const ready = state.framesDone > 0 || state.finished;
+    const { firstDone, framesDone } = state;
+    const ready = framesDone > firstDone || state.finished;
     root.dataset.ready = String(ready);
     part("empty").hidden = ready;
     const last = Math.max(state.numFrames - 1, 1);
-    part("done").style.width = `${(100 * Math.max(state.framesDone - 1, 0)) / last}%`;
-    if (state.finished) part("done").style.width = "100%";
+    const [from, to] = state.finished ? [0, last] : [firstDone, Math.max(framesDone - 1, firstDone)];
+    part("done").style.left = `${(100 * from) / last}%`;
+    part("done").style.width = `${(100 * (to - from)) / last}%`;
     if (this.ticks !== state.numFrames) {
       this.ticks = state.numFrames;
       const ticks = Array.from({ length: state.numFrames }, (_, i) => `<i class="tick" style="left:${(100 * i) / last}%"></i>`);
       part("ticks").innerHTML = ticks.join("");
     }
-    [...part("ticks").children].forEach((tick, i) => (tick.dataset.done = String(i < state.framesDone || state.finished)));
+    [...part("ticks").children].forEach((tick, i) => (tick.dataset.done = String((i >= firstDone && i < framesDone) || state.finished)));
     this.setProgress(state);
     this.setStages(state.stages);
     const available = player.available();

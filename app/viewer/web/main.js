@@ -80,7 +80,7 @@ class Player {
       const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
       if (arrived && !this.chosen && this.following && !still) this.play(() => this.clock.play(1));
     } else if (this.following && !first) {
-      this.clock.seek(this.clock.last);
+      this.clock.seek(this.state.newest);
     }
   }
 
@@ -94,7 +94,7 @@ class Player {
   play(action) {
     this.following = false;
     action();
-    if (!this.state.finished && this.clock.position === this.clock.last && !this.clock.playing) this.following = true;
+    if (!this.state.finished && this.clock.position === this.state.newest && !this.clock.playing) this.following = true;
   }
 
   scrub(position) {

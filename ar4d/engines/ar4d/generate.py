@@ -1,4 +1,8 @@
-"""Stage 2 (Sec. 4.2): each frame's Gaussians from the previous frame's, through a local field."""
+"""Stage 2 (Sec. 4.2): each frame's Gaussians from a neighbour's, through a local field.
+
+The paper goes forwards from the first frame. Here the chain starts at the canonical frame, which may be any,
+and runs forwards to the last frame and backwards to the first.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ar4d.cameras import orbit
+from ar4d.clip import generation_order
 from ar4d.deformation import local_field
 from ar4d.engines.ar4d.fitting import REPORT_EVERY, FallingAdam, ViewCache, random_stream, seed_networks
 from ar4d.engines.ar4d.hold import Hold
@@ -32,32 +37,36 @@ def generate(
     rig: ReferenceRig,
     seed: int,
     sigmoid_colors: bool,
+    canonical: int = 0,
 ) -> Generator[Event, None, list[Gaussians]]:
     """Makes G₂ … G_F.
 
     Args:
         rgba: [F, S, S, 4] the clip in [0, 1], straight alpha.
         targets: [F, S, S, 3] the same on white.
-        finished: the frames that exist already: G₁, and those of an interrupted run.
+        finished: the frames that exist already, in the order of `generation_order`: G₁, and those of an
+            interrupted run.
         pseudo_views: hold the unseen sides; None where progressive view sampling is off.
         rig: the cameras; S is `rig.size`.
         seed: of the run.
+        canonical: index of the frame that G₁ shows.
         sigmoid_colors: optimise the colours' logits.
 
     Yields:
         Progress, and each frame as it is finished.
 
     Returns:
-        All F frames.
+        All F frames, in the order of `generation_order`.
     """
     started = time.perf_counter()
     frames = list(finished)
     yield StageStarted("generate", (len(rgba) - len(frames)) * options.iterations)
-    for index in range(len(frames), len(rgba)):
-        source = frames[-1] if options.autoregressive else frames[0]
+    for index in generation_order(len(rgba), canonical)[len(frames) :]:
+        neighbour = frames[0] if index == canonical - 1 else frames[-1]  # the backward chain starts at G₁
+        source = neighbour if options.autoregressive else frames[0]
         fit = FrameFit(index, rgba[index], targets[index], options, rig, seed, sigmoid_colors)
         shows_object = bool((rgba[index, ..., 3] > 0.5).any())
-        frames.append((yield from (fit.run(source, pseudo_views) if shows_object else fit.skip(frames[-1]))))
+        frames.append((yield from (fit.run(source, pseudo_views) if shows_object else fit.skip(neighbour))))
     yield StageFinished("generate", time.perf_counter() - started)
     return frames
 
@@ -86,7 +95,7 @@ class FrameFit:
     sigmoid_colors: bool
 
     def run(self, source: Gaussians, pseudo_views: PseudoViews | None) -> Generator[Event, None, Gaussians]:
-        """The frame's Gaussians. The source stays as it is: it is the previous frame's result."""
+        """The frame's Gaussians. The source stays as it is: it is a neighbour's result."""
         options = self.options
         started = time.perf_counter()
         random = random_stream(self.seed, 2, self.index)
@@ -121,13 +130,13 @@ class FrameFit:
         yield FrameFinished("generate", self.index, gaussians, *quality, time.perf_counter() - started)
         return gaussians
 
-    def skip(self, previous: Gaussians) -> Generator[Event, None, Gaussians]:
-        """The previous frame's Gaussians, for a frame that shows no object and so says nothing about it."""
-        yield Warned(f"Frame {self.index + 1} shows no object; it keeps the previous frame's Gaussians.")
+    def skip(self, neighbour: Gaussians) -> Generator[Event, None, Gaussians]:
+        """The neighbour's Gaussians, for a frame that shows no object and so says nothing about it."""
+        yield Warned(f"Frame {self.index + 1} shows no object; it keeps its neighbour's Gaussians.")
         with torch.no_grad():
-            rgb = render(previous, orbit(0.0, self.rig.elevation_deg, size=self.rig.size)).rgb
+            rgb = render(neighbour, orbit(0.0, self.rig.elevation_deg, size=self.rig.size)).rgb
         quality = psnr(rgb, self.target[None]).item(), ssim(rgb, self.target[None]).item()
-        gaussians = previous.detach()
+        gaussians = neighbour.detach()
         yield FrameFinished("generate", self.index, gaussians, *quality, 0.0)
         return gaussians
 

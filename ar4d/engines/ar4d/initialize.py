@@ -1,4 +1,4 @@
-"""Stage 1 (Sec. 4.1): an expert lifts the first frame, then means and colours are fitted to it."""
+"""Stage 1 (Sec. 4.1): an expert lifts the canonical frame, then means and colours are fitted to it."""
 
 from __future__ import annotations
 
@@ -34,19 +34,21 @@ def initialize(
     rig: ReferenceRig,
     budget: int,
     seed: int,
+    frame_index: int = 0,
 ) -> Generator[Event, None, Gaussians]:
     """Makes G₁, the canonical Gaussians.
 
     Args:
-        rgba: [S, S, 4] the first frame in [0, 1], straight alpha.
+        rgba: [S, S, 4] the canonical frame (the paper's is the first) in [0, 1], straight alpha.
         target: [S, S, 3] the same on white.
         expert: lifts the frame.
         rig: the cameras; S is `rig.size`.
         budget: about how many Gaussians are wanted.
         seed: of the run.
+        frame_index: of the canonical frame.
 
     Yields:
-        Progress, then the finished frame 0.
+        Progress, then the finished canonical frame.
 
     Returns:
         G₁ = {μ^ft, α^init, s^init, r^init, c^ft}.
@@ -58,18 +60,27 @@ def initialize(
     reference = orbit(0.0, rig.elevation_deg, size=rig.size)
     if options.body != BodySettings():
         initial = tidied(initial, exposure(initial, reference), options.body)
-    gaussians = (yield from _finetune(initial, target, options, rig, seed)) if options.finetune else initial
+    gaussians = (
+        (yield from _finetune(initial, target, options, rig, seed, frame_index))
+        if options.finetune
+        else initial
+    )
     seconds = time.perf_counter() - started
     with torch.no_grad():
         view = render(gaussians, reference).rgb
     quality = psnr(view, target[None]).item(), ssim(view, target[None]).item()
-    yield FrameFinished("initialize", 0, gaussians, *quality, seconds)
+    yield FrameFinished("initialize", frame_index, gaussians, *quality, seconds)
     yield StageFinished("initialize", seconds)
     return gaussians
 
 
 def _finetune(
-    initial: Gaussians, target: Tensor, options: InitializeSettings, rig: ReferenceRig, seed: int
+    initial: Gaussians,
+    target: Tensor,
+    options: InitializeSettings,
+    rig: ReferenceRig,
+    seed: int,
+    frame_index: int,
 ) -> Generator[Event, None, Gaussians]:
     """Eq. 2: only {μ, c} move, towards ‖R_ref(G) - v₁‖².
 
@@ -98,7 +109,6 @@ def _finetune(
             loss = loss + options.preservation * preservation_loss(view, expected.at(azimuth_deg))
         optimizer.step(loss, u)
         if (u + 1) % REPORT_EVERY == 0 or u + 1 == options.iterations:
-            yield Step(
-                "initialize", 0, u + 1, options.iterations, loss.item(), -10 * math.log10(error.item())
-            )
+            quality = -10 * math.log10(error.item())
+            yield Step("initialize", frame_index, u + 1, options.iterations, loss.item(), quality)
     return parameters.activated().detach()

@@ -19,7 +19,7 @@ from ar4d.engines.ar4d.refine import refine
 from ar4d.engines.base import Experts
 from ar4d.engines.common import expert_for, facing_of, memory_in_words
 from ar4d.engines.common import finished as finished_event
-from ar4d.events import Event, Role, StageInfo, Warned
+from ar4d.events import CanonicalChosen, Event, Role, StageInfo, Warned
 from ar4d.experts.registry import require
 from ar4d.gaussians import Gaussians
 from ar4d.reporting import Inbox
@@ -81,20 +81,23 @@ class _Run:
         settings = self.settings
         for message in self.clip.warnings:
             yield Warned(message)
-        frames = [gaussians.to(self.device) for gaussians in finished]
+        if self.clip.canonical_reason:
+            yield CanonicalChosen(self.clip.canonical, self.clip.canonical_reason)
+        frames, canonical = [gaussians.to(self.device) for gaussians in finished], self.clip.canonical
         sigmoid_colors = settings.initialize.sigmoid_colors
         if not frames:
             expert = yield from self._expert(_first_role(settings), settings.initialize.expert)
             if settings.facing == "auto" and settings.elevation_deg == 0:  # else no plane is used
                 yield from facing_of(expert)
             first = initialize(
-                self.rgba[0],
-                self.targets[0],
+                self.rgba[canonical],
+                self.targets[canonical],
                 expert,
                 settings.initialize,
                 settings.rig,
                 settings.budget,
                 settings.seed,
+                canonical,
             )
             frames = [(yield from first)]
             del expert  # its networks leave the memory
@@ -109,8 +112,10 @@ class _Run:
                 settings.rig,
                 settings.seed,
                 sigmoid_colors,
+                canonical,
             )
             del pseudo_views
+        frames = [frames[self.clip.order.index(k)] for k in range(len(frames))]
         asset: Asset4D = FrameSequence(tuple(frames), self.clip.fps)
         if settings.refine.enabled and len(frames) > 1:
             asset = yield from refine(
@@ -121,6 +126,7 @@ class _Run:
                 settings.rig,
                 settings.seed,
                 sigmoid_colors,
+                canonical,
             )
         yield finished_event(asset, self.targets, settings.elevation_deg)
         return asset

@@ -33,16 +33,18 @@ def refine(
     rig: ReferenceRig,
     seed: int,
     sigmoid_colors: bool,
+    canonical: int = 0,
 ) -> Generator[Event, None, DeformedGaussians]:
     """Fits G₁ and a global field F_θ(γ(μ), t) to all frames (Eq. 9-11).
 
     Args:
         targets: [F, S, S, 3] the clip on white.
-        frames: F frames of stage 2; frames[0] is the canonical G₁.
+        frames: F frames of stage 2, in the clip's order.
         fps: of the clip, for the asset.
         rig: the cameras; S is `rig.size`.
         seed: of the run.
         sigmoid_colors: optimise the colours' logits.
+        canonical: index of the frame that is G₁.
 
     Yields:
         Progress.
@@ -53,11 +55,13 @@ def refine(
     started = time.perf_counter()
     yield StageStarted("refine", options.warm_start + options.iterations)
     seed_networks(seed, 3)
-    parameters = Parameters.of(frames[0], sigmoid_colors)
+    first = frames[canonical]
+    parameters = Parameters.of(first, sigmoid_colors)
     hold = Hold.of(frames, orbit(0.0, rig.elevation_deg, size=rig.size), options.hold)
-    field = global_field(options.field, torch.stack([frame.means for frame in frames]), hold.freedom)
+    paths = torch.stack([frame.means for frame in frames])
+    field = global_field(options.field, paths, hold.freedom, canonical)
     if options.warm_start:
-        yield from _learn_motion(field, frames, options, seed, sigmoid_colors)
+        yield from _learn_motion(field, first, frames, options, seed, sigmoid_colors)
     yield from _fit(parameters, field, hold, frames, targets, options, rig, seed)
     yield StageFinished("refine", time.perf_counter() - started)
     for tensor in parameters.state().values():
@@ -121,6 +125,7 @@ def _fit(
 
 def _learn_motion(
     field: DeformationField,
+    first: Gaussians,
     frames: Sequence[Gaussians],
     options: RefineSettings,
     seed: int,
@@ -135,7 +140,7 @@ def _learn_motion(
     optimizer = FallingAdam(options.warm_start)
     optimizer.add(field.parameters(), WARM_LR, WARM_SHARE)
     optimizer.start()
-    canonical = Parameters.of(frames[0], sigmoid_colors)
+    canonical = Parameters.of(first, sigmoid_colors)
     if isinstance(field, NodeField) and options.field.kind == "node-table":
         _follow_gaussians(field, canonical, frames)
     order: list[int] = []

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ar4d.cameras import RADIUS
-from ar4d.engines.ar4d.generate import azimuth_limit, generate
+from ar4d.engines.ar4d.generate import FrameFit, azimuth_limit, generate
 from ar4d.events import FrameFinished, Step
 from ar4d.images import on_white
 from ar4d.settings import FieldSettings, GenerateSettings, LearningRates
@@ -30,10 +30,10 @@ TINY = GenerateSettings(
 )
 
 
-def fit(frames, finished, source, options, rig=RIG, seed=0):
+def fit(frames, finished, source, options, rig=RIG, seed=0, canonical=0):
     """Stage 2 on what the reference camera sees of `frames`."""
     rgba = pictures(frames, rig=rig)
-    return drained(generate(rgba, on_white(rgba), finished, source, options, rig, seed, False))
+    return drained(generate(rgba, on_white(rgba), finished, source, options, rig, seed, False, canonical))
 
 
 def test_azimuth_limit_is_equation_6():
@@ -101,6 +101,33 @@ def test_the_source_of_a_frame_is_the_previous_one_or_the_first(autoregressive, 
     _, made = fit(frames, frames[:2], None, options)
     for name, value in frames[source].state().items():
         torch.testing.assert_close(made[2].state()[name], value, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("autoregressive", [True, False])
+def test_both_ways_from_the_canonical_frame_each_frame_starts_from_its_neighbour(autoregressive, monkeypatch):
+    frames, sources = shifted(5), {}
+    run = FrameFit.run
+
+    def watched(self, source, pseudo_views):
+        sources[self.index] = source
+        return run(self, source, pseudo_views)
+
+    monkeypatch.setattr(FrameFit, "run", watched)
+    options = replace(TINY, autoregressive=autoregressive)
+    events, made = fit(frames, [frames[2]], None, options, canonical=2)
+    assert [event.frame_index for event in events if isinstance(event, FrameFinished)] == [3, 4, 1, 0]
+    finished = dict(zip((2, 3, 4, 1, 0), made, strict=True))
+    for index, neighbour in ((3, 2), (4, 3), (1, 2), (0, 1)):
+        assert sources[index] is finished[neighbour if autoregressive else 2]
+
+
+def test_an_interrupted_backward_chain_goes_on_where_it_stopped():
+    frames = shifted(4)
+    _, whole = fit(frames, [frames[2]], None, TINY, canonical=2)
+    for kept in (1, 2, 3):
+        events, made = fit(frames, whole[:kept], None, TINY, canonical=2)
+        assert [e.frame_index for e in events if isinstance(e, FrameFinished)] == [3, 1, 0][kept - 1 :]
+        assert all(torch.equal(a.means, b.means) for a, b in zip(made, whole, strict=True))
 
 
 def test_the_seed_decides_the_azimuths():

@@ -57,6 +57,28 @@ def frame_of(sample, frames=FRAMES, rig=RIG) -> int:
     return k
 
 
+@pytest.mark.parametrize("kind", ["node-table", "mlp"])
+def test_the_canonical_set_is_that_of_the_canonical_frame(kind):
+    options = small(CPU.refine, iterations=0)
+    options = replace(options, field=replace(options.field, kind=kind))
+    targets = on_white(pictures(FRAMES))
+    stream = stage.refine(targets, FRAMES, 10.0, options, RIG, 0, False, canonical=2)
+    _, asset = drained(stream)
+    assert torch.equal(asset.canonical.means, FRAMES[2].means)
+    if kind == "node-table":
+        assert (asset.field.nodes[:, None] == FRAMES[2].means).all(-1).any(1).all()
+
+
+def test_the_warm_start_moves_the_canonical_frame_to_the_others():
+    options = small(CPU.refine, iterations=0, warm_start=60)
+    options = replace(options, field=replace(options.field, nodes=64))
+    targets = on_white(pictures(FRAMES))
+    _, asset = drained(stage.refine(targets, FRAMES, 10.0, options, RIG, 0, False, canonical=1))
+    for k, frame in enumerate(FRAMES):
+        away = (asset.at(frame_time(k, 3)).means - frame.means).norm(dim=-1).mean()
+        assert away < 0.02
+
+
 @pytest.mark.parametrize("target", ["generated", "input"])
 def test_the_loss_of_a_step_is_equation_10(sampled, target):
     """The field starts at zero, so that the first step compares G₁ itself."""

@@ -1,0 +1,83 @@
+"""Writes clips whose first frame is bad, to measure what `--canonical auto` wins on them.
+
+    python -m benchmarks.spoiled_first --views DIR --out SPOILED
+    python -m benchmarks.bench4d --views SPOILED --variants full --out runs/first
+    python -m benchmarks.bench4d --views SPOILED --variants full --canonical auto --out runs/auto
+
+Each folder is an object of `benchmarks.bench4d` whose ground truth stays as it was; of its clip, the first
+frame alone is blurred by motion, cut in half by an occluder, or underexposed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+from PIL import Image
+from scipy import ndimage
+
+from ar4d.images import premultiply, to_float, to_uint8, unpremultiply
+from benchmarks.bench4d import objects_of
+
+BLUR = 0.1  # length of the motion blur, share of the picture's width
+GAIN = 0.35  # of the underexposed frame
+
+
+def blurred(rgba: np.ndarray) -> np.ndarray:
+    """The picture [S, S, 4] in [0, 1], straight alpha, smeared to the side."""
+    reach = round(BLUR * rgba.shape[1])
+    return unpremultiply(np.asarray(ndimage.uniform_filter1d(premultiply(rgba), reach, axis=1)))
+
+
+def occluded(rgba: np.ndarray) -> np.ndarray:
+    """The picture without the lower half of its subject."""
+    rows = np.flatnonzero(rgba[..., 3].any(1))
+    hidden = rgba.copy()
+    hidden[(rows[0] + rows[-1]) // 2 :] = 0
+    return hidden
+
+
+def underexposed(rgba: np.ndarray) -> np.ndarray:
+    """The picture at a fraction of its brightness."""
+    return np.concatenate([rgba[..., :3] * GAIN, rgba[..., 3:]], axis=-1)
+
+
+SPOILED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "blurred": blurred,
+    "occluded": occluded,
+    "underexposed": underexposed,
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Spoil the first frame of clips with ground truth."""
+
+    views: Path
+    """Folder that holds a folder for each object, as benchmarks.bench4d reads it."""
+    out: Path
+    """Folder for the spoiled ones."""
+    objects: tuple[str, ...] = ("chicken", "elephant", "archer")
+    """One object for each kind of damage."""
+
+
+def main(argv: Sequence[str]) -> None:
+    """Write one folder for each kind of damage, named OBJECT-KIND."""
+    options = tyro.cli(Options, prog="python -m benchmarks.spoiled_first", args=argv)
+    for name, (kind, spoil) in zip(objects_of(options.views, options.objects), SPOILED.items(), strict=True):
+        folder = options.out / f"{name}-{kind}"
+        shutil.copytree(options.views / name, folder, copy_function=shutil.copyfile)
+        first = sorted((folder / "input").glob("*.png"))[0]
+        with Image.open(first) as picture:
+            rgba = to_float(np.asarray(picture.convert("RGBA")))
+        Image.fromarray(to_uint8(spoil(rgba))).save(first)
+        print(folder)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
