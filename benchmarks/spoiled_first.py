@@ -72,6 +72,7 @@ def main(argv: Sequence[str]) -> None:
     for name, (kind, spoil) in zip(objects_of(options.views, options.objects), SPOILED.items(), strict=True):
         folder = options.out / f"{name}-{kind}"
         shutil.copytree(options.views / name, folder, copy_function=shutil.copyfile)
+        (folder / "input").chmod(0o755)
         first = sorted((folder / "input").glob("*.png"))[0]
         with Image.open(first) as picture:
             rgba = to_float(np.asarray(picture.convert("RGBA")))

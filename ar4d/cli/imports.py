@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _ImportArguments:
-    """Make a run of splat files: PLY, compressed PLY, SPZ (one per frame), or one USD file."""
+    """Make a run of splat files: PLY, compressed PLY, SPZ, SOG, GLB (one per frame), or one USD file."""
 
     files: tyro.conf.Positional[list[Path]]
     """Splat files in the order of the clip, or a folder of them, or one USD file."""
@@ -30,7 +30,7 @@ class _ImportArguments:
 
 
 def main(argv: list[str]) -> None:
-    """make a run of splat files from elsewhere: PLY, SPZ or USD"""
+    """make a run of splat files from elsewhere: PLY, SPZ, SOG, GLB or USD"""
     from ar4d.formats.readers import read_sequence
 
     arguments = tyro.cli(_ImportArguments, prog="ar4d import", args=argv)

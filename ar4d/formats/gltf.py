@@ -85,3 +85,8 @@ def encode(document: dict, buffer: Buffer) -> bytes:
 def to_linear(colors: np.ndarray) -> np.ndarray:
     """Linear light of sRGB values in [0, 1] (IEC 61966-2-1), as glTF stores vertex colours."""
     return np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
+
+
+def to_srgb(light: np.ndarray) -> np.ndarray:
+    """The reverse of `to_linear`."""
+    return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)

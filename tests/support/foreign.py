@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-FOLDER = Path(__file__).parents[1] / "export" / "node"
+FOLDER = Path(__file__).parents[1] / "formats" / "node"
 MODULES = FOLDER / "node_modules"
 NODE, NPM = shutil.which("node"), shutil.which("npm")
 NODE_PACKAGES = {

@@ -1,4 +1,4 @@
-"""One file becomes Gaussians: PLY, compressed PLY and SPZ by gsply, USD by OpenUSD's own library."""
+"""One file becomes Gaussians: PLY and SPZ by gsply, USD by OpenUSD's own library, SOG and GLB here."""
 # pyright: reportAttributeAccessIssue=false
 # (usd-core has no type stubs)
 
@@ -11,20 +11,29 @@ import numpy as np
 import torch
 
 from ar4d.errors import UserError
+from ar4d.formats.readers.glb import read_glb_file
+from ar4d.formats.readers.sog import read_sog_file
 from ar4d.formats.splats.stored import SH_C0
 from ar4d.gaussians import Gaussians
 
-SPLAT_ENDINGS = (".ply", ".spz")
+SPLAT_ENDINGS = (".ply", ".spz", ".sog", ".glb")
 HEADER_BYTES = 1 << 16
 USD_ENDINGS = (".usd", ".usda", ".usdc", ".usdz")
 
 
 def read_splat_file(path: Path) -> tuple[Gaussians, list[str]]:
-    """The Gaussians of a PLY, compressed PLY or SPZ file, and what was left out, in sentences.
+    """The Gaussians of a PLY, compressed PLY, SPZ, SOG or GLB file, and what was left out, in sentences.
 
     Raises:
         UserError: the file cannot be read, is empty, or the package gsply is not installed.
     """
+    own = {".sog": read_sog_file, ".glb": read_glb_file}.get(path.suffix.lower())
+    gaussians, left_out = own(path) if own else _read_by_gsply(path)
+    return _checked(gaussians, path), left_out
+
+
+def _read_by_gsply(path: Path) -> tuple[Gaussians, list[str]]:
+    """The Gaussians of a PLY, compressed PLY or SPZ file, and what was left out."""
     try:
         import gsply
     except ImportError as error:
@@ -52,7 +61,7 @@ def read_splat_file(path: Path) -> tuple[Gaussians, list[str]]:
             ("colors", 0.5 + SH_C0 * np.asarray(read.sh0).reshape(-1, 3)),
         )
     }  # fmt: skip
-    return _checked(Gaussians(**tensors), path), left_out
+    return Gaussians(**tensors), left_out
 
 
 def read_usd_file(path: Path) -> tuple[list[Gaussians], float]:

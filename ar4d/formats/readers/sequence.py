@@ -15,6 +15,7 @@ from ar4d.formats.viewers import up_for
 from ar4d.gaussians import Gaussians, concatenate
 
 DEFAULT_FPS = 12.0
+FIXED_AXES = (".glb", *USD_ENDINGS)
 FITTED_RADIUS = 0.8  # of what is scaled to fit into [-1, 1]
 
 
@@ -43,6 +44,10 @@ def read_sequence(
     """
     files = _files(inputs)
     axis = up_for(viewer, up)
+    if axis == "-y" and files[0].suffix.lower() in FIXED_AXES:
+        raise UserError(
+            f"{files[0].suffix} files have y up by definition; import them without --for and --up."
+        )
     remarks: list[str] = []
     if files[0].suffix.lower() in USD_ENDINGS:
         if len(files) > 1:
