@@ -5,7 +5,7 @@
     python -m benchmarks.bench4d --views SPOILED --variants full --canonical auto --out runs/auto
 
 Each folder is an object of `benchmarks.bench4d` whose ground truth stays as it was; of its clip, the first
-frame alone is blurred by motion, cut in half by an occluder, or underexposed.
+frame alone is blurred by motion, hidden in part by an occluder, or has the subject half outside the picture.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from scipy import ndimage
 from ar4d.images import premultiply, to_float, to_uint8, unpremultiply
 from benchmarks.bench4d import objects_of
 
-BLUR = 0.1  # length of the motion blur, share of the picture's width
-GAIN = 0.35  # of the underexposed frame
+BLUR = 0.25  # length of the motion blur, share of the picture's width
+HIDDEN = 0.6  # of the subject's height behind the occluder
+OUTSIDE = 0.6  # of the subject's width beyond the picture's border
 
 
 def blurred(rgba: np.ndarray) -> np.ndarray:
@@ -35,22 +36,26 @@ def blurred(rgba: np.ndarray) -> np.ndarray:
 
 
 def occluded(rgba: np.ndarray) -> np.ndarray:
-    """The picture without the lower half of its subject."""
+    """The picture without the lower part of its subject."""
     rows = np.flatnonzero(rgba[..., 3].any(1))
     hidden = rgba.copy()
-    hidden[(rows[0] + rows[-1]) // 2 :] = 0
+    hidden[round(rows[-1] - HIDDEN * np.ptp(rows)) :] = 0
     return hidden
 
 
-def underexposed(rgba: np.ndarray) -> np.ndarray:
-    """The picture at a fraction of its brightness."""
-    return np.concatenate([rgba[..., :3] * GAIN, rgba[..., 3:]], axis=-1)
+def entering(rgba: np.ndarray) -> np.ndarray:
+    """The picture with its subject still on the way in from the right."""
+    columns = np.flatnonzero(rgba[..., 3].any(0))
+    shift = round(rgba.shape[1] - columns[-1] + OUTSIDE * np.ptp(columns))
+    moved = np.zeros_like(rgba)
+    moved[:, shift:] = rgba[:, :-shift]
+    return moved
 
 
 SPOILED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "blurred": blurred,
     "occluded": occluded,
-    "underexposed": underexposed,
+    "entering": entering,
 }
 
 

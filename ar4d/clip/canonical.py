@@ -17,6 +17,7 @@ from ar4d.clip.framing import Crop
 from ar4d.errors import UserError
 from ar4d.images import on_white, to_float
 
+AS_GOOD = 0.95  # share of the best score above which a frame is as good as the best
 CLEARLY_BETTER = 1.2  # ratio of scores above which another frame replaces the first
 _NOTICEABLE = 0.9  # of a quality: below, the reason names it
 _FULL_PENALTY = 0.1  # share of the outline on the picture's border at which a frame counts as a quarter
@@ -69,7 +70,7 @@ def choose_canonical(clip: Clip, wanted: Literal["auto"] | int = "auto") -> tupl
         return 0, "Frame 0 is the canonical one: the clip has no other."
     qualities = rate_frames(clip)
     scores = [quality.score for quality in qualities]
-    best = int(np.argmax(scores))
+    best = _best(scores)
     if scores[best] <= CLEARLY_BETTER * scores[0]:
         return (
             0,
@@ -81,6 +82,15 @@ def choose_canonical(clip: Clip, wanted: Literal["auto"] | int = "auto") -> tupl
         f"Frame {best} (counted from 0) is the canonical one: compared with frame 0, {better}"
         f"{_flaws(qualities[best])}.",
     )
+
+
+def _best(scores: list[float]) -> int:
+    """Of the frames that are about as good as the best, the one nearest to the clip's middle.
+
+    From there the chains of frames to both ends are shortest, and errors add up along a chain.
+    """
+    good = np.flatnonzero(np.array(scores) >= AS_GOOD * max(scores))
+    return int(good[np.abs(good - (len(scores) - 1) / 2).argmin()])
 
 
 def rate_frames(clip: Clip) -> list[FrameQuality]:

@@ -28,6 +28,8 @@ _DOLBY_TAGS = ("dvh1", "dvhe", "dva1", "dvav", "dav1")  # without a base layer f
 _UNSPECIFIED = 2  # colour matrix in H.273
 _ALPHA_DECODERS = {"vp9": "libvpx-vp9", "vp8": "libvpx"}  # FFmpeg's own decoders drop WebM's alpha
 
+_STILL_CODECS = ("mjpeg", "png", "webp", "bmp")  # of preview pictures; of a clip too, if it is the only one
+
 
 class Video:
     """A video file. Opening it reads its time stamps and decodes its first frame, no more."""
@@ -72,9 +74,10 @@ class Video:
             raise UserError(f"{self._path} holds {what}: choose another file.")
         stream = streams[0]
         if len(streams) > 1:
+            number = container.streams.video.index(stream) + 1
             self.warnings.append(
-                f"{self.name} holds {len(streams)} videos: only the first, {stream.width}×{stream.height} "
-                "pixels large, is used."
+                f"{self.name} holds {len(streams)} videos: only video {number}, {stream.width}×"
+                f"{stream.height} pixels large, is used."
             )
         check_size(self._path, stream.codec_context.width, stream.codec_context.height)
         return stream
@@ -82,11 +85,12 @@ class Video:
     def _list_frames(self, container: InputContainer) -> tuple[np.ndarray, np.ndarray]:
         """Reads all packets and decodes none: the time stamps of the frames, and those of key frames."""
         video = moving_streams(container)[0].index
-        ticks, keys, end, durations = [], [], 0.0, {}
+        ticks, keys, end, durations, unstamped = [], [], 0.0, {}, 0
         try:
             for packet in container.demux():
                 tick = packet.pts if packet.pts is not None else packet.dts
                 if tick is None or not packet.size:
+                    unstamped += packet.stream.index == video and packet.size > 0
                     continue
                 end = max(end, float((tick + (packet.duration or 0)) * packet.time_base))
                 if packet.stream.index == video and packet.is_keyframe:
@@ -96,9 +100,15 @@ class Video:
                     durations[tick] = float((packet.duration or 0) * packet.time_base)
         except av.error.FFmpegError as error:
             self.warnings.append(f"{self.name} is damaged after {end:.1f} s: {error.strerror}.")
+        if not ticks and unstamped:  # a bare stream, outside any container
+            ticks = [0] * unstamped
+            rate = float(moving_streams(container)[0].average_rate or 25)
+            self.warnings.append(
+                f"{self.name} has no time stamps: {rate:g} frames a second are assumed; --fps changes that."
+            )
         if not ticks:
             raise UserError(f"{self._path} holds no video frames: it may be damaged or cut off.")
-        self._last_duration = durations[max(ticks)]
+        self._last_duration = durations.get(max(ticks), 0.0)
         announced = (container.duration or 0) / 1e6
         missing = announced - (end - (container.start_time or 0) / 1e6)
         if missing > max(0.5, 0.02 * announced):
@@ -260,9 +270,14 @@ class _Reader:
 
 
 def moving_streams(container: InputContainer) -> list[av.VideoStream]:
-    """The videos in a container, without pictures such as an album's cover; the default one first."""
+    """The videos in a container, without pictures such as an album's cover; the default one first.
+
+    A preview picture that is marked as a video comes last.
+    """
     moving = [s for s in container.streams.video if not s.disposition & _PICTURE]
-    return sorted(moving, key=lambda s: not s.disposition & Disposition.default)
+    return sorted(
+        moving, key=lambda s: (s.codec_context.name in _STILL_CODECS, not s.disposition & Disposition.default)
+    )
 
 
 def _has_own_pixels(frame: av.VideoFrame) -> bool:

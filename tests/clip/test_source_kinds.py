@@ -311,7 +311,7 @@ def test_a_second_video_is_named(tmp_path):
                 container.mux(stream.encode(frame))  # type: ignore[union-attr]
         for stream in streams:
             container.mux(stream.encode(None))  # type: ignore[union-attr]
-    assert "holds 2 videos: only the first" in Video(path, None).warnings[0]
+    assert "holds 2 videos: only video 1" in Video(path, None).warnings[0]
 
 
 @pytest.mark.parametrize(("height", "matrix"), [(720, 1), (240, 5)])

@@ -62,6 +62,19 @@ def test_a_shadow_on_the_floor_is_left_out(tmp_path, softness):
     assert plain.warnings == ()
 
 
+def test_a_shadow_in_few_frames_is_kept_and_named(tmp_path):
+    """Something that is seen in one frame of four may as well be a part of the subject."""
+    pictures = []
+    for k in range(4):
+        ys, xs = np.mgrid[:240, :320]
+        ellipse = (((xs - 130 - 8 * k) / 90) ** 2 + ((ys - 188) / 22) ** 2 < 1).astype(float)
+        floor = 255 - (110 if k == 2 else 0) * np.asarray(ndimage.gaussian_filter(ellipse, 2.0))
+        pictures.append(on_floor(figure(130 + 8 * k), np.repeat(floor[..., None], 3, axis=2)))
+    clip = load(tmp_path / "once.mp4", pictures)
+    assert said(clip, "What lies under the subject in frame 2 (0.20 s) may be its shadow and was kept")
+    assert not said(clip, "was left out")
+
+
 def test_a_grey_subject_is_no_shadow(tmp_path):
     clip = load(tmp_path / "grey.mp4", [on_floor(figure(130 + 8 * k, (150, 150, 150))) for k in range(3)])
     assert not said(clip, "shadow")

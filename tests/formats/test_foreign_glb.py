@@ -123,6 +123,18 @@ def test_quantisation_and_textures_make_files_smaller(files):
     assert size["small"] < size["texture"]
 
 
+@needs_node
+def test_meshopt_by_the_documented_tool_keeps_the_animation_and_halves_the_file(files):
+    path = files["quantized"]
+    foreign.read("meshopt", path)
+    smaller = path.with_name(f"{path.name}.meshopt.glb")
+    assert smaller.stat().st_size < 0.6 * path.stat().st_size
+    before, after = (foreign.read("gltf-transform", p) for p in (path, smaller))
+    assert after["weights"] == before["weights"]
+    np.testing.assert_allclose(after["means"], before["means"], atol=1e-4)
+    np.testing.assert_allclose(after["targets"], before["targets"], atol=1e-4)
+
+
 def test_options_out_of_range_are_refused(tmp_path):
     def write(**values):
         export(SpinningBall(), "glb", tmp_path / "a.glb", GlbOptions(**values))

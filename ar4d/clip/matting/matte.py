@@ -44,6 +44,10 @@ _LINES = Finding(
     "remain on it: use the clip without them if you can."
 )
 _SHADOW = "The subject's shadow on the floor was left out in {frames}."
+_DOUBTFUL_SHADOW = (
+    "What lies under the subject in {frames} may be its shadow and was kept: look at the cut-out, and film "
+    "on a floor without shadows if it is one."
+)
 _FAINT = (
     "Subject and background can hardly be told apart in {frames}: look whether the outline is right, and "
     "film before another background if it is not."
@@ -230,9 +234,12 @@ class Keyed:
         if lines is not None:
             self.findings.append(_LINES)
         shadows = find_shadows(pictures, masks, plain.colors)
-        if shadows.any():
-            masks = _select(masks & ~shadows, Selection(selection.largest_component))[0]
-            self.findings.append(Finding(_SHADOW, tuple(np.flatnonzero(shadows.any(axis=(1, 2))).tolist())))
+        if shadows.masks.any():
+            masks = _select(masks & ~shadows.masks, Selection(selection.largest_component))[0]
+            frames = tuple(np.flatnonzero(shadows.masks.any(axis=(1, 2))).tolist())
+            self.findings.append(Finding(_SHADOW, frames))
+        if shadows.doubtful:
+            self.findings.append(Finding(_DOUBTFUL_SHADOW, shadows.doubtful))
         self.masks = masks.astype(np.float32)
         self.findings += self._faint(pictures)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import ndimage
 
@@ -15,11 +17,22 @@ _LARGEST = 1.5  # times the rest of the subject
 _FLAT = 1.3  # width of a shadow by its height, at least
 _LOW = 0.55  # of the subject's height, below which a shadow begins
 _OPEN = 0.35  # of a shadow's outline that borders on the floor
+_HALF_OPEN = 0.2  # the same for what may be one
 _RIM = 16  # pixels of the survey: widest penumbra
 _FRAMES = 0.5  # share of the frames that show a shadow, if there is one
 
 
-def find_shadows(pictures: np.ndarray, masks: np.ndarray, colors: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True, eq=False)
+class Shadows:
+    """What lies under the subject and is, or may be, its shadow."""
+
+    masks: np.ndarray
+    """[F, h, w] bool, empty where there is no shadow."""
+    doubtful: tuple[int, ...]
+    """Frames in which something may be a shadow and is not in `masks`."""
+
+
+def find_shadows(pictures: np.ndarray, masks: np.ndarray, colors: np.ndarray) -> Shadows:
     """Find shadows under the subject.
 
     A shadow is the floor darkened: I = s B with one factor s for all channels. It is flat, smooth inside,
@@ -30,30 +43,30 @@ def find_shadows(pictures: np.ndarray, masks: np.ndarray, colors: np.ndarray) ->
         pictures: [F, h, w, 3] uint8.
         masks: [F, h, w] bool, the subject with its shadow.
         colors: [F, 3] the floor's, 0 to 255.
-
-    Returns:
-        [F, h, w] bool, empty where there is none.
     """
-    shadows = np.stack([_shadow(p, m, c) for p, m, c in zip(pictures, masks, colors, strict=True)])
+    found = [_shadow(p, m, c) for p, m, c in zip(pictures, masks, colors, strict=True)]
+    shadows, doubts = np.stack([shadow for shadow, _ in found]), np.array([doubt for _, doubt in found])
     seen = shadows.any(axis=(1, 2))
-    shown = masks.any(axis=(1, 2))
-    return shadows if seen.sum() > _FRAMES * shown.sum() else np.zeros_like(shadows)
+    if seen.sum() > _FRAMES * masks.any(axis=(1, 2)).sum():
+        return Shadows(shadows, tuple(np.flatnonzero(doubts & ~seen).tolist()))
+    return Shadows(np.zeros_like(shadows), tuple(np.flatnonzero(doubts | seen).tolist()))
 
 
-def _shadow(picture: np.ndarray, mask: np.ndarray, color: np.ndarray) -> np.ndarray:
+def _shadow(picture: np.ndarray, mask: np.ndarray, color: np.ndarray) -> tuple[np.ndarray, bool]:
+    """The shadow [h, w] in one frame, and whether something else in it may be one."""
     nothing = np.zeros_like(mask)
     if not mask.any() or color.min() < 60:  # a shadow on a dark or saturated floor has no room
-        return nothing
+        return nothing, False
     share, tint, slope = _floor_share(picture, color)
     candidates = mask & (share > _DARKEST) & (share < _LIGHTEST) & (tint < _TINT)
     darkened = candidates & (slope < _SMOOTH)
     parts, count = connected_parts(darkened)
     rest = mask & ~dilate(darkened, 3)
     if not count or rest.sum() < mask.sum() / (1 + _LARGEST):
-        return nothing
+        return nothing, False
     rows = np.flatnonzero(rest.any(axis=1))
     top, height = rows[0], rows[-1] + 1 - rows[0]
-    found = nothing.copy()
+    found, doubt = nothing.copy(), False
     for label, box in enumerate(ndimage.find_objects(parts), start=1):
         core = parts == label
         high, wide = (s.stop - s.start for s in box)
@@ -62,13 +75,16 @@ def _shadow(picture: np.ndarray, mask: np.ndarray, color: np.ndarray) -> np.ndar
             continue
         part = _with_rim(core, candidates & (share > np.median(share[core])))
         outline = dilate(part, 5) & ~part
-        if (outline & ~mask).sum() >= _OPEN * outline.sum():
+        is_open = (outline & ~mask).sum() / outline.sum()
+        if is_open >= _OPEN:
             found |= part
+        else:
+            doubt |= bool(is_open >= _HALF_OPEN)
     if not found.any():
-        return nothing
+        return nothing, doubt
     # With its rim, whose mixed colours are no darkened floor's, but not into the subject.
     body = dilate(erode(mask & ~found, 5), 5)
-    return dilate(found, 7) & mask & ~body
+    return dilate(found, 7) & mask & ~body, doubt
 
 
 def _with_rim(core: np.ndarray, lighter: np.ndarray) -> np.ndarray:

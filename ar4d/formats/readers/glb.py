@@ -131,9 +131,8 @@ def _placed(gaussians: Gaussians, matrix: np.ndarray, path: Path) -> Gaussians:
     """The Gaussians in the scene's coordinates."""
     linear = torch.from_numpy(matrix[:3, :3])
     size = float(linear.det().clamp_min(0) ** (1 / 3))
-    if size == 0 or not torch.allclose(
-        linear @ linear.T, size**2 * torch.eye(3).double(), atol=1e-4 * size**2
-    ):
+    even = size**2 * torch.eye(3, dtype=torch.float64)
+    if size == 0 or not torch.allclose(linear @ linear.T, even, atol=1e-4 * size**2):
         raise UserError(
             f"{path} mirrors its splats or scales them unevenly; apply that to the splats before the import."
         )
@@ -148,8 +147,10 @@ def _placed(gaussians: Gaussians, matrix: np.ndarray, path: Path) -> Gaussians:
 
 
 def _quaternion(rotation: torch.Tensor) -> torch.Tensor:
-    """The unit quaternion [4] (wxyz) of a rotation matrix [3, 3]: the eigenvector of the largest eigenvalue
-    of the symmetric matrix K whose products q K q are the rotation's trace with that of q."""
+    """The unit quaternion [4] (wxyz) of a rotation matrix [3, 3].
+
+    It is the eigenvector of the largest eigenvalue of a symmetric matrix (Bar-Itzhack, 2000).
+    """
     m = rotation
     rows = [
         [m.trace(), m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]],

@@ -31,9 +31,10 @@ def read_sog_file(path: Path) -> tuple[Gaussians, list[str]]:
         with zipfile.ZipFile(path) as archive:
             meta = json.loads(archive.read("meta.json"))
             if meta.get("version") != 2:
+                version = meta.get("version", 1)
                 raise UserError(
-                    f"{path} is SOG of version {meta.get('version', 1)}, and ar4d reads version 2; convert it "
-                    "with the current splat-transform."
+                    f"{path} is SOG of version {version}, and ar4d reads version 2; convert it with the "
+                    "current splat-transform."
                 )
             return _gaussians(_Archive(archive, int(meta["count"])), meta), _left_out(path, meta)
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, IndexError, TypeError) as error:

@@ -1,6 +1,6 @@
 // Reads one file with one foreign reader and prints what it holds as JSON.
 //   node read.mjs READER FILE
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 
 const [reader, file] = process.argv.slice(2);
 const bytes = new Uint8Array(readFileSync(file));
@@ -69,6 +69,20 @@ const readers = {
 			weights: animation && Array.from(animation.listSamplers()[0].getOutput().getArray()),
 			images: root.listTextures().map((texture) => [texture.getMimeType(), texture.getSize()]),
 		};
+	},
+	// Writes FILE compressed by meshopt beside it.
+	async meshopt() {
+		const { NodeIO } = await import('@gltf-transform/core');
+		const { ALL_EXTENSIONS, EXTMeshoptCompression } = await import('@gltf-transform/extensions');
+		const { MeshoptDecoder, MeshoptEncoder } = await import('meshoptimizer');
+		await Promise.all([MeshoptDecoder.ready, MeshoptEncoder.ready]);
+		const io = new NodeIO().registerExtensions(ALL_EXTENSIONS)
+			.registerDependencies({ 'meshopt.decoder': MeshoptDecoder, 'meshopt.encoder': MeshoptEncoder });
+		const document = await io.readBinary(bytes);
+		document.createExtension(EXTMeshoptCompression).setRequired(true)
+			.setEncoderOptions({ method: EXTMeshoptCompression.EncoderMethod.QUANTIZE });
+		writeFileSync(`${file}.meshopt.glb`, await io.writeBinary(document));
+		return {};
 	},
 	async validate() {
 		const { default: validator } = await import('gltf-validator');
