@@ -5,7 +5,7 @@
     python -m benchmarks.bench4d --views SPOILED --variants full --canonical auto --out runs/auto
 
 Each folder is an object of `benchmarks.bench4d` whose ground truth stays as it was; of its clip, the first
-frame alone is blurred by motion, hidden in part by an occluder, or has the subject half outside the picture.
+frame alone is mostly hidden by an occluder, has the subject mostly outside the picture, or is fading in.
 """
 
 from __future__ import annotations
@@ -19,24 +19,17 @@ from pathlib import Path
 import numpy as np
 import tyro
 from PIL import Image
-from scipy import ndimage
 
-from ar4d.images import premultiply, to_float, to_uint8, unpremultiply
+from ar4d.images import to_float, to_uint8
 from benchmarks.bench4d import objects_of
 
-BLUR = 0.25  # length of the motion blur, share of the picture's width
-HIDDEN = 0.6  # of the subject's height behind the occluder
-OUTSIDE = 0.6  # of the subject's width beyond the picture's border
-
-
-def blurred(rgba: np.ndarray) -> np.ndarray:
-    """The picture [S, S, 4] in [0, 1], straight alpha, smeared to the side."""
-    reach = round(BLUR * rgba.shape[1])
-    return unpremultiply(np.asarray(ndimage.uniform_filter1d(premultiply(rgba), reach, axis=1)))
+HIDDEN = 0.85  # of the subject's height behind the occluder
+OUTSIDE = 0.85  # of the subject's width beyond the picture's border
+FADED = 0.15  # alpha of the frame that is fading in
 
 
 def occluded(rgba: np.ndarray) -> np.ndarray:
-    """The picture without the lower part of its subject."""
+    """The picture [S, S, 4] in [0, 1], straight alpha, without the lower part of its subject."""
     rows = np.flatnonzero(rgba[..., 3].any(1))
     hidden = rgba.copy()
     hidden[round(rows[-1] - HIDDEN * np.ptp(rows)) :] = 0
@@ -52,10 +45,15 @@ def entering(rgba: np.ndarray) -> np.ndarray:
     return moved
 
 
+def fading(rgba: np.ndarray) -> np.ndarray:
+    """The picture with its subject nearly transparent."""
+    return rgba * np.array([1, 1, 1, FADED])
+
+
 SPOILED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "blurred": blurred,
     "occluded": occluded,
     "entering": entering,
+    "fading": fading,
 }
 
 
@@ -67,7 +65,7 @@ class Options:
     """Folder that holds a folder for each object, as benchmarks.bench4d reads it."""
     out: Path
     """Folder for the spoiled ones."""
-    objects: tuple[str, ...] = ("chicken", "elephant", "archer")
+    objects: tuple[str, ...] = ("elephant", "chicken", "lion")
     """One object for each kind of damage."""
 
 

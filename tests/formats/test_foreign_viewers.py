@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -28,6 +29,23 @@ pytestmark = [
 ]
 
 SIDE = 256  # pixels of the view
+SETTINGS = {  # of PlayCanvas' viewer: its camera stands where the clip's does
+    "version": 2,
+    "tonemapping": "linear",
+    "highPrecisionRendering": False,
+    "background": {"color": [1, 1, 1]},
+    "postEffectSettings": {
+        "sharpness": {"enabled": False, "amount": 0},
+        "bloom": {"enabled": False, "intensity": 0, "blurLevel": 2},
+        "grading": {"enabled": False, "brightness": 1, "contrast": 1, "saturation": 1, "tint": [1, 1, 1]},
+        "vignette": {"enabled": False, "intensity": 0, "inner": 0.3, "outer": 0.75, "curvature": 1},
+        "fringing": {"enabled": False, "intensity": 0},
+    },
+    "animTracks": [],
+    "cameras": [{"initial": {"position": [0, 0, 2], "target": [0, 0, 0], "fov": 40}}],
+    "annotations": [],
+    "startMode": "default",
+}
 PAGE = """<!doctype html><style>body { margin: 0 }</style>
 <canvas width="256" height="256" style="width: 256px; height: 256px"></canvas>
 <script type="importmap">{"imports": {
@@ -142,11 +160,17 @@ def test_engines_draw_the_file_upright(browser, address, folder, viewer, name, m
 def test_playcanvas_viewer_draws_files_for_supersplat_upright(browser, address, folder, name):
     path = write(folder, name, "supersplat")
     page_file = folder / f"{name}.html"
-    foreign.splat_transform(str(path), str(page_file))
+    (folder / "settings.json").write_text(json.dumps(SETTINGS))
+    foreign.splat_transform("--viewer-settings", str(folder / "settings.json"), str(path), str(page_file))
     page = browser.new_page(viewport={"width": SIDE, "height": SIDE})
     try:
-        page.goto(f"{address}/files/{page_file.name}?noui&noanim")
-        page.wait_for_timeout(4000)
-        check_upright(look(page, f"supersplat-{name}"))
+        page.goto(f"{address}/files/{page_file.name}?noui&noanim&webgl")
+        pixels = look(page, f"supersplat-{name}")
+        for _ in range(60):  # until the viewer has loaded and sorted
+            if (pixels.max(-1) - pixels.min(-1) > 0.3).sum() > 2000:
+                break
+            page.wait_for_timeout(500)
+            pixels = look(page, f"supersplat-{name}")
+        check_upright(pixels)
     finally:
         page.close()

@@ -87,6 +87,11 @@ class _Run:
         settings = self.settings
         for message in self.clip.warnings:
             yield Warned(message)
+        if self.clip.canonical:
+            yield Warned(
+                f"This engine starts from the clip's first frame: frame {self.clip.canonical} is not taken "
+                "as the canonical one."
+            )
         artist = yield from self._expert("clip_to_views", settings.views.expert)
         grid = yield from draw_views(self.rgba, artist, settings.elevation_deg, settings.seed)
         pictures = self._pictures(grid)
