@@ -165,3 +165,16 @@ def test_one_frame_is_a_static_asset(settings):
 def test_warnings_of_the_clip_are_passed_on(settings):
     clip = replace(make_clip(1), warnings=("the subject touches the border",))
     assert Warned("the subject touches the border") in list(lift_events(clip, settings))
+
+
+def test_a_see_through_subject_is_lifted_with_its_transparency(settings):
+    clip = make_clip()
+    frames = clip.frames.copy()
+    frames[..., 3] = np.round(0.4 * frames[..., 3])
+    asset = lifted(replace(clip, frames=frames), settings)
+    for k, frame in enumerate(frames):
+        inside = torch.from_numpy(frame[..., 3] > 90)
+        seen = render(asset.at(frame_time(k, 4)), orbit(0.0, size=clip.size)).alpha[0]
+        assert float(seen[inside].mean()) == pytest.approx(0.4, abs=0.06)
+    beside = render(asset.at(0.0), orbit(90.0, size=clip.size)).alpha[0]
+    assert 0.2 < float(beside[beside > 0.1].mean()) < 0.6
