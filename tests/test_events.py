@@ -10,6 +10,7 @@ import torch
 
 from ar4d.asset import FrameSequence
 from ar4d.events import (
+    CanonicalChosen,
     ClipJudged,
     Event,
     ExpertChosen,
@@ -36,6 +37,7 @@ EVENTS: tuple[Event, ...] = (
     ExpertChosen("image_to_gaussians", "embedded", "the best that runs here"),
     Progress("downloading a\nb", 0, 2**40, "bytes"),
     ClipJudged(7, False, "seed 7 shows two subjects"),
+    CanonicalChosen(3, "Frame 3 (counted from 0) is sharper."),
     FacingEstimated(-90.0, 1 / 3),
     StageStarted("generate", 0),
     Step("refine", None, 1, 10, 1e-12, math.nan),

@@ -97,7 +97,7 @@ class Clip:
         return subject_opacity(self.frames[..., 3])
 
     def save(self, folder: Path) -> None:
-        """Writes 0000.png, 0001.png, ... and, last of all, clip.json. A clip that was there is replaced."""
+        """Write 0000.png, 0001.png, ... and, last of all, clip.json. A clip that was there is replaced."""
         (folder / "clip.json").unlink(missing_ok=True)
         for index, frame in enumerate(self.frames):
             with atomic(folder / f"{index:04d}.png") as unfinished:
@@ -120,7 +120,7 @@ class Clip:
 
     @staticmethod
     def load(folder: Path) -> Clip:
-        """Reads what `save` wrote.
+        """Read what `save` wrote.
 
         Raises:
             UserError: the folder holds no clip, or one that is damaged.

@@ -83,7 +83,7 @@ class Video:
         return stream
 
     def _list_frames(self, container: InputContainer) -> tuple[np.ndarray, np.ndarray]:
-        """Reads all packets and decodes none: the time stamps of the frames, and those of key frames."""
+        """Read all packets and decode none: the time stamps of the frames, and those of key frames."""
         video = moving_streams(container)[0].index
         ticks, keys, end, durations, unstamped = [], [], 0.0, {}, 0
         try:
@@ -185,7 +185,7 @@ class Video:
         return order
 
     def _find_stamps(self, reader: _Reader, indices: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Finds frames by their time stamps, and jumps to a key frame where one lies on the way."""
+        """Find frames by their time stamps, and jump to a key frame where one lies on the way."""
         frames, frame = reader.frames(), None
         for index in indices:
             target = self._ticks[index]
@@ -200,7 +200,7 @@ class Video:
                 yield index, frame
 
     def _count(self, reader: _Reader, indices: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Finds frames by counting, where time stamps are missing or not to be trusted (AVI)."""
+        """Find frames by counting, where time stamps are missing or not to be trusted (AVI)."""
         wanted = set(indices)
         for index, frame in enumerate(reader.frames()):
             if index in wanted:
@@ -321,7 +321,7 @@ def _next_packet(packets: Iterator[av.Packet]) -> av.Packet | None:
     """The last packet that `packets` yields is empty and makes the decoder hand out what it holds."""
     try:
         return next(packets, None)
-    except av.error.FFmpegError:  # cut off in mid-packet; opening the file has told so
+    except av.error.FFmpegError:  # cut off in mid-packet; opening the file has named it
         return None
 
 
@@ -339,7 +339,7 @@ def _is_turned(matrix: np.ndarray) -> bool:
 
 
 def _turn(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Applies the quarter turns and mirrorings of a display matrix to a picture [h, w, 4]."""
+    """Apply the quarter turns and mirrorings of a display matrix to a picture [h, w, 4]."""
     if _is_turned(matrix):
         picture, (right, down) = picture.transpose(1, 0, 2), (matrix[1, 0], matrix[0, 1])
     else:

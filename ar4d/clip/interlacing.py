@@ -43,7 +43,7 @@ def detect_interlacing(stream: av.VideoStream, frames: Iterable[av.VideoFrame]) 
 
 
 class _Flags:
-    """Passes frames on and remembers whether any was flagged as interlaced."""
+    """Pass frames on and remember whether any was flagged as interlaced."""
 
     def __init__(self, frames: Iterable[av.VideoFrame]) -> None:
         self._frames = frames

@@ -56,8 +56,8 @@ class Survey:
 def load_clip(path: Path, settings: ClipSettings, size: int) -> Clip:
     """Cut the subject out of a video and put it into the reference camera's square.
 
-    The source is read twice: a survey of small pictures tells the subject from the background and where
-    the square lies; then that part alone is read at the sharpness that the clip needs.
+    The source is read twice: a survey of small pictures separates the subject from the background and finds
+    the square; then that part alone is read at the sharpness that the clip needs.
 
     Args:
         path: a video, an animated GIF, WebP, AVIF or PNG, an image, or a folder of images.

@@ -33,7 +33,7 @@ _BROKEN = (OSError, SyntaxError, ValueError, IndexError, EOFError, struct.error)
 
 
 _PROBES = np.stack(np.meshgrid([32, 128, 224], [32, 128, 224], [32, 128, 224]), -1)
-_PROBES = _PROBES.reshape(1, 27, 3).astype(np.uint8)  # colours by which a profile is told from sRGB
+_PROBES = _PROBES.reshape(1, 27, 3).astype(np.uint8)  # colours that distinguish a profile from sRGB
 _SAME_COLOR = 3  # of 255
 
 
@@ -89,7 +89,7 @@ class Animation:
         self.length = float(sum(durations))
 
     def _durations(self, image: Image.Image) -> list[float]:
-        """Seconds that each frame stays, by decoding them all: a GIF tells no more in advance."""
+        """Seconds that each frame stays, by decoding them all: a GIF does not state them in advance."""
         durations: list[float] = []
         problem = ""
         try:
@@ -140,7 +140,7 @@ def open_file(path: Path, fps: float | None) -> Stills | Animation:
     """Open a still or animated image."""
     with _open(path) as image:
         kind = image.format
-        # Whether a GIF has more than one frame cannot be told without reading on.
+        # Whether a GIF has more than one frame is not known without reading on.
         count = 2 if kind == "GIF" else int(getattr(image, "n_frames", 1))
     if kind in _ANIMATED_FORMATS and count > 1:
         return Animation(path, fps)
@@ -161,7 +161,7 @@ def open_folder(folder: Path, fps: float | None) -> Stills:
 
 
 def _natural(path: Path) -> tuple[list[tuple[int, int | str]], str]:
-    """Sorts frame_2 before frame_10."""
+    """Sort frame_2 before frame_10."""
     parts = re.split(r"(\d+)", path.name.lower())
     return [(0, int(p)) if p.isdecimal() else (1, p) for p in parts if p], path.name
 

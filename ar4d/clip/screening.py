@@ -82,7 +82,7 @@ def brightness_warning(
 def camera_warning(
     pictures: np.ndarray, masks: np.ndarray, threshold: float, labels: Sequence[str]
 ) -> list[str]:
-    """Frames to which the background has moved as a whole, where it has enough texture to tell.
+    """Frames to which the background has moved as a whole, where it has enough texture to show that.
 
     Args:
         pictures: [F, h, w, 3] uint8.
@@ -136,7 +136,7 @@ def _fine_detail(grey: np.ndarray, free: np.ndarray) -> np.ndarray:
 
 
 def _shift(before: np.ndarray, after: np.ndarray, free_before: np.ndarray, free_after: np.ndarray) -> float:
-    """Pixels by which the background has moved between two frames; 0 where that cannot be told.
+    """Pixels by which the background has moved between two frames; 0 where that cannot be measured.
 
     The peak of the phase correlation proposes a shift. It counts if undoing it makes the two frames'
     backgrounds much more alike.

@@ -34,7 +34,7 @@ class Source(Protocol):
         ...
 
     def read(self, indices: Sequence[int], scale: float) -> Iterator[tuple[int, np.ndarray]]:
-        """Yields (index, picture [h, w, 4] uint8, straight alpha) at `scale` times the size, at most 1.
+        """Yield (index, picture [h, w, 4] uint8, straight alpha) at `scale` times the size, at most 1.
 
         `indices` ascend. A frame that turns out to be unreadable is missing from what comes back.
         """
@@ -42,7 +42,7 @@ class Source(Protocol):
 
 
 def open_source(path: Path, fps: float | None) -> Source:
-    """Opens whatever lies at `path`; what it is decides its content, not its name.
+    """Open whatever lies at `path`; what it is decides its content, not its name.
 
     Args:
         path: a video, GIF, WebP, APNG, image, or a folder of images.

@@ -8,6 +8,7 @@ import torch
 from ar4d.cameras import RADIUS
 from ar4d.engines.ar4d.generate import FrameFit, azimuth_limit, generate
 from ar4d.events import FrameFinished, Step
+from ar4d.gaussians import Gaussians
 from ar4d.images import on_white
 from ar4d.settings import FieldSettings, GenerateSettings, LearningRates
 from tests.support import reference
@@ -116,7 +117,7 @@ def test_both_ways_from_the_canonical_frame_each_frame_starts_from_its_neighbour
     options = replace(TINY, autoregressive=autoregressive)
     events, made = fit(frames, [frames[2]], None, options, canonical=2)
     assert [event.frame_index for event in events if isinstance(event, FrameFinished)] == [3, 4, 1, 0]
-    finished = dict(zip((2, 3, 4, 1, 0), made, strict=True))
+    finished: dict[int, Gaussians] = dict(zip((2, 3, 4, 1, 0), made, strict=True))
     for index, neighbour in ((3, 2), (4, 3), (1, 2), (0, 1)):
         assert sources[index] is finished[neighbour if autoregressive else 2]
 
