@@ -137,7 +137,7 @@ def _detail(luminance: np.ndarray, alpha: np.ndarray) -> float:
 
 
 def _completeness(alpha: np.ndarray, crop: Crop) -> float:
-    """A number that falls from 1 to 1/4 with the share of the outline that lies on the source picture's border."""
+    """1 less up to 3/4 for the share of the outline that lies on the source picture's border."""
     size = len(alpha)
     scale = size / crop.side
     left, top = -crop.x * scale, -crop.y * scale
