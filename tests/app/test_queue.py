@@ -24,17 +24,11 @@ from app.runs.storage import (
     update_job_record,
 )
 from app.service import Service
-from ar4d import events
 from ar4d.errors import UserError
 from ar4d.events import (
     Event,
-    FacingEstimated,
     Finished,
     FrameFinished,
-    Planned,
-    StageInfo,
-    StageStarted,
-    Step,
 )
 from ar4d.presets import CPU, PAPER
 from ar4d.runs import Run
@@ -389,29 +383,3 @@ def test_a_follower_that_fails_does_not_stop_the_run(busy: Service) -> None:
     wait(job, "finished")
     assert isinstance(followed[-1], Finished)
     assert rested == [True]
-
-
-def test_the_task_of_an_expert_is_shown_until_the_steps_start() -> None:
-    progress = Progress(4)
-    progress.on(events.Progress("Loading weights", 5_000_000, 20_000_000, "bytes"))
-    assert progress.task == "Loading weights: 5 of 20 MB"
-    progress.on(StageStarted("initialize", 30))
-    assert progress.task == ""
-
-
-def test_the_estimated_facing_is_shown() -> None:
-    progress = Progress(4)
-    progress.on(FacingEstimated(70.0, 0.91))
-    assert progress.facing == "faces right or left"
-    assert progress.log[-1][1] == "The object faces right or left (91% sure); Facing corrects it"
-
-
-def test_an_interrupted_stage_shows_the_share_of_the_whole_stage() -> None:
-    progress = Progress(4)
-    progress.on(Planned((StageInfo("generate", "Motion", "Motion", 300),)))
-    progress.on(StageStarted("generate", 200))  # resumed: one frame of three is finished
-    progress.on(Step("generate", 2, 50, 100, 0.1, 20.0))
-    assert progress.stages["generate"].fraction == pytest.approx((100 + 50) / 300)
-    progress.on(Planned((StageInfo("generate", "Motion", "Motion", 300),)))  # interrupted once more
-    progress.on(StageStarted("generate", 100))
-    assert progress.stages["generate"].fraction == pytest.approx(200 / 300)
