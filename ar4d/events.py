@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import Discriminator, Field, GetCoreSchemaHandler, Tag, TypeAdapter
 from pydantic_core import CoreSchema, core_schema
+from torch import Tensor
 
 from ar4d.asset import Asset4D
 from ar4d.gaussians import Gaussians
@@ -180,6 +181,19 @@ class Finished(_Timed):
 
 
 @dataclass(frozen=True)
+class ViewsDrawn(_Timed):
+    """An expert has drawn some frames of the clip from other sides; the rest follows."""
+
+    azimuths_deg: tuple[float, ...]
+    """Of the V views, without the clip's own."""
+    start: int
+    """The first of the frames, from 0. Frames may come again, better than before."""
+    num_frames: int
+    rgba: Annotated[Tensor | None, Field(exclude=True), _InMemory]
+    """[V, num_frames, S, S, 4] in [0, 1], straight alpha. None in an event that was read from JSON."""
+
+
+@dataclass(frozen=True)
 class ViewsImagined(_Timed):
     """An expert has drawn the clip from other sides."""
 
@@ -211,6 +225,7 @@ Event = (
     | FacingEstimated
     | CanonicalChosen
     | StageStarted
+    | ViewsDrawn
     | ViewsImagined
     | Step
     | FrameFinished

@@ -7,10 +7,15 @@ from collections.abc import Callable, Generator
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from ar4d.events import Event, Progress, Warned
+from torch import Tensor
+
+from ar4d.events import Event, Progress, ViewsDrawn, Warned
 
 T = TypeVar("T")
 Report = Callable[[Event], None]
+OnViews = Callable[[range, Tensor], None]
+"""Called with the frames that were drawn and their views [V, frames, S, S, 4], straight alpha; frames may
+come again, better than before. May raise to stop the work."""
 OnProgress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much; may raise to stop it."""
 
@@ -21,6 +26,18 @@ class ReportsProgress(Protocol):
 
     on_progress: OnProgress | None
     """Called while the expert works."""
+
+
+@runtime_checkable
+class ReportsViews(Protocol):
+    """Optional protocol for `ClipToViews` experts that draw some frames at a time.
+
+    If such an expert has `can_continue = True`, its `imagine` takes `known`, [V, K, S, S, 4]: views of the
+    first K frames that it drew before it was interrupted.
+    """
+
+    on_views: OnViews | None
+    """Called after some frames are drawn."""
 
 
 @runtime_checkable
@@ -85,7 +102,7 @@ def reporting(work: Callable[[Report], T]) -> Generator[Event, None, T]:
 
 
 def reporting_progress(expert: object, work: Callable[[], T]) -> Generator[Event, None, T]:
-    """Runs `work`, which calls `expert`; yields the progress of an expert that reports any.
+    """Runs `work`, which calls `expert`; yields the progress, and the views, of an expert that reports any.
 
     Args:
         expert: one that `ReportsProgress`, or not; the work of any other is just done.
@@ -95,12 +112,24 @@ def reporting_progress(expert: object, work: Callable[[], T]) -> Generator[Event
 
     def run(report: Report) -> T:
         expert.on_progress = lambda task, done, total: report(Progress(task, done, total))
+        if isinstance(expert, ReportsViews):
+            expert.on_views = lambda frames, rgba: report(_drawn(expert, frames, rgba))
         try:
             return work()
         finally:
             expert.on_progress = None
+            if isinstance(expert, ReportsViews):
+                expert.on_views = None
 
     return (yield from reporting(run))
+
+
+def _drawn(expert: Any, frames: range, rgba: Tensor) -> ViewsDrawn:
+    """
+    Args:
+        expert: a `ClipToViews`; the first of its azimuths is the clip's own.
+    """
+    return ViewsDrawn(tuple(expert.azimuths_deg[1:]), frames.start, len(frames), rgba)
 
 
 class Inbox:

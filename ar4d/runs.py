@@ -43,18 +43,19 @@ from ar4d.events import (
     Planned,
     Role,
     StageFinished,
+    ViewsDrawn,
     ViewsImagined,
     Warned,
     from_json,
     to_json,
 )
-from ar4d.experts.played import PlayedViews
+from ar4d.experts.played import BegunViews, PlayedViews
 from ar4d.files import atomic, readable_errors, write_text
 from ar4d.gaussians import Gaussians
 from ar4d.lifting import lift_events
 from ar4d.records import first_problem, load_record
 from ar4d.settings import EngineSettings
-from ar4d.views import ViewGrid
+from ar4d.views import ViewGrid, load_begun, save_begun
 
 Status = Literal["new", "running", "stopped", "failed", "finished"]
 RECORDED = ("torch", "numpy", "numba", "gsplat")  # versions that decide the result's bits
@@ -323,9 +324,10 @@ class Run:
     def _kept_experts(self) -> dict[Role, object]:
         """What an interrupted run had from an expert already."""
         folder = self.folder / "views"
-        if not (folder / "views.json").exists():
-            return {}
-        return {"clip_to_views": PlayedViews(ViewGrid.load(folder))}
+        if (folder / "views.json").exists():
+            return {"clip_to_views": PlayedViews(ViewGrid.load(folder))}
+        begun = load_begun(folder)
+        return {} if begun is None else {"clip_to_views": BegunViews(*begun)}
 
     def _write(self, event: Event) -> None:
         match event:
@@ -339,6 +341,8 @@ class Run:
             case StageFinished():
                 before = self.record.seconds.get(event.stage, 0.0)
                 self.record.seconds[event.stage] = round(before + event.seconds, 3)
+            case ViewsDrawn(rgba=rgba) if rgba is not None:
+                save_begun(self.folder / "views", event.azimuths_deg, event.start, rgba)
             case ViewsImagined(grid=grid) if grid is not None:
                 grid.save(self.folder / "views")
             case Finished(asset=asset) if asset is not None:

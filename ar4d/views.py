@@ -17,6 +17,7 @@ from ar4d.files import atomic, write_text
 from ar4d.images import premultiply, to_uint8, unpremultiply
 
 SAME_AZIMUTH_DEG = 0.5
+BEGUN = "begun.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +110,7 @@ class ViewGrid:
             "num_frames": self.num_frames,
         }
         write_text(folder / "views.json", json.dumps(record, indent=1))
+        (folder / BEGUN).unlink(missing_ok=True)
 
     @staticmethod
     def load(folder: Path) -> ViewGrid:
@@ -131,6 +133,44 @@ class ViewGrid:
             raise UserError(f"The pictures in {folder} differ in size; make the views again.")
         rgba = torch.from_numpy(np.array(pictures)).float() / 255
         return ViewGrid(rgba, azimuths, elevations, trust)
+
+
+def save_begun(folder: Path, azimuths_deg: tuple[float, ...], start: int, rgba: Tensor) -> None:
+    """Writes views of some frames while others are still to come; `ViewGrid.save` ends it.
+
+    Args:
+        azimuths_deg: of the V views, without the clip's own.
+        start: the first of the frames.
+        rgba: [V, frames, S, S, 4].
+    """
+    for view, frames in enumerate(to_uint8(rgba), start=1):
+        for frame, picture in enumerate(frames, start=start):
+            with atomic(_picture_path(folder, view, frame)) as path:
+                Image.fromarray(picture).save(path, format="PNG")
+    record = {"azimuths_deg": list(azimuths_deg), "num_frames": start + rgba.shape[1]}
+    write_text(folder / BEGUN, json.dumps(record))
+
+
+def load_begun(folder: Path) -> tuple[tuple[float, ...], Tensor] | None:
+    """What `save_begun` wrote: azimuths, and views [V, K, S, S, 4] of the first K frames; None: nothing.
+
+    Raises:
+        UserError: the record or a picture is unreadable.
+    """
+    path = folder / BEGUN
+    if not path.exists():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        azimuths = tuple(float(azimuth) for azimuth in record["azimuths_deg"])
+        count = int(record["num_frames"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a record of views ({error}); delete it.") from error
+    rows = [
+        [_read_picture(_picture_path(folder, view, frame)) for frame in range(count)]
+        for view in range(1, len(azimuths) + 1)
+    ]
+    return azimuths, torch.from_numpy(np.array(rows)).float() / 255
 
 
 def _picture_path(folder: Path, view: int, frame: int) -> Path:

@@ -23,6 +23,7 @@ from ar4d.events import (
     StageInfo,
     StageStarted,
     Step,
+    ViewsDrawn,
     ViewsImagined,
     Warned,
     drain,
@@ -46,6 +47,7 @@ EVENTS: tuple[Event, ...] = (
     StageFinished("refine", 0.125),
     Finished(None, (30.1, 31.2), (0.9, 0.8)),
     Finished(None, (), ()),
+    ViewsDrawn((90.0, -75.0), 3, 4, None),
     ViewsImagined(None),
     Warned(""),
 )

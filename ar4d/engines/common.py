@@ -16,6 +16,7 @@ from ar4d.errors import UserError
 from ar4d.events import Event, ExpertChosen, FacingEstimated, Finished, Role
 from ar4d.experts.fallback import Fallback, shown_clip
 from ar4d.experts.hardware import is_out_of_memory
+from ar4d.experts.played import BegunViews
 from ar4d.experts.protocols import ClipAware
 from ar4d.experts.translucent import Translucent
 from ar4d.losses import psnr, ssim
@@ -44,14 +45,16 @@ def expert_for(
     Yields:
         The progress of a download, and which expert it is.
     """
-    if role in given:
-        expert = given[role]
-        yield ExpertChosen(role, expert.name, "given as an object")
-    else:
+    there = given.get(role)
+    if there is None or isinstance(there, BegunViews):
         expert = yield from Fallback.load(role, name, device, emit)
+    else:
+        expert = there
+        yield ExpertChosen(role, expert.name, "given as an object")
     if opacity < 1 and role in ("image_to_gaussians", "views_to_gaussians"):
         expert = Translucent(expert, opacity)
-    return shown_clip(expert, clip, facing_deg)
+    expert = shown_clip(expert, clip, facing_deg)
+    return there.continued_by(expert) if isinstance(there, BegunViews) else expert
 
 
 def facing_of(expert: Any) -> Iterator[Event]:

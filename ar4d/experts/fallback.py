@@ -14,7 +14,7 @@ from ar4d.experts.hardware import free_gpu_memory, is_out_of_memory
 from ar4d.experts.preparing import prepare
 from ar4d.experts.protocols import ClipAware
 from ar4d.experts.registry import Entry, available_after, require
-from ar4d.reporting import OnProgress, ReportsProgress, ReportsWarnings
+from ar4d.reporting import OnProgress, OnViews, ReportsProgress, ReportsViews, ReportsWarnings
 
 T = TypeVar("T")
 Emit = Callable[[Event], None]
@@ -36,7 +36,7 @@ class Fallback:
         Raises:
             UserError: memory runs out and no smaller expert is left.
         """
-        self.role, self.on_progress = role, None
+        self.role, self.on_progress, self.on_views = role, None, None
         self._device, self._emit = device, emit
         self._clip: tuple[Tensor, float | None] | None = None
         self._expert: Any = None
@@ -61,6 +61,8 @@ class Fallback:
 
     on_progress: OnProgress | None
     """As `ReportsProgress.on_progress`, for whichever expert works."""
+    on_views: OnViews | None
+    """As `ReportsViews.on_views`, for whichever expert works."""
 
     def with_clip(self, clip: Tensor, facing_deg: float | None = None) -> Fallback:
         """As `ClipAware.with_clip`, for this expert and those that may follow."""
@@ -96,6 +98,8 @@ class Fallback:
         while True:
             if isinstance(self._expert, ReportsProgress):
                 self._expert.on_progress = self.on_progress
+            if isinstance(self._expert, ReportsViews):
+                self._expert.on_views = self.on_views
             try:
                 return work(self._expert)
             except (RuntimeError, MemoryError) as error:

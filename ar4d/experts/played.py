@@ -3,11 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
 from ar4d.errors import UserError
 from ar4d.views import ViewGrid
+
+
+@dataclass(frozen=True, eq=False)
+class BegunViews:
+    """Views of the first frames, of a run that was interrupted while an expert drew them."""
+
+    azimuths_deg: tuple[float, ...]  # V, without the clip's own
+    rgba: Tensor  # [V, K, S, S, 4]
+
+    def continued_by(self, expert: Any) -> Any:
+        """The expert, which draws the other frames if it can go on from these, and all of them if not."""
+        goes_on = (
+            getattr(expert, "can_continue", False) and tuple(expert.azimuths_deg[1:]) == self.azimuths_deg
+        )
+        return ContinuedViews(expert, self.rgba) if goes_on else expert
+
+
+class ContinuedViews:
+    """`ClipToViews` by an expert that has drawn the first frames already; in all else that expert."""
+
+    def __init__(self, expert: Any, known: Tensor) -> None:
+        self.__dict__.update(_expert=expert, _known=known)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._expert, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._expert, name, value)
+
+    def imagine(self, clip: Tensor, frozen: Tensor | None, elevation_deg: float, seed: int) -> ViewGrid:
+        """As `ClipToViews.imagine`."""
+        return self._expert.imagine(clip, frozen, elevation_deg, seed, known=self._known)
 
 
 @dataclass(frozen=True, eq=False)

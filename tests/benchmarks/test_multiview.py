@@ -33,7 +33,7 @@ def test_spoiled_views_are_turned_blurred_and_tinted_alike_in_all_frames(seed):
 
 
 def test_the_table_has_a_row_per_variant_and_the_spread_over_seeds():
-    values = {column: 0.5 for column in multiview.COLUMNS}
+    values = dict.fromkeys(multiview.COLUMNS, 0.5)
     finished = {
         f"{name}/{variant}/{seed}": {**values, "psnr": 20.0 + seed, "reference": 35.0, "seconds": 10.0}
         for name in ("ant", "bee")

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator
 
 import torch
 from torch import Tensor
 
 from ar4d.cameras import orbit
-from ar4d.events import Event, StageFinished, StageStarted, ViewsImagined
+from ar4d.engines.draw_views import draw_views
+from ar4d.events import Event
 from ar4d.experts.protocols import ClipToViews
 from ar4d.gaussians import Gaussians
 from ar4d.images import unpremultiply
 from ar4d.rendering import render
-from ar4d.reporting import reporting_progress, take_warnings
 from ar4d.settings import ReferenceRig
 from ar4d.views import ViewGrid
 
@@ -33,15 +32,7 @@ def imagine_views(
     Yields:
         Progress, what had to be made smaller, then the views.
     """
-    started = time.perf_counter()
-    yield StageStarted("imagine", 0)
     with torch.no_grad():
         views = render(first, orbit(expert.azimuths_deg, rig.elevation_deg, size=rig.size), background=None)
     frozen = unpremultiply(torch.cat([views.rgb, views.alpha[..., None]], dim=-1))
-    grid = yield from reporting_progress(
-        expert, lambda: expert.imagine(rgba, frozen, rig.elevation_deg, seed)
-    )
-    yield from take_warnings(expert)
-    yield ViewsImagined(grid)
-    yield StageFinished("imagine", time.perf_counter() - started)
-    return grid
+    return draw_views(rgba, frozen, expert, rig.elevation_deg, seed)

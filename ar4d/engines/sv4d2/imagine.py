@@ -1,4 +1,4 @@
-"""The expert's part: views of the clip at first, and views drawn over the renders for the second stage."""
+"""The second stage's targets: views that the expert draws over the renders."""
 
 from __future__ import annotations
 
@@ -11,32 +11,12 @@ from torch import Tensor
 from ar4d.cameras import orbit
 from ar4d.engines.sv4d2.optimize import Fit
 from ar4d.engines.sv4d2.settings import SV4D2Settings
-from ar4d.events import Event, StageFinished, StageStarted, ViewsImagined
-from ar4d.experts.protocols import ClipToViews, DrawsOver
+from ar4d.events import Event, StageFinished, StageStarted
+from ar4d.experts.protocols import DrawsOver
 from ar4d.images import unpremultiply
 from ar4d.rendering import render
 from ar4d.reporting import reporting_progress, take_warnings
 from ar4d.views import ViewGrid
-
-
-def draw_views(
-    clip: Tensor, artist: ClipToViews, elevation_deg: float, seed: int
-) -> Generator[Event, None, ViewGrid]:
-    """Turns the clip into several.
-
-    Args:
-        clip: [F, S, S, 4] straight alpha in [0, 1].
-
-    Yields:
-        Progress, what had to be made smaller, then the views.
-    """
-    started = time.perf_counter()
-    yield StageStarted("imagine", 0)
-    grid = yield from reporting_progress(artist, lambda: artist.imagine(clip, None, elevation_deg, seed))
-    yield from take_warnings(artist)
-    yield ViewsImagined(grid)
-    yield StageFinished("imagine", time.perf_counter() - started)
-    return grid
 
 
 def draw_over(

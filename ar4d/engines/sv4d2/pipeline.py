@@ -14,8 +14,9 @@ from ar4d.devices import resolve_device
 from ar4d.engines.base import Experts
 from ar4d.engines.common import expert_for, facing_of, memory_in_words
 from ar4d.engines.common import finished as finished_event
+from ar4d.engines.draw_views import draw_views
 from ar4d.engines.sv4d2.agreement import leave_out_strangers
-from ar4d.engines.sv4d2.imagine import draw_over, draw_views
+from ar4d.engines.sv4d2.imagine import draw_over
 from ar4d.engines.sv4d2.optimize import Fit
 from ar4d.engines.sv4d2.pictures import Pictures
 from ar4d.engines.sv4d2.settings import SV4D2Settings
@@ -93,7 +94,7 @@ class _Run:
                 "as the canonical one."
             )
         artist = yield from self._expert("clip_to_views", settings.views.expert)
-        grid = yield from draw_views(self.rgba, artist, settings.elevation_deg, settings.seed)
+        grid = yield from draw_views(self.rgba, None, artist, settings.elevation_deg, settings.seed)
         pictures = self._pictures(grid)
         fit = yield from self._first_frame(pictures)
         if pictures.num_frames == 1:

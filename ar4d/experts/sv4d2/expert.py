@@ -27,7 +27,7 @@ from ar4d.experts.sv4d2.conditioning import Conditioning, angles, vector
 from ar4d.experts.sv4d2.config import LATENT_CHANNELS, LATENT_SCALE, Sv4d2Config
 from ar4d.experts.sv4d2.framing import Zoom
 from ar4d.experts.sv4d2.passes import Pass, plan
-from ar4d.reporting import OnProgress
+from ar4d.reporting import OnProgress, OnViews
 from ar4d.views import ViewGrid
 from ar4d.weights.hub import fetch, why_unavailable
 
@@ -37,9 +37,6 @@ RAM_GIB = 8.0
 """All networks as they are run, and a tensor of the file on its way; with room."""
 TRUST = 0.5
 """Trust in a generated view, relative to the clip."""
-OnViews = Callable[[range, Tensor], None]
-"""Called after every pass with the frames that it drew and their views [V, frames, S, S, 4]; frames that
-an earlier pass drew are replaced. May raise to stop the work."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +56,9 @@ class Sv4d2:
         on_progress: called while it works, if set.
         on_views: called after every pass, if set.
     """
+
+    can_continue = True
+    """`imagine` takes `known`."""
 
     def __init__(self, config: Sv4d2Config, networks: Networks, device: torch.device | str) -> None:
         """
