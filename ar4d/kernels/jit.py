@@ -46,10 +46,11 @@ def cache_folder(package: Path) -> str:
     """A writable folder for the compiled kernels of this version of `package`.
 
     Numba recompiles a function when its own file changes, but not when a function that it inlines
-    does; so each state of the sources, those of this package included, has a folder of its own.
+    does; so each state of the sources, those of this package and of the rasteriser included, has a folder
+    of its own.
     """
     here = Path(__file__).parent
-    folders = dict.fromkeys((here, package))
+    folders = dict.fromkeys((here, here.parent / "rendering" / "cpu", package))
     sources = b"".join(path.read_bytes() for folder in folders for path in sorted(folder.glob("*.py")))
     name = f"kernels-{hashlib.sha256(sources).hexdigest()[:12]}"
     for folder in (SETTINGS["CACHE_DIR"], here / "__pycache__", platformdirs.user_cache_path("ar4d")):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
-from ar4d.kernels.jit import kernel
+from ar4d.kernels.jit import kernel, part
 
 TWO = np.float32(2)
 
@@ -21,6 +21,12 @@ TWO = np.float32(2)
 @kernel
 def edge_energies(turns, translations, heads, tails, edges, resistance, grad_turns, grad_translations):
     """Adds the derivatives to grad_turns [M, 9] and grad_translations [M, 3]; returns E."""
+    return add_edges(turns, translations, heads, tails, edges, resistance, grad_turns, grad_translations)
+
+
+@part
+def add_edges(turns, translations, heads, tails, edges, resistance, grad_turns, grad_translations):
+    """`edge_energies` inside a kernel."""
     total = 0.0
     for e in range(heads.shape[0]):
         a, b = heads[e], tails[e]

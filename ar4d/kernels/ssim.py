@@ -70,24 +70,40 @@ def blur_along_y(rows, lines, row, planes):
 
 
 @part
-def block(item, height, size):
+def block(item, region):
     """Where a block lies: image, row and float ranges."""
-    strips, bands = (size + STRIP - 1) // STRIP, (height + BAND - 1) // BAND
-    top, left = item // strips % bands * BAND, item % strips * STRIP
-    return item // (strips * bands), top, min(top + BAND, height), left, min(left + STRIP, size)
+    top, bottom, left, right = region[0], region[1], region[2], region[3]
+    strips, bands = (right - left + STRIP - 1) // STRIP, (bottom - top + BAND - 1) // BAND
+    y, x = top + item // strips % bands * BAND, left + item % strips * STRIP
+    return item // (strips * bands), y, min(y + BAND, bottom), x, min(x + STRIP, right)
+
+
+@part
+def num_blocks(images, region):
+    """How many blocks the region of all images has."""
+    strips, bands = (region[3] - region[2] + STRIP - 1) // STRIP, (region[1] - region[0] + BAND - 1) // BAND
+    return images * strips * bands
 
 
 @kernel
-def compare(counter, a, b, sums, partials):
-    """Fills sums [items, 2] (SSIM, |a - b|) and partials [B, H, 3, L] (by m_a, e, x); a, b: [B, H, L]."""
+def compare(counter, a, b, region, sums, partials):
+    """Fills sums [items, 2] (SSIM, |a - b|) and partials [B, H, 3, L] (by m_a, e, x); a, b: [B, H, L].
+
+    Only blocks of the region (rows and floats: first, end, first, end) are looked at; the sums of items that
+    it does not have are set to 0.
+    """
     _, height, size = a.shape
+    items = num_blocks(a.shape[0], region)
     lines = np.empty(4 * LINE, np.float32)
     rows = np.empty(4 * ROWS * STRIP, np.float32)
     while True:
         item = take(counter)
         if item >= len(sums):
             return
-        n, top, bottom, left, right = block(item, height, size)
+        sums[item, 0] = sums[item, 1] = ZERO
+        if item >= items:
+            continue
+        n, top, bottom, left, right = block(item, region)
         difference = ZERO
         for y in range(top - RADIUS, bottom + RADIUS):
             for j in range(lines.shape[0]):
@@ -130,21 +146,24 @@ def similarity_row(lines, partials, left, right):
 
 
 @kernel
-def compare_backward(counter, a, b, partials, grad_similarity, grad_difference, items, grad):
-    """Fills grad [B, H, L] from the gradients of the two sums."""
-    _, height, size = a.shape
+def compare_backward(counter, a, b, partials, grad_sums, region, grad):
+    """Adds to grad [B, H, L], within the region, what the gradients [2] of the two sums make of it.
+
+    Outside the region the partial derivatives are taken to be 0.
+    """
+    items, grad_similarity, grad_difference = num_blocks(a.shape[0], region), grad_sums[0], grad_sums[1]
     lines = np.empty(3 * LINE, np.float32)
     rows = np.empty(3 * ROWS * STRIP, np.float32)
     while True:
         item = take(counter)
         if item >= items:
             return
-        n, top, bottom, left, right = block(item, height, size)
+        n, top, bottom, left, right = block(item, region)
         for y in range(top - RADIUS, bottom + RADIUS):
             for j in range(lines.shape[0]):
                 lines[j] = ZERO
-            if 0 <= y < height:
-                first, last = max(left - HALO, 0), min(left + STRIP + HALO, size)
+            if region[0] <= y < region[1]:
+                first, last = max(left - HALO, region[2]), min(left + STRIP + HALO, region[3])
                 for p in range(3):
                     shift = U(p * LINE + first - left + HALO)
                     for j in range(U(last - first)):
@@ -157,7 +176,7 @@ def compare_backward(counter, a, b, partials, grad_similarity, grad_difference, 
                 u, v = u_row[U(left) + j], v_row[U(left) + j]
                 by_a = lines[j] + TWO * u * lines[U(LINE) + j] + v * lines[U(2 * LINE) + j]
                 sign = ONE if u > v else (-ONE if u < v else ZERO)
-                grad_row[U(left) + j] = grad_similarity * by_a + grad_difference * sign
+                grad_row[U(left) + j] += grad_similarity * by_a + grad_difference * sign
 
 
 def similarity(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -170,20 +189,25 @@ class _Compare(torch.autograd.Function):
     def forward(ctx, a, b):
         a, b = a.contiguous(), b.contiguous()
         images, height, width, _ = a.shape
-        size = width * CHANNELS
-        sums = np.empty((images * -(-height // BAND) * -(-size // STRIP), 2), np.float32)
-        partials = np.empty((images, height, 3, size), np.float32)
-        rows = a.numpy().reshape(images, height, size), b.numpy().reshape(images, height, size)
-        run(compare, len(sums), *rows, sums, partials)
+        region = np.array([0, height, 0, width * CHANNELS])
+        sums = np.empty((most_blocks(images, height, width), 2), np.float32)
+        partials = np.empty((images, height, 3, width * CHANNELS), np.float32)
+        rows = a.numpy().reshape(images, height, -1), b.numpy().reshape(images, height, -1)
+        run(compare, len(sums), *rows, region, sums, partials)
         ctx.save_for_backward(a, b)
-        ctx.partials, ctx.items = partials, len(sums)
+        ctx.partials, ctx.region, ctx.items = partials, region, len(sums)
         return tuple(torch.tensor(x, dtype=torch.float32) for x in sums.sum(0, dtype=np.float64) / a.numel())
 
     @staticmethod
     @once_differentiable
     def backward(ctx, *grad_means):
         a, b = (x.numpy().reshape(*x.shape[:2], -1) for x in ctx.saved_tensors)
-        grads = (np.float32(g.item() / a.size) for g in grad_means)
-        grad = np.empty_like(a)
-        run(compare_backward, ctx.items, a, b, ctx.partials, *grads, ctx.items, grad)
+        grads = np.array([g.item() / a.size for g in grad_means], np.float32)
+        grad = np.zeros_like(a)
+        run(compare_backward, ctx.items, a, b, ctx.partials, grads, ctx.region, grad)
         return torch.from_numpy(grad).view(ctx.saved_tensors[0].shape), None
+
+
+def most_blocks(images: int, height: int, width: int) -> int:
+    """How many blocks whole images have."""
+    return images * -(-height // BAND) * -(-width * CHANNELS // STRIP)

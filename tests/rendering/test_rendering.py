@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
+import numba
 import numpy as np
 import pytest
 import torch
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 from torch import Tensor
 
 from ar4d.cameras import Cameras
@@ -19,7 +25,7 @@ from ar4d.gaussians import Gaussians, concatenate
 from ar4d.kernels import jit
 from ar4d.rendering import WHITE, render
 from ar4d.rendering.cpu import rasterize
-from ar4d.rendering.cpu.tiles import exp2_negative
+from ar4d.rendering.cpu.lanes import Value
 from ar4d.warmup import warm_up
 from tests.support import reference
 
@@ -99,12 +105,12 @@ def test_same_bits_for_any_number_of_threads_and_any_run() -> None:
 
 DIGEST = """
 import hashlib
-from ar4d.losses import photometric
+from ar4d.losses import ssim
 from ar4d.rendering.cpu import rasterize
 from tests.support import reference
 g = reference.blob(300, seed=8, scale=0.03).map(lambda x: x.clone().requires_grad_())
 images = rasterize(g, reference.cameras(64, 64))
-(photometric(images[0], images[0].detach() ** 2, 0.2) + sum(x.square().sum() for x in images)).backward()
+(ssim(images[0], images[0].detach() ** 2) + sum(x.square().sum() for x in images)).backward()
 results = [*images, *(x.grad for x in g.state().values())]
 print(hashlib.sha256(b"".join(x.detach().numpy().tobytes() for x in results)).hexdigest())
 """
@@ -202,6 +208,23 @@ def test_warm_up_leaves_nothing_to_compile() -> None:
     backward(rasterize(gaussians, reference.cameras(50, 40, count=2)), gaussians)
     assert sum(compiled.values()) > 0
     assert compiled == {key: len(kernel.overloads) for key, kernel in kernels.items()}
+
+
+def _exp2_negative(typing_context, x):
+    def codegen(context, builder, signature, args):
+        return builder.extract_element(
+            Value(builder, args[0]).spread().exp2().value, ir.Constant(ir.IntType(32), 0)
+        )
+
+    return types.float32(types.float32), codegen
+
+
+exp2_intrinsic = cast(Callable[[np.float32], float], intrinsic(_exp2_negative))
+
+
+@numba.njit
+def exp2_negative(x):
+    return exp2_intrinsic(x)
 
 
 def test_exponential_is_exact_to_float32() -> None:

@@ -25,7 +25,7 @@ from ar4d.gaussians import Gaussians
 from ar4d.kernels.parallel import run
 from ar4d.rendering import cpu, cuda
 from ar4d.rendering.cpu.function import _project_and_bin
-from ar4d.rendering.cpu.layout import DEPTH, MEAN, SHAPE, SPLAT_SIZE
+from ar4d.rendering.cpu.layout import DEPTH, MEAN, SHAPE, SPLAT_SIZE, table_of_views
 from ar4d.rendering.cpu.projection_backward import project_backward
 from benchmarks.gpu_check import agreement, random_gaussians
 from tests.support import reference
@@ -84,7 +84,10 @@ def test_projection_backward_agrees_with_gsplat(scene: tuple[Gaussians, Cameras]
     splat_grads[..., DEPTH] = 3.0
     instance_grads = splat_grads[torch.from_numpy(seen)].numpy()
     ours = [np.empty(shape, np.float32) for shape in ((400, 3), (400, 4), (400, 3), 400, (400, 3))]
-    run(project_backward, 1, *attributes[:3], *view, touched, ends, instance_grads, *ours)
+    viewmats, Ks, width, height = view
+    cameras_and_sizes = viewmats, Ks, table_of_views([(width, height)] * 2)
+    instances = touched, ends, instance_grads, np.ones(len(instance_grads), np.bool_)
+    run(project_backward, 1, *attributes[:3], *cameras_and_sizes, *instances, *ours)
 
     exact = g.map(lambda x: x.double().requires_grad_())
     splats, _ = gsplat_projection(exact, cameras)

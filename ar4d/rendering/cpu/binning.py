@@ -6,43 +6,56 @@ import numpy as np
 
 from ar4d.kernels.jit import kernel, part
 from ar4d.kernels.parallel import take
-from ar4d.rendering.cpu.layout import DEPTH, TILE
+from ar4d.rendering.cpu.layout import DEPTH, FIRST_TILE, TILE, TILES_X, TILES_Y
 
 DIGITS = 2048  # of a radix sort in three passes of 11 bits
 MASK = np.uint32(DIGITS - 1)
 
 
 @kernel
-def bin_splats(counter, splat_bits, boxes, touched, ends, tile_ends, ids):
-    """Fills ids [I] (Gaussians by tile, within it by depth) and tile_ends [C, TY, TX].
+def bin_splats(counter, views, splat_bits, boxes, touched, starts, wanted, ends, tile_ends, ids):
+    """Fills ids [I] (Gaussians by tile, within it by depth) and tile_ends [T]; `starts` is [C + 1].
 
-    One sort per camera; dealing the sorted splats out to the tiles keeps their order. `ids` counts
-    through the cameras: `ends` [C, N], the running sum of `touched`, says where each one begins.
+    One sort per view; dealing the sorted splats out to the tiles keeps their order. The instances of view c
+    lie between starts[c] and starts[c + 1], and wanted[c] is their number. Where there is not enough room for
+    them, the view is left empty. ends [C, N] is the running sum of `touched` from starts[c] on.
     """
-    num_cameras, num_gaussians = touched.shape
+    num_views, num_gaussians = touched.shape
     while True:
         c = take(counter)
-        if c >= num_cameras:
+        if c >= num_views:
             return
+        first, tiles_x = views[c, FIRST_TILE], views[c, TILES_X]
+        num_tiles = tiles_x * views[c, TILES_Y]
+        total = starts[c]
+        for i in range(num_gaussians):
+            total += touched[c, i]
+            ends[c, i] = total
+        wanted[c] = total - starts[c]
+        for t in range(first, first + num_tiles):
+            tile_ends[t] = 0
+        if total > starts[c + 1]:
+            for t in range(first, first + num_tiles):
+                tile_ends[t] = starts[c]
+            continue
         order, n = depth_order(splat_bits, touched, c)
-        tile_ends[c] = 0
         for k in range(n):
             i = order[k]
             for ty in range(boxes[c, i, 2] // TILE, (boxes[c, i, 3] - 1) // TILE + 1):
                 for tx in range(boxes[c, i, 0] // TILE, (boxes[c, i, 1] - 1) // TILE + 1):
-                    tile_ends[c, ty, tx] += 1
-        place = ends[c, 0] - touched[c, 0] if num_gaussians > 0 else 0
-        for ty in range(tile_ends.shape[1]):
-            for tx in range(tile_ends.shape[2]):
-                count = tile_ends[c, ty, tx]
-                tile_ends[c, ty, tx] = place
-                place += count
+                    tile_ends[first + ty * tiles_x + tx] += 1
+        place = starts[c]
+        for t in range(first, first + num_tiles):
+            count = tile_ends[t]
+            tile_ends[t] = place
+            place += count
         for k in range(n):
             i = order[k]
             for ty in range(boxes[c, i, 2] // TILE, (boxes[c, i, 3] - 1) // TILE + 1):
                 for tx in range(boxes[c, i, 0] // TILE, (boxes[c, i, 1] - 1) // TILE + 1):
-                    ids[tile_ends[c, ty, tx]] = i
-                    tile_ends[c, ty, tx] += 1  # moves from the tile's beginning to its end
+                    t = first + ty * tiles_x + tx
+                    ids[tile_ends[t]] = i
+                    tile_ends[t] += 1  # moves from the tile's beginning to its end
 
 
 @part

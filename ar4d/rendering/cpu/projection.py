@@ -32,6 +32,7 @@ from ar4d.rendering.cpu.layout import (
     COLOR,
     DEPTH,
     HALF,
+    HEIGHT,
     MEAN,
     NEAR,
     ONE,
@@ -39,6 +40,7 @@ from ar4d.rendering.cpu.layout import (
     SHAPE,
     TILE,
     TWO,
+    WIDTH,
     ZERO,
 )
 
@@ -151,9 +153,7 @@ def box_range(center, radius, size):
 
 
 @kernel
-def project(
-    counter, means, quats, scales, opacities, colors, viewmats, Ks, width, height, splats, boxes, touched
-):
+def project(counter, means, quats, scales, opacities, colors, viewmats, Ks, views, splats, boxes, touched):
     """Fills splats [C, N, 10], boxes [C, N, 4] (x0, x1, y0, y1 in px), touched [C, N] (tiles; 0: unseen)."""
     num_cameras, num_gaussians = touched.shape
     chunks = (num_gaussians + CHUNK - 1) // CHUNK
@@ -164,13 +164,14 @@ def project(
         c, start = item // chunks, (item % chunks) * CHUNK
         camera = camera_of(viewmats, Ks, c)
         (right, down, forward), _, (fx, fy, cx, cy) = camera
+        width, height = np.float32(views[c, WIDTH]), np.float32(views[c, HEIGHT])
         for i in range(start, min(start + CHUNK, num_gaussians)):
             touched[c, i] = 0
             x, y, z = camera_point(camera, row3(means, i))
             if not (z > NEAR and opacities[i] >= ALPHA_MIN):
                 continue
-            ratio_x, _ = clamped_ratio(x, z, fx, cx, np.float32(width))
-            ratio_y, _ = clamped_ratio(y, z, fy, cy, np.float32(height))
+            ratio_x, _ = clamped_ratio(x, z, fx, cx, width)
+            ratio_y, _ = clamped_ratio(y, z, fy, cy, height)
             columns, _ = rotation(row4(quats, i))
             m = scaled_columns(columns, row3(scales, i))
             vx = factor_row(jacobian_row(fx, ratio_x, z, right, forward), m)
@@ -181,8 +182,8 @@ def project(
             # so many standard deviations from its middle, the splat's alpha falls to 1/255
             reach = np.sqrt(TWO * np.log(opacities[i] / ALPHA_MIN)) + np.float32(1e-3)
             mean_x, mean_y = fx * x / z + cx, fy * y / z + cy
-            x0, x1 = box_range(mean_x, reach * np.sqrt(xx), np.float32(width))
-            y0, y1 = box_range(mean_y, reach * np.sqrt(yy), np.float32(height))
+            x0, x1 = box_range(mean_x, reach * np.sqrt(xx), width)
+            y0, y1 = box_range(mean_y, reach * np.sqrt(yy), height)
             if x0 >= x1 or y0 >= y1:
                 continue
             touched[c, i] = ((x1 - 1) // TILE - x0 // TILE + 1) * ((y1 - 1) // TILE - y0 // TILE + 1)

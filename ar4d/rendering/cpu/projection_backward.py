@@ -12,11 +12,13 @@ from ar4d.rendering.cpu.layout import (
     COLOR,
     DEPTH,
     HALF,
+    HEIGHT,
     MEAN,
     OPACITY,
     SHAPE,
     SPLAT_SIZE,
     TWO,
+    WIDTH,
     ZERO,
 )
 from ar4d.rendering.cpu.projection import (
@@ -36,12 +38,11 @@ from ar4d.rendering.cpu.projection import (
 
 @kernel
 def project_backward(
-    counter, means, quats, scales, viewmats, Ks, width, height, touched, ends, instance_grads,
+    counter, means, quats, scales, viewmats, Ks, views, touched, ends, instance_grads, used,
     grad_means, grad_quats, grad_scales, grad_opacities, grad_colors,
 ):  # fmt: skip
-    """Sums each Gaussian's gradients over its tiles and cameras and carries them to its attributes."""
-    num_cameras, num_gaussians = touched.shape
-    size = np.float32(width), np.float32(height)
+    """Sums each Gaussian's gradients over its tiles and views and carries them to its attributes."""
+    num_views, num_gaussians = touched.shape
     grad = np.empty(SPLAT_SIZE, np.float32)
     while True:
         item = take(counter)
@@ -53,15 +54,11 @@ def project_backward(
                 grad_means[i, j] = grad_scales[i, j] = grad_colors[i, j] = ZERO
             for j in range(4):
                 grad_quats[i, j] = ZERO
-            gaussian = row3(means, i), row4(quats, i), row3(scales, i)
-            for c in range(num_cameras):
-                if touched[c, i] == 0:
+            for c in range(num_views):
+                if not sum_instances(grad, touched, ends, instance_grads, used, c, i):
                     continue
-                for j in range(SPLAT_SIZE):
-                    grad[j] = ZERO
-                for slot in range(ends[c, i] - touched[c, i], ends[c, i]):
-                    for j in range(SPLAT_SIZE):
-                        grad[j] += instance_grads[slot, j]
+                gaussian = row3(means, i), row4(quats, i), row3(scales, i)
+                size = np.float32(views[c, WIDTH]), np.float32(views[c, HEIGHT])
                 d_mean, d_quat, d_scale = splat_backward(grad, gaussian, camera_of(viewmats, Ks, c), size)
                 grad_opacities[i] += grad[OPACITY]
                 for j in range(3):
@@ -70,6 +67,25 @@ def project_backward(
                     grad_colors[i, j] += grad[COLOR + j]
                 for j in range(4):
                     grad_quats[i, j] += d_quat[j]
+
+
+@part
+def sum_instances(grad, touched, ends, instance_grads, used, c, i):
+    """Fills grad [10] with a splat's gradients over all its tiles; False where no tile shows it.
+
+    Clears used [I] on the way, for the next run.
+    """
+    found = False
+    for slot in range(ends[c, i] - touched[c, i], ends[c, i]):
+        if used[slot]:
+            used[slot] = False
+            if not found:
+                found = True
+                for j in range(SPLAT_SIZE):
+                    grad[j] = ZERO
+            for j in range(SPLAT_SIZE):
+                grad[j] += instance_grads[slot, j]
+    return found
 
 
 @part

@@ -1,65 +1,121 @@
 """Front-to-back blending, one tile at a time.
 
-A tile is one flat array. A row of it holds one plane after another (first the transmittance T),
-so that the data of a pixel lie at constant distances from each other, and LLVM turns the loops over
-`lanes` into vector code. A pixel that is closed keeps its T negated.
+A tile is one flat array. A row of it holds one plane after another (first the transmittance T), so that the
+data of a pixel lie at constant distances from each other, and vectors of neighbouring pixels can be loaded
+(lanes.py). A pixel that is closed keeps its T negated; where all pixels of a vector are closed, a splat
+leaves them out.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import cast
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from ar4d.kernels.jit import kernel, part
 from ar4d.kernels.parallel import take
+from ar4d.rendering.cpu.lanes import LANES, Code, Value
 from ar4d.rendering.cpu.layout import (
     ALPHA_MAX,
     ALPHA_MIN,
     COLOR,
     DEPTH,
-    HALF,
+    FIRST_PIXEL,
+    FIRST_TILE,
+    HEIGHT,
     MEAN,
     ONE,
     OPACITY,
     SHAPE,
     T_MIN,
     TILE,
+    TILES_X,
+    WIDTH,
     ZERO,
 )
 
-LANES = 8  # pixels of a row are blended in whole vectors, those beyond the box for nothing
-PLANE = TILE + LANES  # floats of one plane in a row
-CENTERS = np.arange(PLANE, dtype=np.float32) + HALF
-HALF_LOG2E = np.float32(0.5 / math.log(2))  # turns -½ q into the exponent of 2
+PLANE = TILE + LANES  # floats of one plane in a row: whole vectors, those beyond a box for nothing
+HALF_LOG2E = 0.5 / math.log(2)  # turns -½ q into the exponent of 2
 CHECK_EVERY = 32  # splats between two looks at whether the whole tile is closed
-
 U = np.uint64  # unsigned indices spare Numba's test for negative ones
 ROW = 5 * PLANE  # T and what is blended so far: red, green, blue, depth
 R, G, B, D = U(PLANE), U(2 * PLANE), U(3 * PLANE), U(4 * PLANE)
+SPLAT = types.UniTuple(types.float32, 10)
+"""mean x, y; a, m, b; opacity; red, green, blue, depth."""
+
+
+def blended(T: Value, exponent: Value, opacity: Value) -> tuple[Value, Value, Value, Value, Value]:
+    """Writes the code that blends a splat into pixels of transmittance T.
+
+    Returns:
+        α before and after it is capped, the weight, where the splat is kept, and the next T.
+    """
+    uncapped = opacity * exponent.exp2()
+    alpha = uncapped.test(">", float(ALPHA_MAX)).choose(uncapped * 0.0 + float(ALPHA_MAX), uncapped)
+    passed = T * (1.0 - alpha)
+    visible = alpha.test(">=", float(ALPHA_MIN))
+    kept = visible & passed.test(">", float(T_MIN))
+    weight = kept.choose(alpha * T, 0.0)
+    closed = T.test(">", 0.0).choose(0.0 - T, T)
+    return uncapped, alpha, weight, kept, kept.choose(passed, visible.choose(closed, T))
+
+
+def _blend_rows(typing_context, tile, x0, x1, y0, y1, splat):
+    """Inside kernels, blends a splat into the box of the tile at an address; whether any pixel was open."""
+
+    def codegen(context, builder, signature, args):
+        code, (base, x0, x1, y0, y1, splat) = Code(builder), args
+        numbers = (Value(builder, number) for number in cgutils.unpack_tuple(builder, splat))
+        mean_x, mean_y, a, m, b, opacity, *colors = numbers
+        colors, opacity = [color.spread() for color in colors], opacity.spread()
+        square = (a * -HALF_LOG2E).spread()
+        met = cgutils.alloca_once_value(builder, ir.Constant(ir.IntType(64), 0))
+        builder.store(ir.Constant(ir.IntType(64), 0), met)
+        with code.loop(y0, y1, 1) as y:
+            dy = mean_y - (code.float(y) + 0.5)
+            constant = (dy * dy * b * -HALF_LOG2E).spread()
+            middle = mean_x - m * dy
+            row = code.address(base, builder.mul(y, ir.Constant(ir.IntType(64), ROW)))
+            with code.loop(x0, x1, LANES) as x:
+                place = code.address(row, x)
+                T = code.load(place, 0)
+                with builder.if_then(T.test(">", 0.0).any(), likely=True):
+                    builder.store(ir.Constant(ir.IntType(64), 1), met)
+                    u = (middle - code.float(x)).spread() - code.steps  # dx - m dy
+                    _, _, weight, _, next_T = blended(T, square * u * u + constant, opacity)
+                    code.store(next_T, place, 0)
+                    for k, color in enumerate(colors, 1):
+                        code.store(code.load(place, k * PLANE) + weight * color, place, k * PLANE)
+        return builder.load(met)
+
+    return types.int64(types.uint64, *(types.int64,) * 4, SPLAT), codegen
+
+
+blend_rows = cast(Callable[..., int], intrinsic(_blend_rows))
 
 
 @part
-def exp2_negative(x):
-    """2^x for x ≤ 0 to 2e-7 relative, in operations that vectorise: 2^n · p(f), |f| ≤ 1/2."""
-    t = max(x, np.float32(-120))
-    n = np.int32(t - HALF)
-    f = t - np.float32(n)
-    p = np.float32(1.3264727e-3)
-    p = p * f + np.float32(9.6715130e-3)
-    p = p * f + np.float32(5.5507336e-2)
-    p = p * f + np.float32(2.4022242e-1)
-    p = p * f + np.float32(6.9314700e-1)
-    p = p * f + ONE
-    return p * np.int32((n + np.int32(127)) << np.int32(23)).view(np.float32)
-
-
-@part
-def tile_frame(item, tiles_y, tiles_x, height, width):
-    """Camera, row and column of a tile; its left and top pixel; its width and height in the image."""
-    ty, tx = item // tiles_x % tiles_y, item % tiles_x
+def tile_frame(item, views):
+    """View, row and column of a tile; its left and top pixel; its width and height in the image."""
+    c = 0
+    while c + 1 < views.shape[0] and views[c + 1, FIRST_TILE] <= item:
+        c += 1
+    place = item - views[c, FIRST_TILE]
+    ty, tx = place // views[c, TILES_X], place % views[c, TILES_X]
     left, top = tx * TILE, ty * TILE
-    return item // (tiles_y * tiles_x), ty, tx, left, top, min(TILE, width - left), min(TILE, height - top)
+    return c, ty, tx, left, top, min(TILE, views[c, WIDTH] - left), min(TILE, views[c, HEIGHT] - top)
+
+
+@part
+def first_instance(item, c, views, starts, tile_ends):
+    """Where a tile's instances begin."""
+    return starts[c] if item == views[c, FIRST_TILE] else tile_ends[item - 1]
 
 
 @part
@@ -83,12 +139,18 @@ def is_closed(tile, row, width, height):
 
 @part
 def splat_in_tile(splats, c, i, left, top):
-    """Mean relative to the tile, shape, opacity, colour and depth."""
+    """The numbers of a splat as SPLAT has them, its mean relative to the tile."""
     return (
-        (splats[c, i, MEAN] - np.float32(left), splats[c, i, MEAN + 1] - np.float32(top)),
-        (splats[c, i, SHAPE], splats[c, i, SHAPE + 1], splats[c, i, SHAPE + 2]),
+        splats[c, i, MEAN] - np.float32(left),
+        splats[c, i, MEAN + 1] - np.float32(top),
+        splats[c, i, SHAPE],
+        splats[c, i, SHAPE + 1],
+        splats[c, i, SHAPE + 2],
         splats[c, i, OPACITY],
-        (splats[c, i, COLOR], splats[c, i, COLOR + 1], splats[c, i, COLOR + 2], splats[c, i, DEPTH]),
+        splats[c, i, COLOR],
+        splats[c, i, COLOR + 1],
+        splats[c, i, COLOR + 2],
+        splats[c, i, DEPTH],
     )
 
 
@@ -103,58 +165,40 @@ def box_in_tile(boxes, c, i, left, top):
     )
 
 
-@part
-def blend_splat(tile, splat, box):
-    """Blends one splat into the tile."""
-    x0, x1, y0, y1 = box
-    (mean_x, mean_y), (a, m, b), opacity, (red, green, blue, depth) = splat
-    lanes = U((x1 - x0 + LANES - 1) // LANES) * U(LANES)
-    square = -HALF_LOG2E * a
-    for y in range(y0, y1):
-        dy = mean_y - (np.float32(y) + HALF)
-        middle, constant = mean_x - m * dy, -HALF_LOG2E * b * dy * dy
-        o = U(y * ROW + x0)
-        for k in range(lanes):
-            u = middle - CENTERS[U(x0) + k]  # dx - m dy
-            exponent = square * u * u + constant
-            alpha = min(ALPHA_MAX, opacity * exp2_negative(exponent))
-            T = tile[o + k]
-            next_T = T * (ONE - alpha)
-            visible = alpha >= ALPHA_MIN
-            kept = visible & (next_T > T_MIN)
-            weight = alpha * T if kept else ZERO
-            tile[o + k] = next_T if kept else (-abs(T) if visible else T)
-            tile[o + R + k] += weight * red
-            tile[o + G + k] += weight * green
-            tile[o + B + k] += weight * blue
-            tile[o + D + k] += weight * depth
-
-
 @kernel
-def blend_tiles(counter, tile_ends, ids, splats, boxes, backdrop, rgb, depth, alpha):
-    """Fills rgb [C, H, W, 3] (the backdrop [3] shining through), depth and alpha [C, H, W]."""
-    ends = tile_ends.reshape(-1)
+def blend_tiles(
+    counter, views, starts, tile_ends, ids, splats, boxes, backdrop, kept_ends, rgb, depth, alpha
+):
+    """Fills rgb [P, 3] (the backdrop [3] shining through), depth and alpha [P].
+
+    The instances that meet an open pixel are moved to the beginning of their tile's part of `ids`; it ends at
+    kept_ends [T].
+    """
     tile = np.empty(TILE * ROW, np.float32)
+    address = U(tile.ctypes.data)
     while True:
         item = take(counter)
-        if item >= ends.shape[0]:
+        if item >= tile_ends.shape[0]:
             return
-        c, _, _, left, top, width, height = tile_frame(
-            item, tile_ends.shape[1], tile_ends.shape[2], alpha.shape[1], alpha.shape[2]
-        )
+        c, _, _, left, top, width, height = tile_frame(item, views)
         open_tile(tile, ROW, width, height)
-        first = ends[item - 1] if item > 0 else 0
-        for k in range(first, ends[item]):
+        first = first_instance(item, c, views, starts, tile_ends)
+        kept = first
+        for k in range(first, tile_ends[item]):
             if (k - first) % CHECK_EVERY == CHECK_EVERY - 1 and is_closed(tile, ROW, width, height):
                 break
             i = ids[k]
-            blend_splat(tile, splat_in_tile(splats, c, i, left, top), box_in_tile(boxes, c, i, left, top))
+            x0, x1, y0, y1 = box_in_tile(boxes, c, i, left, top)
+            if blend_rows(address, x0, x1, y0, y1, splat_in_tile(splats, c, i, left, top)):
+                ids[kept] = i
+                kept += 1
+        kept_ends[item] = kept
         for y in range(height):
-            for x in range(width):
-                o = U(y * ROW + x)
-                T = abs(tile[o])
-                rgb[c, top + y, left + x, 0] = tile[o + R] + T * backdrop[0]
-                rgb[c, top + y, left + x, 1] = tile[o + G] + T * backdrop[1]
-                rgb[c, top + y, left + x, 2] = tile[o + B] + T * backdrop[2]
-                depth[c, top + y, left + x] = tile[o + D]
-                alpha[c, top + y, left + x] = ONE - T
+            o, p = U(y * ROW), views[c, FIRST_PIXEL] + (top + y) * views[c, WIDTH] + left
+            for x in range(U(width)):
+                T, q = abs(tile[o + x]), U(p) + x
+                rgb[q, 0] = tile[o + R + x] + T * backdrop[0]
+                rgb[q, 1] = tile[o + G + x] + T * backdrop[1]
+                rgb[q, 2] = tile[o + B + x] + T * backdrop[2]
+                depth[q] = tile[o + D + x]
+                alpha[q] = ONE - T

@@ -1,40 +1,33 @@
 """The derivative of tiles.py, by replaying it front to back (the mathematics: see the package).
 
-Every (splat, tile) pair has a row of its own to write its gradients to, so that nothing is added
-up by several threads. A splat's rows lie next to each other, for projection_backward.py to sum.
+Every (splat, tile) pair that the forward pass kept has a row of its own to write its gradients to, so that
+nothing is added up by several threads. A splat's rows lie next to each other, for projection_backward.py
+to sum.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import cast
+
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from ar4d.kernels.jit import kernel, part
 from ar4d.kernels.parallel import take
-from ar4d.rendering.cpu.layout import (
-    ALPHA_MAX,
-    ALPHA_MIN,
-    COLOR,
-    DEPTH,
-    HALF,
-    MEAN,
-    ONE,
-    OPACITY,
-    SHAPE,
-    SPLAT_SIZE,
-    T_MIN,
-    TILE,
-    ZERO,
-)
+from ar4d.rendering.cpu.lanes import FLOAT, LANES, Code, Value
+from ar4d.rendering.cpu.layout import ALPHA_MAX, FIRST_PIXEL, ONE, SPLAT_SIZE, TILE, WIDTH
 from ar4d.rendering.cpu.tiles import (
-    CENTERS,
-    CHECK_EVERY,
     HALF_LOG2E,
-    LANES,
     PLANE,
+    SPLAT,
     U,
+    blended,
     box_in_tile,
-    exp2_negative,
-    is_closed,
+    first_instance,
     open_tile,
     splat_in_tile,
     tile_frame,
@@ -42,89 +35,79 @@ from ar4d.rendering.cpu.tiles import (
 
 ROW = 6 * PLANE  # T, S and the gradients g of red, green, blue and depth
 S, R, G, B, D = U(PLANE), U(2 * PLANE), U(3 * PLANE), U(4 * PLANE), U(5 * PLANE)
-SUMS = 7 * PLANE  # column sums over a splat's rows
+
+
+def _replay_rows(typing_context, tile, grads, x0, x1, y0, y1, splat):
+    """Inside kernels, replays `blend_rows` and fills the ten numbers at the address `grads`.
+
+    They are the splat's gradients from this tile, in the order of layout.py.
+    """
+
+    def codegen(context, builder, signature, args):
+        code, (base, target, x0, x1, y0, y1, splat) = Code(builder), args
+        numbers = (Value(builder, number) for number in cgutils.unpack_tuple(builder, splat))
+        mean_x, mean_y, a, m, b, opacity, *colors = numbers
+        wide, wide_m = [color.spread() for color in colors], m.spread()
+        opaque, square = opacity.spread(), (a * -HALF_LOG2E).spread()
+        sums, column = code.sums(10), code.sums(3)  # colours, 1, u, u², u dy, dy, dy²; of one column
+        code.clear(sums)
+        with code.loop(x0, x1, LANES) as x:
+            dx = (mean_x - code.float(x)).spread() - code.steps
+            code.clear(column)
+            with code.loop(y0, y1, 1) as y:
+                dy = mean_y - (code.float(y) + 0.5)
+                row = code.address(base, builder.mul(y, ir.Constant(ir.IntType(64), ROW)))
+                place = code.address(row, x)
+                T = code.load(place, 0)
+                with builder.if_then(T.test(">", 0.0).any(), likely=True):
+                    u = dx - (m * dy).spread()
+                    constant = (dy * dy * b * -HALF_LOG2E).spread()
+                    uncapped, alpha, weight, kept, next_T = blended(T, square * u * u + constant, opaque)
+                    code.store(next_T, place, 0)
+                    g = [code.load(place, k * PLANE) for k in range(2, 6)]
+                    value = g[0] * wide[0] + g[1] * wide[1] + g[2] * wide[2] + g[3] * wide[3]
+                    rest = code.load(place, PLANE) - weight * value
+                    code.store(rest, place, PLANE)
+                    for sum_, gradient in zip(sums[:4], g, strict=True):
+                        code.add(sum_, weight * gradient)
+                    slope = alpha * (T * value - rest / (1.0 - alpha))
+                    power = (kept & uncapped.test("<=", float(ALPHA_MAX))).choose(slope, 0.0)
+                    spread_dy = dy.spread()
+                    code.add(column[0], power)
+                    code.add(column[1], power * spread_dy)
+                    code.add(column[2], power * spread_dy * spread_dy)
+            by_1, by_y, by_yy = (code.sum(place) for place in column)
+            by_u, by_uy = by_1 * dx - by_y * wide_m, by_y * dx - by_yy * wide_m
+            parts = by_1, by_u, by_u * dx - by_uy * wide_m, by_uy, by_y, by_yy
+            for sum_, part_ in zip(sums[4:], parts, strict=True):
+                code.add(sum_, part_)
+        red, green, blue, depth, by_1, u, uu, uy, y, yy = (code.sum(place).total() for place in sums)
+        mean_gradient = a * u * -1.0, a * m * u - b * y
+        shape = uu * -0.5, a * uy, yy * -0.5
+        results = *mean_gradient, *shape, by_1 / opacity, red, green, blue, depth
+        pointer = builder.inttoptr(target, FLOAT.as_pointer())
+        for k, result in enumerate(results):
+            builder.store(result.value, builder.gep(pointer, [ir.Constant(ir.IntType(64), k)]))
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, types.uint64, *(types.int64,) * 4, SPLAT), codegen
+
+
+replay_rows = cast(Callable[..., None], intrinsic(_replay_rows))
 
 
 @part
-def blend_splat_backward(tile, sums, splat, box, grads, slot):
-    """Replays `blend_splat` and fills grads[slot] with the splat's gradients from this tile."""
-    x0, x1, y0, y1 = box
-    (mean_x, mean_y), (a, m, b), opacity, (red, green, blue, depth) = splat
-    lanes = U((x1 - x0 + LANES - 1) // LANES) * U(LANES)
-    square = -HALF_LOG2E * a
-    for k in range(SUMS):
-        sums[k] = ZERO
-    for y in range(y0, y1):
-        dy = mean_y - (np.float32(y) + HALF)
-        middle, constant = mean_x - m * dy, -HALF_LOG2E * b * dy * dy
-        o = U(y * ROW + x0)
-        for k in range(lanes):
-            u = middle - CENTERS[U(x0) + k]  # dx - m dy
-            exponent = square * u * u + constant
-            uncapped = opacity * exp2_negative(exponent)
-            alpha = min(ALPHA_MAX, uncapped)
-            T, passed = tile[o + k], ONE - alpha
-            next_T = T * passed
-            visible = alpha >= ALPHA_MIN
-            kept = visible & (next_T > T_MIN)
-            weight = alpha * T if kept else ZERO
-            tile[o + k] = next_T if kept else (-abs(T) if visible else T)
-            g_red, g_green, g_blue = tile[o + R + k], tile[o + G + k], tile[o + B + k]
-            g_depth = tile[o + D + k]
-            value = g_red * red + g_green * green + g_blue * blue + g_depth * depth
-            rest = tile[o + S + k] - weight * value
-            tile[o + S + k] = rest
-            g_power = alpha * (T * value - rest / passed) if kept & (uncapped <= ALPHA_MAX) else ZERO
-            sums[k] += weight * g_red
-            sums[U(PLANE) + k] += weight * g_green
-            sums[U(2 * PLANE) + k] += weight * g_blue
-            sums[U(3 * PLANE) + k] += weight * g_depth
-            sums[U(4 * PLANE) + k] += g_power
-            sums[U(5 * PLANE) + k] += g_power * dy
-            sums[U(6 * PLANE) + k] += g_power * dy * dy
-    finish_splat(sums, lanes, x0, mean_x, (a, m, b), opacity, grads, slot)
-
-
-@part
-def finish_splat(sums, lanes, x0, mean_x, shape, opacity, grads, slot):
-    """Adds the columns up: the derivatives of power = -½ (a u² + b dy²), u = dx - m dy."""
-    a, m, b = shape
-    red = green = blue = depth = ZERO
-    total = sum_y = sum_yy = sum_u = sum_uu = sum_uy = ZERO
-    for k in range(lanes):
-        dx = mean_x - CENTERS[U(x0) + k]
-        g, gy, gyy = sums[U(4 * PLANE) + k], sums[U(5 * PLANE) + k], sums[U(6 * PLANE) + k]
-        gu = g * dx - gy * m
-        guy = gy * dx - gyy * m
-        red += sums[k]
-        green += sums[U(PLANE) + k]
-        blue += sums[U(2 * PLANE) + k]
-        depth += sums[U(3 * PLANE) + k]
-        total += g
-        sum_y += gy
-        sum_yy += gyy
-        sum_u += gu
-        sum_uu += gu * dx - guy * m
-        sum_uy += guy
-    grads[slot, MEAN], grads[slot, MEAN + 1] = -a * sum_u, a * m * sum_u - b * sum_y
-    grads[slot, SHAPE], grads[slot, SHAPE + 1] = -HALF * sum_uu, a * sum_uy
-    grads[slot, SHAPE + 2] = -HALF * sum_yy
-    grads[slot, OPACITY] = total / opacity
-    grads[slot, COLOR], grads[slot, COLOR + 1], grads[slot, COLOR + 2] = red, green, blue
-    grads[slot, DEPTH] = depth
-
-
-@part
-def load_gradients(tile, c, left, top, width, height, rgb, depth, alpha, grad_rgb, grad_depth, grad_alpha):
-    """Fills the planes g and S = g·C_final - g_A T_final of an open tile."""
+def load_gradients(tile, first, stride, width, height, rgb, depth, alpha, grad_rgb, grad_depth, grad_alpha):
+    """Fills the planes g and S = g·C_final - g_A T_final of an open tile; `first` is its first pixel."""
     for y in range(height):
-        for x in range(width):
-            o, Y, X = U(y * ROW + x), top + y, left + x
-            g_red, g_green, g_blue = grad_rgb[c, Y, X, 0], grad_rgb[c, Y, X, 1], grad_rgb[c, Y, X, 2]
-            g_depth = grad_depth[c, Y, X]
-            g_color = g_red * rgb[c, Y, X, 0] + g_green * rgb[c, Y, X, 1] + g_blue * rgb[c, Y, X, 2]
-            tile[o + S] = g_color + g_depth * depth[c, Y, X] - grad_alpha[c, Y, X] * (ONE - alpha[c, Y, X])
-            tile[o + R], tile[o + G], tile[o + B], tile[o + D] = g_red, g_green, g_blue, g_depth
+        o, p = U(y * ROW), U(first + y * stride)
+        for x in range(U(width)):
+            q = p + x
+            g_red, g_green, g_blue, g_depth = grad_rgb[q, 0], grad_rgb[q, 1], grad_rgb[q, 2], grad_depth[q]
+            g_color = g_red * rgb[q, 0] + g_green * rgb[q, 1] + g_blue * rgb[q, 2]
+            tile[o + S + x] = g_color + g_depth * depth[q] - grad_alpha[q] * (ONE - alpha[q])
+            tile[o + R + x], tile[o + G + x], tile[o + B + x] = g_red, g_green, g_blue
+            tile[o + D + x] = g_depth
 
 
 @part
@@ -136,30 +119,30 @@ def instance_slot(boxes, first, c, i, ty, tx):
 
 @kernel
 def blend_tiles_backward(
-    counter, tile_ends, ids, splats, boxes, touched, ends, rgb, depth, alpha,
-    grad_rgb, grad_depth, grad_alpha, instance_grads,
+    counter, views, starts, tile_ends, kept_ends, ids, splats, boxes, touched, ends, rgb, depth, alpha,
+    grad_rgb, grad_depth, grad_alpha, instance_grads, used,
 ):  # fmt: skip
-    """Fills instance_grads [I, 10]; `ends` [C, N] is where each splat's rows end."""
-    flat_ends = tile_ends.reshape(-1)
-    tile, sums = np.empty(TILE * ROW, np.float32), np.empty(SUMS, np.float32)
+    """Fills instance_grads [I, 10] where it sets used [I]; `ends` [C, N] is where each splat's rows end."""
+    tile = np.empty(TILE * ROW, np.float32)
+    address, first_row = U(tile.ctypes.data), U(instance_grads.ctypes.data)
     while True:
         item = take(counter)
-        if item >= flat_ends.shape[0]:
+        if item >= tile_ends.shape[0]:
             return
-        c, ty, tx, left, top, width, height = tile_frame(
-            item, tile_ends.shape[1], tile_ends.shape[2], alpha.shape[1], alpha.shape[2]
-        )
+        c, ty, tx, left, top, width, height = tile_frame(item, views)
+        first = first_instance(item, c, views, starts, tile_ends)
+        if first == kept_ends[item]:
+            continue
         open_tile(tile, ROW, width, height)
-        load_gradients(tile, c, left, top, width, height, rgb, depth, alpha, grad_rgb, grad_depth, grad_alpha)
-        first, closed = flat_ends[item - 1] if item > 0 else 0, False
-        for k in range(first, flat_ends[item]):
-            if not closed and (k - first) % CHECK_EVERY == CHECK_EVERY - 1:
-                closed = is_closed(tile, ROW, width, height)
+        stride = views[c, WIDTH]
+        pixel = views[c, FIRST_PIXEL] + top * stride + left
+        load_gradients(
+            tile, pixel, stride, width, height, rgb, depth, alpha, grad_rgb, grad_depth, grad_alpha
+        )
+        for k in range(first, kept_ends[item]):
             i = ids[k]
             slot = instance_slot(boxes, ends[c, i] - touched[c, i], c, i, ty, tx)
-            if closed:
-                for j in range(SPLAT_SIZE):
-                    instance_grads[slot, j] = ZERO
-            else:
-                splat, box = splat_in_tile(splats, c, i, left, top), box_in_tile(boxes, c, i, left, top)
-                blend_splat_backward(tile, sums, splat, box, instance_grads, slot)
+            x0, x1, y0, y1 = box_in_tile(boxes, c, i, left, top)
+            splat = splat_in_tile(splats, c, i, left, top)
+            replay_rows(address, first_row + U(4 * SPLAT_SIZE) * U(slot), x0, x1, y0, y1, splat)
+            used[slot] = True

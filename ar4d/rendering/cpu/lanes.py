@@ -1,0 +1,144 @@
+"""Vector code for the rows of a tile, LANES pixels at a time.
+
+A compiler turns ordinary loops into vector code only where it can show that arrays do not overlap and that
+loops are long; a splat's rows are short. So the two innermost loops of the rasteriser are written in
+LLVM's vectors. They run on any processor: LLVM splits vectors where the processor's are shorter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from llvmlite import ir
+from numba.core import cgutils
+
+LANES = 8  # pixels
+FLAGS = ("contract", "nsz", "arcp", "afn")
+FLOAT, INT = ir.FloatType(), ir.IntType(64)
+FLOATS, INTS = ir.VectorType(FLOAT, LANES), ir.VectorType(ir.IntType(32), LANES)
+BITS = ir.VectorType(ir.IntType(1), LANES)
+EXP2 = 1.3264727e-3, 9.6715130e-3, 5.5507336e-2, 2.4022242e-1, 6.9314700e-1, 1.0
+
+
+class Value:
+    """A float or a vector of floats while code for it is being written."""
+
+    def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
+        self.builder, self.value = builder, value
+
+    def _of(self, other: Value | float) -> ir.Value:
+        if isinstance(other, Value):
+            return other.value
+        wide = isinstance(self.value.type, ir.VectorType)
+        return ir.Constant(self.value.type, [other] * LANES if wide else other)
+
+    def __add__(self, other: Value | float) -> Value:
+        return Value(self.builder, self.builder.fadd(self.value, self._of(other), flags=FLAGS))
+
+    def __sub__(self, other: Value | float) -> Value:
+        return Value(self.builder, self.builder.fsub(self.value, self._of(other), flags=FLAGS))
+
+    def __rsub__(self, other: float) -> Value:
+        return Value(self.builder, self.builder.fsub(self._of(other), self.value, flags=FLAGS))
+
+    def __mul__(self, other: Value | float) -> Value:
+        return Value(self.builder, self.builder.fmul(self.value, self._of(other), flags=FLAGS))
+
+    def __truediv__(self, other: Value | float) -> Value:
+        return Value(self.builder, self.builder.fdiv(self.value, self._of(other), flags=FLAGS))
+
+    def test(self, operator: str, other: Value | float) -> Value:
+        """Bits that say where a comparison holds; nowhere for what is not a number."""
+        return Value(self.builder, self.builder.fcmp_ordered(operator, self.value, self._of(other)))
+
+    def __and__(self, other: Value) -> Value:
+        return Value(self.builder, self.builder.and_(self.value, other.value))
+
+    def choose(self, yes: Value, no: Value | float) -> Value:
+        """Where these bits are set `yes`, else `no`."""
+        return Value(self.builder, self.builder.select(self.value, yes.value, yes._of(no)))
+
+    def any(self) -> ir.Value:
+        """Whether any of these bits is set."""
+        kind = ir.FunctionType(ir.IntType(1), [BITS])
+        name = f"llvm.vector.reduce.or.v{LANES}i1"
+        return self.builder.call(
+            cgutils.get_or_insert_function(self.builder.module, kind, name), [self.value]
+        )
+
+    def total(self) -> Value:
+        """The sum over the lanes."""
+        kind = ir.FunctionType(FLOAT, [FLOAT, FLOATS])
+        name = f"llvm.vector.reduce.fadd.v{LANES}f32"
+        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        start = ir.Constant(FLOAT, -0.0)
+        return Value(
+            self.builder, self.builder.call(function, [start, self.value], fastmath=("reassoc", "nsz"))
+        )
+
+    def spread(self) -> Value:
+        """This float in all lanes."""
+        empty, lanes = ir.Constant(FLOATS, ir.Undefined), ir.VectorType(ir.IntType(32), LANES)
+        first = self.builder.insert_element(empty, self.value, ir.Constant(ir.IntType(32), 0))
+        return Value(self.builder, self.builder.shuffle_vector(first, empty, ir.Constant(lanes, [0] * LANES)))
+
+    def exp2(self) -> Value:
+        """2^x for x ≤ 0 to 2e-7 relative: 2^n · p(f), |f| ≤ 1/2."""
+        builder = self.builder
+        x = self.test(">", -120.0).choose(self, -120.0)
+        n = builder.fptosi((x - 0.5).value, INTS)
+        f = x - Value(builder, builder.sitofp(n, FLOATS))
+        p = Value(builder, ir.Constant(FLOATS, [EXP2[0]] * LANES))
+        for coefficient in EXP2[1:]:
+            p = p * f + coefficient
+        bits = builder.shl(n, ir.Constant(INTS, [23] * LANES))
+        return Value(builder, builder.bitcast(builder.add(builder.bitcast(p.value, INTS), bits), FLOATS))
+
+
+class Code:
+    """Writes code on addresses, for the intrinsics of tiles.py and tiles_backward.py."""
+
+    def __init__(self, builder: ir.IRBuilder) -> None:
+        self.builder = builder
+        self.steps = Value(builder, ir.Constant(FLOATS, [k + 0.5 for k in range(LANES)]))
+        """From a pixel's left edge to the centres of the pixels from there on."""
+
+    def address(self, base: ir.Value, floats: ir.Value) -> ir.Value:
+        """So many floats after `base`."""
+        return self.builder.add(base, self.builder.mul(floats, ir.Constant(INT, 4)))
+
+    def load(self, address: ir.Value, floats: int) -> Value:
+        """The vector that begins so many floats after `address`."""
+        return Value(self.builder, self.builder.load(self._pointer(address, floats), align=4))
+
+    def store(self, value: Value, address: ir.Value, floats: int) -> None:
+        """Puts a vector where `load` reads it."""
+        self.builder.store(value.value, self._pointer(address, floats), align=4)
+
+    def _pointer(self, address: ir.Value, floats: int) -> ir.Value:
+        place = self.builder.add(address, ir.Constant(INT, 4 * floats))
+        return self.builder.inttoptr(place, FLOATS.as_pointer())
+
+    def float(self, integer: ir.Value) -> Value:
+        return Value(self.builder, self.builder.sitofp(integer, FLOAT))
+
+    @contextmanager
+    def loop(self, start: ir.Value, end: ir.Value, step: int) -> Iterator[ir.Value]:
+        """Code that is repeated for the integers from `start` to before `end`."""
+        with cgutils.for_range_slice(self.builder, start, end, ir.Constant(INT, step), intp=INT) as (k, _):
+            yield k
+
+    def sums(self, count: int) -> list[ir.Value]:
+        """Places for vectors that are summed up."""
+        return [cgutils.alloca_once(self.builder, FLOATS) for _ in range(count)]
+
+    def clear(self, places: Sequence[ir.Value]) -> None:
+        for place in places:
+            self.builder.store(ir.Constant(FLOATS, [0.0] * LANES), place)
+
+    def add(self, place: ir.Value, value: Value) -> None:
+        self.builder.store((self.sum(place) + value).value, place)
+
+    def sum(self, place: ir.Value) -> Value:
+        return Value(self.builder, self.builder.load(place))
