@@ -58,6 +58,12 @@ VARIANTS: dict[str, Callable[[Settings], Settings]] = {
     "no-autoregression": lambda s: replace(s, generate=replace(s.generate, autoregressive=False)),
     "no-pseudo-views": lambda s: replace(s, generate=replace(s.generate, progressive_views=False)),
     "no-refinement": lambda s: replace(s, refine=replace(s.refine, enabled=False)),
+    "at-rest": lambda s: replace(s, generate=replace(s.generate, momentum=0.0)),
+    "moving": lambda s: replace(s, generate=replace(s.generate, momentum=1.0)),
+    "coarse-to-fine": lambda s: replace(
+        s, generate=replace(s.generate, coarse_share=0.5), refine=replace(s.refine, coarse_share=0.5)
+    ),
+    "steps-as-needed": lambda s: replace(s, generate=replace(s.generate, least_share=0.3)),
     "silhouette": lambda s: with_experts(s, "silhouette", "silhouette"),
     "embedded-first": lambda s: with_experts(s, "embedded", "silhouette"),
     "embedded-later": lambda s: with_experts(s, "silhouette", "embedded"),
