@@ -162,6 +162,13 @@ class NodeField(DeformationField):
             return spline(self.table, t) if self.timed else self.table[0]
         return self.net(_encode(self.nodes, t, self.settings, self.timed))
 
+    def mean_at_nodes(self, values: Tensor) -> Tensor:
+        """[M, …] means over the Gaussians that follow each node of what they have, [N, …], by weight."""
+        nodes, weights = self.indices.long().flatten(), self.weights.flatten()[:, None]
+        total = weights.new_zeros(len(self.nodes), 1).index_add_(0, nodes, weights).clamp_min(1e-6)
+        each = values.repeat_interleave(self.indices.shape[1], dim=0)
+        return values.new_zeros(len(self.nodes), values.shape[1]).index_add_(0, nodes, weights * each) / total
+
     def color_offsets(self, t: float) -> Tensor:
         """[M, 3] of the nodes at time `t`; [M, 0] where the field moves no colours."""
         return self.at_nodes(t)[:, 6 + OFFSETS :]

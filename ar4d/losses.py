@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,17 +16,53 @@ SIGMA = 1.5
 C1, C2 = 0.01**2, 0.03**2  # for values in [0, 1]
 
 
-def photometric(a: Tensor, b: Tensor, ssim_weight: float) -> Tensor:
-    """(1 - w) L1 + w (1 - SSIM), the paper's Eq. 5 with w = `ssim_weight`; differentiable by `a`.
+@dataclass(frozen=True)
+class Terms:
+    """Weights of the terms by which a view is compared with what it should be."""
+
+    l1: float = 0.0
+    """Of the mean absolute difference of colours."""
+    l2: float = 0.0
+    """Of the mean squared difference of colours."""
+    ssim: float = 0.0
+    """Of 1 - SSIM."""
+    depth: float = 0.0
+    """Of the mean absolute difference of depths, in orbit radii."""
+    alpha: float = 0.0
+    """Of the mean absolute difference of alphas."""
+    covered_only: bool = False
+    """Leave out the pixels where what is expected is more than half transparent (SSIM does not)."""
+
+    def loss(self, view: Rendering, expected: Rendering) -> Tensor:
+        """The weighted sum of the terms; differentiable by `view`."""
+        mask = (expected.alpha > 0.5).float() if self.covered_only else torch.ones_like(expected.alpha)
+        total = view.rgb.new_zeros(())
+        if self.l1 > 0 and self.ssim > 0 and not self.covered_only:
+            similarity, difference = _similarity(view.rgb, expected.rgb)
+            total = total + self.l1 * difference + self.ssim * (1 - similarity)
+        else:
+            if self.l1 > 0:
+                total = total + self.l1 * ((view.rgb - expected.rgb).abs() * mask[..., None]).mean()
+            if self.ssim > 0:
+                total = total + self.ssim * (1 - _similarity(view.rgb, expected.rgb)[0])
+        if self.l2 > 0:
+            total = total + self.l2 * ((view.rgb - expected.rgb).square() * mask[..., None]).mean()
+        if self.depth > 0:
+            total = total + self.depth * ((view.depth - expected.depth).abs() * mask).mean() / RADIUS
+        if self.alpha > 0:
+            total = total + self.alpha * ((view.alpha - expected.alpha).abs() * mask).mean()
+        return total
+
+
+def photometric(ssim_weight: float, alpha_weight: float = 0.0) -> Terms:
+    """(1 - w) L1 + w (1 - SSIM), the paper's Eq. 5 with w = `ssim_weight` in [0, 1].
 
     Args:
-        a, b: [B, H, W, 3].
-        ssim_weight: in [0, 1].
+        alpha_weight: of L1 on alpha (not in the paper).
 
     Locked by `test_equation_5_by_hand` (tests/test_losses.py).
     """
-    similarity, difference = _similarity(a, b)
-    return (1 - ssim_weight) * difference + ssim_weight * (1 - similarity)
+    return Terms(l1=1 - ssim_weight, ssim=ssim_weight, alpha=alpha_weight)
 
 
 def ssim(a: Tensor, b: Tensor) -> Tensor:
@@ -35,50 +73,38 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     return _similarity(a, b)[0]
 
 
-def reference_loss(view: Tensor, target: Tensor) -> Tensor:
-    """‖R_ref(G) - v₁‖² of Eq. 2: the mean squared error of two images [B, H, W, 3].
+def reference() -> Terms:
+    """‖R_ref(G) - v₁‖² of Eq. 2: the mean squared error of two images.
 
     Locked by `test_equation_2_by_hand` (tests/test_losses.py).
     """
-    return (view - target).square().mean()
+    return Terms(l2=1.0)
 
 
-def pseudo_view_loss(
-    view: Rendering, expected: Rendering, rgb_weight: float, depth_weight: float, covered_only: bool = False
-) -> Tensor:
+def pseudo_view(rgb_weight: float, depth_weight: float, covered_only: bool = False) -> Terms:
     """l_rgb + l_depth of Eq. 8, at one azimuth: L1 on colours and on depths, in orbit radii.
 
     Args:
-        view: of the Gaussians that are fitted.
-        expected: of the pseudo-Gaussians Ĝ, from the same camera.
         rgb_weight: of l_rgb.
         depth_weight: of l_depth.
-        covered_only: leave out the pixels where Ĝ is more than half transparent.
+        covered_only: leave out the pixels where the pseudo-Gaussians Ĝ are more than half transparent.
 
     Locked by `test_equation_8_by_hand` (tests/test_losses.py).
     """
-    mask = (expected.alpha > 0.5).float() if covered_only else torch.ones_like(expected.alpha)
-    rgb = ((view.rgb - expected.rgb).abs() * mask[..., None]).mean()
-    depth = ((view.depth - expected.depth).abs() * mask).mean() / RADIUS
-    return rgb_weight * rgb + depth_weight * depth
+    return Terms(l1=rgb_weight, depth=depth_weight, covered_only=covered_only)
 
 
-def geometry_loss(view: Rendering, expected: Rendering, depth_weight: float, rgb_weight: float) -> Tensor:
+def geometry(depth_weight: float, rgb_weight: float) -> Terms:
     """l_depth of Eq. 11, in orbit radii; with `rgb_weight` > 0 also L1 on colours (not in the paper).
-
-    Args:
-        view: of the refined Gaussians.
-        expected: of stage 2's Gaussians of the same frame, from the same camera.
 
     Locked by `test_equation_11_by_hand` (tests/test_losses.py).
     """
-    depth = depth_weight * (view.depth - expected.depth).abs().mean() / RADIUS
-    return depth + rgb_weight * (view.rgb - expected.rgb).abs().mean()
+    return Terms(l1=rgb_weight, depth=depth_weight)
 
 
-def preservation_loss(view: Rendering, expected: Rendering) -> Tensor:
+def preservation(weight: float) -> Terms:
     """L1 on colour and alpha between stage 1's Gaussians and the expert's own (not in the paper)."""
-    return (view.rgb - expected.rgb).abs().mean() + (view.alpha - expected.alpha).abs().mean()
+    return Terms(l1=weight, alpha=weight)
 
 
 def psnr(a: Tensor, b: Tensor) -> Tensor:

@@ -141,6 +141,15 @@ class GenerateSettings:
     """Ablation switch: hold the unseen sides by pseudo-views over a growing range (Eq. 6-8)."""
     iterations: Steps = 2000
     """Per frame."""
+    momentum: Share = 0.0
+    """Share of the previous frame's motion with which a frame's nodes start (not in the paper; 0: at rest).
+    Only fields whose offsets are a table have it."""
+    coarse_share: Share = 0.0
+    """Share of a frame's steps, the first ones, that see the reference view at half its size (not in the
+    paper)."""
+    least_share: Share = 1.0
+    """Share of `iterations` that a frame takes at least (not in the paper; 1: every frame takes all). A frame
+    whose start shows it nearly as well as the one before was shown in the end needs few."""
     field: FieldSettings = FieldSettings()
     rates: LearningRates = LearningRates()
     decay: Remainder = 0.03
@@ -174,6 +183,8 @@ class RefineSettings:
     """Ablation switch: one canonical set and one global field for the whole clip."""
     iterations: Steps = 30000
     field: FieldSettings = FieldSettings()
+    coarse_share: Share = 0.0
+    """Share of the steps, the first ones, that see the reference view at half its size (not in the paper)."""
     rates: LearningRates = LearningRates()
     decay: Remainder = 0.03
     hold: HoldSettings = HoldSettings()

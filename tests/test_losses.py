@@ -6,14 +6,17 @@ import pytest
 import torch
 
 from ar4d.losses import (
-    geometry_loss,
+    Terms,
+    geometry,
     photometric,
-    preservation_loss,
-    pseudo_view_loss,
+    preservation,
+    pseudo_view,
     psnr,
-    reference_loss,
     similarity_torch,
     ssim,
+)
+from ar4d.losses import (
+    reference as reference_terms,
 )
 from ar4d.rendering import Rendering
 from tests.support import reference
@@ -30,6 +33,12 @@ def view(rgb: list[list[float]], depth: list[float], alpha: list[float]) -> Rend
     return Rendering(torch.tensor([[rgb]]), torch.tensor([[depth]]), torch.tensor([[alpha]]))
 
 
+def pictures_loss(terms: Terms, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Of two pictures [B, H, W, 3] alone."""
+    nothing = torch.zeros(a.shape[:-1])
+    return terms.loss(Rendering(a, nothing, nothing), Rendering(b, nothing, nothing))
+
+
 # Two pixels. Colours differ by 0.1 + 0.2 + 0.3 and by 0.6, that is 1.2 in 6 values; depths by 0.3 and 1.2
 # world units, that is 0.2 and 0.8 orbit radii; alphas by 0.2 and 0.5.
 ONE = view([[0.5, 0.5, 0.5], [0.2, 0.4, 0.6]], [1.0, 0.3], [0.7, 0.1])
@@ -39,7 +48,7 @@ SHEER = view([[0.4, 0.7, 0.8], [0.2, 0.4, 0.0]], [1.3, 1.5], [0.9, 0.4])
 
 def test_equation_2_by_hand() -> None:
     """(0.01 + 0.04 + 0.09 + 0.36) / 6"""
-    assert reference_loss(ONE.rgb, OTHER.rgb).item() == pytest.approx(0.5 / 6)
+    assert reference_terms().loss(ONE, OTHER).item() == pytest.approx(0.5 / 6)
 
 
 def test_equation_5_by_hand() -> None:
@@ -53,35 +62,35 @@ def test_equation_5_by_hand() -> None:
     variances = (2 * spread * 0.9 * 0.5 + 9e-4) / (spread * (0.9**2 + 0.5**2) + 9e-4)
     a, b = torch.full((1, 1, 1, 3), 0.9), torch.full((1, 1, 1, 3), 0.5)
     expected = 0.8 * 0.4 + 0.2 * (1 - means * variances)
-    assert photometric(a, b, 0.2).item() == pytest.approx(expected, abs=1e-5)
-    assert photometric(a, b, 0.0).item() == pytest.approx(0.4, abs=1e-6)
+    assert pictures_loss(photometric(0.2), a, b).item() == pytest.approx(expected, abs=1e-5)
+    assert pictures_loss(photometric(0.0), a, b).item() == pytest.approx(0.4, abs=1e-6)
 
 
 def test_equation_8_by_hand() -> None:
     """l_rgb = 1.2 / 6, l_depth = (0.2 + 0.8) / 2, each times its weight."""
-    assert pseudo_view_loss(ONE, OTHER, 1.0, 1.0).item() == pytest.approx(0.2 + 0.5)
-    assert pseudo_view_loss(ONE, OTHER, 1.0, 0.0).item() == pytest.approx(0.2)
-    assert pseudo_view_loss(ONE, OTHER, 0.0, 1.0).item() == pytest.approx(0.5)
-    assert pseudo_view_loss(ONE, OTHER, 0.3, 0.7).item() == pytest.approx(0.06 + 0.35)
+    assert pseudo_view(1.0, 1.0).loss(ONE, OTHER).item() == pytest.approx(0.2 + 0.5)
+    assert pseudo_view(1.0, 0.0).loss(ONE, OTHER).item() == pytest.approx(0.2)
+    assert pseudo_view(0.0, 1.0).loss(ONE, OTHER).item() == pytest.approx(0.5)
+    assert pseudo_view(0.3, 0.7).loss(ONE, OTHER).item() == pytest.approx(0.06 + 0.35)
 
 
 def test_equation_8_leaves_out_what_a_scene_does_not_cover() -> None:
     """Pixel 2 of `SHEER` is more than half transparent: 0.6 / 6 and 0.2 / 2 are left."""
-    assert pseudo_view_loss(ONE, SHEER, 1.0, 1.0).item() == pytest.approx(0.2 + 0.5)
-    assert pseudo_view_loss(ONE, SHEER, 1.0, 1.0, covered_only=True).item() == pytest.approx(0.1 + 0.1)
-    assert pseudo_view_loss(ONE, OTHER, 1.0, 1.0, covered_only=True).item() == pytest.approx(0.2 + 0.5)
+    assert pseudo_view(1.0, 1.0).loss(ONE, SHEER).item() == pytest.approx(0.2 + 0.5)
+    assert pseudo_view(1.0, 1.0, covered_only=True).loss(ONE, SHEER).item() == pytest.approx(0.1 + 0.1)
+    assert pseudo_view(1.0, 1.0, covered_only=True).loss(ONE, OTHER).item() == pytest.approx(0.2 + 0.5)
 
 
 def test_equation_11_by_hand() -> None:
     """Depth in orbit radii; colours count only where they are given a weight."""
-    assert geometry_loss(ONE, OTHER, 1.0, 0.0).item() == pytest.approx(0.5)
-    assert geometry_loss(ONE, OTHER, 0.0, 1.0).item() == pytest.approx(0.2)
-    assert geometry_loss(ONE, OTHER, 2.0, 0.5).item() == pytest.approx(1.0 + 0.1)
+    assert geometry(1.0, 0.0).loss(ONE, OTHER).item() == pytest.approx(0.5)
+    assert geometry(0.0, 1.0).loss(ONE, OTHER).item() == pytest.approx(0.2)
+    assert geometry(2.0, 0.5).loss(ONE, OTHER).item() == pytest.approx(1.0 + 0.1)
 
 
 def test_preservation_by_hand() -> None:
     """Colours 1.2 / 6, alphas (0.2 + 0.5) / 2."""
-    assert preservation_loss(ONE, OTHER).item() == pytest.approx(0.2 + 0.35)
+    assert preservation(1.0).loss(ONE, OTHER).item() == pytest.approx(0.2 + 0.35)
 
 
 @pytest.mark.parametrize("shape", [(1, 64, 64), (2, 37, 53), (3, 5, 7), (1, 130, 129), (1, 1, 1)])
@@ -102,7 +111,7 @@ def test_photometric_mixes_l1_and_ssim(weight: float) -> None:
     a.requires_grad_()
     exact = a.detach().double().requires_grad_()
     target = b.double()
-    loss = photometric(a, b, weight)
+    loss = pictures_loss(photometric(weight), a, b)
     expected = (1 - weight) * (exact - target).abs().mean() + weight * (1 - reference.ssim(exact, target))
     assert loss.item() == pytest.approx(expected.item(), abs=2e-6)
     (grad,), (expected_grad,) = torch.autograd.grad(loss, a), torch.autograd.grad(expected, exact)
@@ -135,7 +144,7 @@ def test_same_bits_for_any_number_of_threads() -> None:
         for threads in (1, 2, 5):
             torch.set_num_threads(threads)
             x = a.clone().requires_grad_()
-            loss = photometric(x, b, 0.2)
+            loss = pictures_loss(photometric(0.2), x, b)
             results.append((loss.detach(), *torch.autograd.grad(loss, x)))
     finally:
         torch.set_num_threads(before)

@@ -1,16 +1,25 @@
-"""What the stages' fits share: falling learning rates, seeded randomness, cached views."""
+"""What the stages' fits share: falling learning rates, seeded randomness, cached views, training steps."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ar4d.cameras import Cameras, orbit
+from ar4d.deformation import DeformationField, NodeField
+from ar4d.engines.ar4d.hold import Hold
+from ar4d.events import Warned
 from ar4d.gaussians import Gaussians
+from ar4d.losses import Terms
+from ar4d.parameters import Parameters
 from ar4d.rendering import Rendering, render
+from ar4d.settings import FieldSettings, LearningRates
 
 REPORT_EVERY = 10  # steps between two reports of progress
 
@@ -64,6 +73,18 @@ class FallingAdam:
                 tensor.copy_(torch.lerp(old, tensor, freedom))
 
 
+def renderer_of(
+    num_gaussians: int, size: int, device: torch.device
+) -> Callable[[Gaussians, Cameras], Rendering]:
+    """`render` without gradients, in arrays that are kept where that is faster."""
+    if device.type != "cpu" or num_gaussians == 0:
+        return torch.no_grad()(render)
+    from ar4d.rendering.cpu.buffers import Renderer
+
+    renderer = Renderer(num_gaussians, size)
+    return lambda gaussians, camera: Rendering(*renderer.render(gaussians, camera))
+
+
 class ViewCache:
     """Views of Gaussians that do not change, rendered once per whole degree of azimuth."""
 
@@ -77,6 +98,7 @@ class ViewCache:
         """
         self.gaussians, self.elevation_deg, self.size = gaussians, elevation_deg, size
         self.covered_only = covered_only
+        self._render = renderer_of(len(gaussians), size, gaussians.means.device)
         self.views: dict[int, Rendering] = {}
 
     def camera(self, azimuth_deg: int) -> Cameras:
@@ -86,5 +108,204 @@ class ViewCache:
     @torch.no_grad()
     def at(self, azimuth_deg: int) -> Rendering:
         if azimuth_deg not in self.views:
-            self.views[azimuth_deg] = render(self.gaussians, self.camera(azimuth_deg))
+            self.views[azimuth_deg] = self._render(self.gaussians, self.camera(azimuth_deg))
         return self.views[azimuth_deg]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """One view of a training step, and what it should be."""
+
+    camera: Cameras
+    expected: Rendering
+    terms: Terms
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What a fit moves, and how."""
+
+    parameters: Parameters
+    rates: LearningRates
+    decay: float
+    """Share of the rates that is left at the end."""
+    steps: int
+    hold: Hold
+    field: DeformationField | None = None
+    field_settings: FieldSettings | None = None
+    num_frames: int = 1
+    """Of the clip whose time a timed field has."""
+    color_change: float = 0.0
+    """Weight of the mean squared offset of colours, where the field has them."""
+
+    @property
+    def field_rates(self) -> tuple[float, float]:
+        """The field's rate at the start, and the share of it that is left at the end."""
+        settings = self.field_settings
+        return (settings.lr, settings.lr_final / settings.lr) if settings and settings.lr > 0 else (0.0, 1.0)
+
+    def activated(self, t: float = 0.0) -> Gaussians:
+        """The Gaussians as they are now, at time `t`, without a gradient history."""
+        with torch.no_grad():
+            return self.parameters.activated(self.field, t)
+
+
+class Fit(Protocol):
+    """Training steps."""
+
+    def step(self, u: int, comparisons: Sequence[Comparison], t: float = 0.0) -> None:
+        """Takes step `u` (0-based) down the gradient of the sum of the comparisons' losses at time `t`."""
+        ...
+
+    @property
+    def view(self) -> Tensor:
+        """[1, H, W, 3] what the first camera of the last step saw, before it."""
+        ...
+
+    @property
+    def loss(self) -> float:
+        """The loss of the last step, before it."""
+        ...
+
+    @property
+    def spoiled(self) -> dict[str, int]:
+        """How many values of the last step had no finite gradient, by parameter; these stay as they are."""
+        ...
+
+
+class AutogradFit:
+    """`Fit` by autograd: any field, any device. What the fused steps are compared with."""
+
+    def __init__(self, fitted: Fitted) -> None:
+        self.fitted = fitted
+        self.rigidity = fitted.hold.rigidity(fitted.field) if fitted.field is not None else None
+        self.optimizer = FallingAdam(fitted.steps)
+        if fitted.field is not None:
+            self.optimizer.add(fitted.field.parameters(), *fitted.field_rates)
+        for tensor, lr in fitted.parameters.trainable(fitted.rates):
+            self.optimizer.add([tensor], lr, fitted.decay, fitted.hold.freedom)
+        self.optimizer.start()
+
+    def step(self, u: int, comparisons: Sequence[Comparison], t: float = 0.0) -> None:
+        fitted = self.fitted
+        gaussians = fitted.parameters.activated(fitted.field, t)
+        loss = torch.zeros((), device=gaussians.means.device)
+        for place, comparison in enumerate(comparisons):
+            view = render(gaussians, comparison.camera)
+            loss = loss + comparison.terms.loss(view, comparison.expected)
+            if place == 0:
+                self._view = view.rgb.detach()
+        if self.rigidity is not None:
+            loss = loss + self.rigidity(t)
+        if fitted.color_change > 0 and isinstance(fitted.field, NodeField):
+            loss = loss + fitted.color_change * fitted.field.color_offsets(t).square().mean()
+        self.optimizer.step(loss, u)
+        self._loss = loss.detach()
+
+    @property
+    def view(self) -> Tensor:
+        return self._view
+
+    @property
+    def loss(self) -> float:
+        return self._loss.item()
+
+    @property
+    def spoiled(self) -> dict[str, int]:
+        return {}
+
+
+class FusedFit:
+    """`Fit` as one chain of kernels on the CPU, for fields whose offsets are a table, or no field."""
+
+    @staticmethod
+    def suits(fitted: Fitted) -> bool:
+        means, field = fitted.parameters.means, fitted.field
+        table = field is None or (isinstance(field, NodeField) and field.settings.kind == "node-table")
+        return table and not means.is_cuda and means.dtype == torch.float32 and len(means) > 0
+
+    def __init__(self, fitted: Fitted) -> None:
+        from ar4d.fused.step import FusedStep
+
+        self.fitted = fitted
+        field = fitted.field if isinstance(fitted.field, NodeField) else None
+        graph = fitted.hold.graph(field) if field is not None else None
+        edges = (graph.heads, graph.tails, graph.edges, graph.resistance) if graph is not None else None
+        self.fused = FusedStep(fitted.parameters, field, fitted.hold.freedom, edges, fitted.color_change)
+
+    def step(self, u: int, comparisons: Sequence[Comparison], t: float = 0.0) -> None:
+        self.fused.step(
+            u,
+            self._rates(u),
+            [comparison.camera for comparison in comparisons],
+            [comparison.expected for comparison in comparisons],
+            [comparison.terms for comparison in comparisons],
+            round(t * (self.fitted.num_frames - 1)),
+        )
+
+    def _rates(self, u: int) -> dict[str, float]:
+        fitted, rates = self.fitted, self.fitted.rates
+        left = fitted.decay ** (u / fitted.steps)
+        lr, share = fitted.field_rates
+        return {
+            "means": rates.means * left,
+            "quats": rates.quats * left,
+            "log_scales": rates.scales * left,
+            "logit_opacities": rates.opacities * left,
+            "colors": rates.colors * left,
+            "table": lr * share ** (u / fitted.steps),
+        }
+
+    @property
+    def view(self) -> Tensor:
+        return self.fused.view
+
+    @property
+    def loss(self) -> float:
+        return self.fused.loss()
+
+    @property
+    def spoiled(self) -> dict[str, int]:
+        return self.fused.spoiled()
+
+
+def fit_of(fitted: Fitted) -> Fit:
+    """The fastest `Fit` there is."""
+    return FusedFit(fitted) if FusedFit.suits(fitted) else AutogradFit(fitted)
+
+
+class SpoiledWarning:
+    """Says once in a fit which values had no finite gradient; these keep their values, the others go on."""
+
+    def __init__(self, fit: Fit, place: str) -> None:
+        """
+        Args:
+            place: what is fitted, in words.
+        """
+        self._fit, self._place, self._said = fit, place, False
+
+    def after(self, u: int) -> list[Warned]:
+        """What there is to say after step `u`."""
+        spoiled = {} if self._said else self._fit.spoiled
+        if not spoiled:
+            return []
+        self._said = True
+        counts = ", ".join(f"{name.replace('_', ' ')} ({count})" for name, count in spoiled.items())
+        return [
+            Warned(
+                f"Step {u + 1} of {self._place} gave no finite gradient for {counts}; these values were left "
+                "as they were. A picture or a Gaussian may hold values that are not numbers."
+            )
+        ]
+
+
+def pictured(rgb: Tensor, alpha: Tensor | None = None) -> Rendering:
+    """A picture [H, W, 3] as what a view should be; its depth is not known."""
+    nothing = rgb.new_zeros(()).expand(1, *rgb.shape[:2])  # takes no memory: clips may be long
+    return Rendering(rgb[None], nothing, nothing if alpha is None else alpha[None])
+
+
+def halved(pixels: Tensor) -> Tensor:
+    """[H/2, W/2, C] means over the pixels of a picture [H, W, C]; at least one pixel."""
+    size = max(pixels.shape[0] // 2, 1), max(pixels.shape[1] // 2, 1)
+    return F.interpolate(pixels.movedim(-1, 0)[None], size, mode="area")[0].movedim(0, -1).contiguous()

@@ -16,16 +16,30 @@ from torch import Tensor
 
 from ar4d.cameras import orbit
 from ar4d.clip import generation_order
-from ar4d.deformation import local_field
-from ar4d.engines.ar4d.fitting import REPORT_EVERY, FallingAdam, ViewCache, random_stream, seed_networks
+from ar4d.deformation import DeformationField, NodeField, local_field
+from ar4d.engines.ar4d.fitting import (
+    REPORT_EVERY,
+    Comparison,
+    Fitted,
+    SpoiledWarning,
+    ViewCache,
+    fit_of,
+    halved,
+    pictured,
+    random_stream,
+    seed_networks,
+)
 from ar4d.engines.ar4d.hold import Hold
 from ar4d.engines.ar4d.pseudo_views import PseudoViews
 from ar4d.events import Event, FrameFinished, StageFinished, StageStarted, Step, Warned
 from ar4d.gaussians import Gaussians
-from ar4d.losses import photometric, pseudo_view_loss, psnr, ssim
+from ar4d.losses import photometric, pseudo_view, psnr, ssim
 from ar4d.parameters import Parameters
-from ar4d.rendering import Rendering, render
+from ar4d.rendering import render
 from ar4d.settings import GenerateSettings, ReferenceRig
+
+ENOUGH = 40.0  # dB: a frame that is shown as well as this needs few steps
+ALL_STEPS_FROM = 8.0  # dB that a frame's start has to lack for it to take all steps
 
 
 def generate(
@@ -61,14 +75,37 @@ def generate(
     started = time.perf_counter()
     frames = list(finished)
     yield StageStarted("generate", (len(rgba) - len(frames)) * options.iterations)
-    for index in generation_order(len(rgba), canonical)[len(frames) :]:
-        neighbour = frames[0] if index == canonical - 1 else frames[-1]  # the backward chain starts at G₁
+    order = generation_order(len(rgba), canonical)
+    for index in order[len(frames) :]:
+        step = 1 if index > canonical else -1
+        neighbour = frames[order.index(index - step)]
         source = neighbour if options.autoregressive else frames[0]
-        fit = FrameFit(index, rgba[index], targets[index], options, rig, seed, sigmoid_colors)
+        motion = settled = None
+        if options.autoregressive:
+            settled = shown_quality(neighbour, targets[index - step], rig)
+        if options.autoregressive and abs(index - canonical) > 1:
+            motion = neighbour.means - frames[order.index(index - 2 * step)].means
+        fit = FrameFit(
+            index, rgba[index], targets[index], options, rig, seed, sigmoid_colors, motion, settled
+        )
         shows_object = bool((rgba[index, ..., 3] > 0.5).any())
         frames.append((yield from (fit.run(source, pseudo_views) if shows_object else fit.skip(neighbour))))
     yield StageFinished("generate", time.perf_counter() - started)
     return frames
+
+
+@torch.no_grad()
+def shown_quality(gaussians: Gaussians, target: Tensor, rig: ReferenceRig) -> float:
+    """PSNR of the reference view against a frame [S, S, 3]."""
+    view = render(gaussians, orbit(0.0, rig.elevation_deg, size=rig.size)).rgb
+    return psnr(view, target[None]).item()
+
+
+@torch.no_grad()
+def start_moving(field: DeformationField, motion: Tensor) -> None:
+    """Sets the translations of a table's nodes to the mean motion [N, 3] of their Gaussians."""
+    if isinstance(field, NodeField) and field.settings.kind == "node-table":
+        field.table[0, :, :3] = field.mean_at_nodes(motion)
 
 
 def azimuth_limit(u: int, options: GenerateSettings) -> float:
@@ -93,6 +130,10 @@ class FrameFit:
     rig: ReferenceRig
     seed: int
     sigmoid_colors: bool
+    motion: Tensor | None = None
+    """[N, 3] how far the Gaussians came in the frame before; None where that is not known."""
+    settled: float | None = None
+    """PSNR at which the source shows its own frame; None where that is not known."""
 
     def run(self, source: Gaussians, pseudo_views: PseudoViews | None) -> Generator[Event, None, Gaussians]:
         """The frame's Gaussians. The source stays as it is: it is a neighbour's result."""
@@ -104,27 +145,25 @@ class FrameFit:
         reference = orbit(0.0, self.rig.elevation_deg, size=self.rig.size)
         hold = Hold.of([source], reference, options.hold)
         field = local_field(options.field, source.means, hold.freedom)
-        rigidity = hold.rigidity(field)
-        optimizer = FallingAdam(options.iterations)
-        optimizer.add(field.parameters(), options.field.lr, options.field.lr_final / options.field.lr)
-        for tensor, lr in parameters.trainable(options.rates):
-            optimizer.add([tensor], lr, options.decay, hold.freedom)
-        optimizer.start()
-        for u in range(options.iterations):
-            gaussians = parameters.activated(field)
-            view = render(gaussians, reference)
-            loss = self._reference_loss(view)
+        if self.motion is not None and options.momentum > 0:
+            start_moving(field, options.momentum * self.motion)
+        steps = self._num_steps(parameters.activated(field))
+        fitted = Fitted(parameters, options.rates, options.decay, steps, hold, field, options.field)
+        fit, frames = fit_of(fitted), self._frames()
+        spoiled = SpoiledWarning(fit, f"frame {self.index + 1}")
+        for u in range(steps):
+            comparisons = [frames[u < options.coarse_share * steps]]
             if pseudo_views is not None:
-                pseudo = pseudo_views.at(self.index, gaussians, u)
-                loss = loss + self._pseudo_loss(gaussians, pseudo, self._azimuth(random, u))  # Eq. 7
-            if rigidity is not None:
-                loss = loss + rigidity(0.0)
-            optimizer.step(loss, u)
-            if (u + 1) % REPORT_EVERY == 0 or u + 1 == options.iterations:
-                quality = psnr(view.rgb, self.target[None]).item()
-                yield Step("generate", self.index, u + 1, options.iterations, loss.item(), quality)
+                pseudo = pseudo_views.at(self.index, fitted.activated, u)
+                azimuth_deg = self._azimuth(random, u * options.iterations // steps)
+                comparisons.append(self._pseudo_comparison(pseudo, azimuth_deg))  # Eq. 7
+            fit.step(u, comparisons)
+            yield from spoiled.after(u)
+            if (u + 1) % REPORT_EVERY == 0 or u + 1 == steps:
+                quality = psnr(fit.view, comparisons[0].expected.rgb).item()
+                yield Step("generate", self.index, u + 1, steps, fit.loss, quality)
         with torch.no_grad():
-            gaussians = parameters.activated(field).detach()
+            gaussians = fitted.activated().detach()
             rgb = render(gaussians, reference).rgb
         quality = psnr(rgb, self.target[None]).item(), ssim(rgb, self.target[None]).item()
         yield FrameFinished("generate", self.index, gaussians, *quality, time.perf_counter() - started)
@@ -140,12 +179,25 @@ class FrameFit:
         yield FrameFinished("generate", self.index, gaussians, *quality, 0.0)
         return gaussians
 
-    def _reference_loss(self, view: Rendering) -> Tensor:
-        """Eq. 5 at the reference view; with `alpha` > 0 also L1 on alpha (not in the paper)."""
-        loss = photometric(view.rgb, self.target[None], 1 - self.options.l1)
-        if self.options.alpha > 0:
-            loss = loss + self.options.alpha * (view.alpha - self.rgba[None, ..., 3]).abs().mean()
-        return loss
+    @torch.no_grad()
+    def _num_steps(self, start: Gaussians) -> int:
+        """How many steps the frame takes, by how much worse its start shows it than it should be shown."""
+        options = self.options
+        if self.settled is None or options.least_share == 1:
+            return options.iterations
+        reference = orbit(0.0, self.rig.elevation_deg, size=self.rig.size)
+        missing = min(self.settled, ENOUGH) - psnr(render(start, reference).rgb, self.target[None]).item()
+        share = min(max(missing / ALL_STEPS_FROM, options.least_share), 1.0)
+        return max(round(share * options.iterations), min(options.iterations, 1))
+
+    def _frames(self) -> tuple[Comparison, Comparison]:
+        """Eq. 5 at the reference view, and the same at half its size."""
+        alpha, terms = self.rgba[..., 3:], photometric(1 - self.options.l1, self.options.alpha)
+        whole, coarse = (
+            Comparison(orbit(0.0, self.rig.elevation_deg, size=len(rgb)), pictured(rgb, a[..., 0]), terms)
+            for rgb, a in ((self.target, alpha), (halved(self.target), halved(alpha)))
+        )
+        return whole, coarse
 
     def _azimuth(self, random: np.random.Generator, u: int) -> int:
         """A whole azimuth in [-N_u, N_u] (Eq. 6 and 7).
@@ -156,10 +208,7 @@ class FrameFit:
         limit = min(int(azimuth_limit(u, self.options)), self.rig.sides_deg)
         return int(random.integers(-limit, limit + 1))
 
-    def _pseudo_loss(self, gaussians: Gaussians, pseudo: ViewCache, azimuth_deg: int) -> Tensor:
+    def _pseudo_comparison(self, pseudo: ViewCache, azimuth_deg: int) -> Comparison:
         """Eq. 8 at one sampled azimuth."""
-        view = render(gaussians, pseudo.camera(azimuth_deg))
-        options = self.options
-        return pseudo_view_loss(
-            view, pseudo.at(azimuth_deg), options.pseudo_rgb, options.pseudo_depth, pseudo.covered_only
-        )
+        terms = pseudo_view(self.options.pseudo_rgb, self.options.pseudo_depth, pseudo.covered_only)
+        return Comparison(pseudo.camera(azimuth_deg), pseudo.at(azimuth_deg), terms)

@@ -50,10 +50,14 @@ class Hold:
 
     def rigidity(self, field: DeformationField) -> Callable[[float], Tensor] | None:
         """The energy of the field's motion, a function of the time t; None where nothing is to be rigid."""
+        if not isinstance(field, NodeField) or (graph := self.graph(field)) is None:
+            return None
+        return lambda t: graph.energy(field.at_nodes(t))
+
+    def graph(self, field: NodeField) -> NodeGraph | None:
+        """The edges that resist; None where nothing is to be rigid."""
         options = self.options
-        strongest = max(options.rigidity_hidden, options.rigidity_seen)
-        if self.exposed is None or strongest == 0 or not isinstance(field, NodeField):
+        if self.exposed is None or max(options.rigidity_hidden, options.rigidity_seen) == 0:
             return None
         seen = node_exposure(self.exposed, field.indices, field.weights, len(field.nodes))
-        graph = NodeGraph.of(field.nodes, seen, options.rigidity_hidden, options.rigidity_seen)
-        return lambda t: graph.energy(field.at_nodes(t))
+        return NodeGraph.of(field.nodes, seen, options.rigidity_hidden, options.rigidity_seen)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Generator
 
@@ -11,16 +10,26 @@ from torch import Tensor
 
 from ar4d.cameras import orbit
 from ar4d.engines.ar4d.body import tidied
-from ar4d.engines.ar4d.fitting import REPORT_EVERY, FallingAdam, ViewCache, random_stream
+from ar4d.engines.ar4d.fitting import (
+    REPORT_EVERY,
+    Comparison,
+    Fitted,
+    SpoiledWarning,
+    ViewCache,
+    fit_of,
+    pictured,
+    random_stream,
+)
 from ar4d.engines.ar4d.hold import Hold
 from ar4d.events import Event, FrameFinished, StageFinished, StageStarted, Step
 from ar4d.experts import ImageToGaussians
 from ar4d.gaussians import Gaussians
-from ar4d.losses import preservation_loss, psnr, reference_loss, ssim
+from ar4d.losses import preservation, psnr, ssim
+from ar4d.losses import reference as reference_terms
 from ar4d.parameters import Parameters
 from ar4d.rendering import render
 from ar4d.reporting import reporting_progress
-from ar4d.settings import BodySettings, HoldSettings, InitializeSettings, ReferenceRig
+from ar4d.settings import BodySettings, HoldSettings, InitializeSettings, LearningRates, ReferenceRig
 from ar4d.visibility import exposure
 
 PRUNE_BELOW = 0.005  # Gaussians this transparent cost time and show nothing
@@ -91,24 +100,27 @@ def _finetune(
     (not in the paper, weight 0 there) holds them to what the expert made, at random azimuths.
     """
     parameters = Parameters.of(initial, options.sigmoid_colors)
-    optimizer = FallingAdam(options.iterations)
     reference = orbit(0.0, rig.elevation_deg, size=rig.size)
-    freedom = Hold.of([initial], reference, HoldSettings(hidden_rate=options.hidden_rate)).freedom
-    optimizer.add([parameters.means.requires_grad_()], options.rates.means, options.decay, freedom)
-    optimizer.add([parameters.colors.requires_grad_()], options.rates.colors, options.decay, freedom)
-    optimizer.start()
+    rates = LearningRates(options.rates.means, options.rates.colors, scales=0.0, opacities=0.0, quats=0.0)
+    hold = Hold.of([initial], reference, HoldSettings(hidden_rate=options.hidden_rate))
+    fitted = Fitted(parameters, rates, options.decay, options.iterations, hold)
+    preserves = options.preservation > 0
+    fit = fit_of(fitted)
+    spoiled = SpoiledWarning(fit, f"frame {frame_index + 1}")
     expected = ViewCache(initial, rig.elevation_deg, rig.pseudo_size)
     random = random_stream(seed, 1, 0)
+    comparison = Comparison(reference, pictured(target), reference_terms())
     for u in range(options.iterations):
-        gaussians = parameters.activated()
-        error = reference_loss(render(gaussians, reference).rgb, target[None])
-        loss = error
-        if options.preservation > 0:
+        comparisons = [comparison]
+        if preserves:
             azimuth_deg = int(random.integers(-rig.sides_deg, rig.sides_deg))
-            view = render(gaussians, expected.camera(azimuth_deg))
-            loss = loss + options.preservation * preservation_loss(view, expected.at(azimuth_deg))
-        optimizer.step(loss, u)
+            there = expected.at(azimuth_deg)
+            comparisons.append(
+                Comparison(expected.camera(azimuth_deg), there, preservation(options.preservation))
+            )
+        fit.step(u, comparisons)
+        yield from spoiled.after(u)
         if (u + 1) % REPORT_EVERY == 0 or u + 1 == options.iterations:
-            quality = -10 * math.log10(error.item())
-            yield Step("initialize", frame_index, u + 1, options.iterations, loss.item(), quality)
-    return parameters.activated().detach()
+            quality = psnr(fit.view, target[None]).item()
+            yield Step("initialize", frame_index, u + 1, options.iterations, fit.loss, quality)
+    return fitted.activated().detach()

@@ -2,11 +2,12 @@
 
 The paper has one source: the Gaussians so far are rendered at four orthogonal azimuths, the actual frame
 takes the place of view 0, and an expert makes the pseudo-Gaussians Ĝ of them. All sources here make Ĝ;
-`ViewCache` renders it, and `ar4d.losses.pseudo_view_loss` (Eq. 8) compares.
+`ViewCache` renders it, and `ar4d.losses.pseudo_view` (Eq. 8) compares.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,12 +27,12 @@ from ar4d.views import ViewGrid
 class PseudoViews(Protocol):
     """A source of pseudo-views."""
 
-    def at(self, frame_index: int, gaussians: Gaussians, u: int) -> ViewCache:
+    def at(self, frame_index: int, gaussians: Callable[[], Gaussians], u: int) -> ViewCache:
         """Ĝ of a frame, ready to be rendered from any azimuth.
 
         Args:
             frame_index: of the frame that is being fitted.
-            gaussians: as they are in step u of its fit; no gradient flows back to them.
+            gaussians: gives them as they are in step u of its fit.
             u: 0-based step within this frame. A source may keep what it made in an earlier step.
         """
         ...
@@ -53,10 +54,10 @@ class RenderedViews:
     """Steps for which Ĝ is kept."""
 
     @torch.no_grad()
-    def at(self, frame_index: int, gaussians: Gaussians, u: int) -> ViewCache:
+    def at(self, frame_index: int, gaussians: Callable[[], Gaussians], u: int) -> ViewCache:
         if u % self.every == 0:
             cameras = orbit(ORTHOGONAL_AZIMUTHS_DEG[1:], self.rig.elevation_deg, size=self.rig.size)
-            renders = render(gaussians, cameras, background=None)
+            renders = render(gaussians(), cameras, background=None)
             views = torch.cat([self.rgba[frame_index][None], _straight(renders)])
             pseudo = self.expert.reconstruct(views, self.rig.elevation_deg)
             self._cache = ViewCache(pseudo, self.rig.elevation_deg, self.rig.pseudo_size)
@@ -77,10 +78,11 @@ class GridViews:
     rig: ReferenceRig
 
     @torch.no_grad()
-    def at(self, frame_index: int, gaussians: Gaussians, u: int) -> ViewCache:
+    def at(self, frame_index: int, gaussians: Callable[[], Gaussians], u: int) -> ViewCache:
         if u == 0:
+            now = gaussians()
             views = torch.stack(
-                [self._view(azimuth, frame_index, gaussians) for azimuth in ORTHOGONAL_AZIMUTHS_DEG]
+                [self._view(azimuth, frame_index, now) for azimuth in ORTHOGONAL_AZIMUTHS_DEG]
             )
             pseudo = self.expert.reconstruct(views, self.rig.elevation_deg)
             self._cache = ViewCache(pseudo, self.rig.elevation_deg, self.rig.pseudo_size)
@@ -111,9 +113,9 @@ class SceneViews:
     every: int
 
     @torch.no_grad()
-    def at(self, frame_index: int, gaussians: Gaussians, u: int) -> ViewCache:
+    def at(self, frame_index: int, gaussians: Callable[[], Gaussians], u: int) -> ViewCache:
         if u % self.every == 0:
-            view = render(gaussians, orbit(0.0, self.rig.elevation_deg, size=self.rig.size))
+            view = render(gaussians(), orbit(0.0, self.rig.elevation_deg, size=self.rig.size))
             known = torch.where(view.alpha > 0.5, view.depth / view.alpha.clamp_min(1e-6), 0.0)[0]
             rgba = self.rgba[frame_index]
             pseudo = self.expert.relift(rgba, known, self.budget, self.rig.elevation_deg)

@@ -11,11 +11,23 @@ from torch import Tensor
 from ar4d.asset import DeformedGaussians, frame_time
 from ar4d.cameras import orbit
 from ar4d.deformation import DeformationField, NodeField, global_field
-from ar4d.engines.ar4d.fitting import REPORT_EVERY, FallingAdam, random_stream, seed_networks
+from ar4d.engines.ar4d.fitting import (
+    REPORT_EVERY,
+    Comparison,
+    FallingAdam,
+    Fitted,
+    SpoiledWarning,
+    fit_of,
+    halved,
+    pictured,
+    random_stream,
+    renderer_of,
+    seed_networks,
+)
 from ar4d.engines.ar4d.hold import Hold
 from ar4d.events import Event, StageFinished, StageStarted, Step
 from ar4d.gaussians import Gaussians
-from ar4d.losses import geometry_loss, photometric, psnr
+from ar4d.losses import Terms, geometry, photometric, psnr
 from ar4d.parameters import Parameters
 from ar4d.rendering import render
 from ar4d.settings import ReferenceRig, RefineSettings
@@ -85,42 +97,48 @@ def _fit(
     (tests/engines/ar4d/test_refine.py).
     """
     random = random_stream(seed, 3)
-    optimizer = FallingAdam(options.iterations)
-    optimizer.add(field.parameters(), options.field.lr, options.field.lr_final / options.field.lr)
-    for tensor, lr in parameters.trainable(options.rates):
-        optimizer.add([tensor], lr, options.decay, hold.freedom)
-    optimizer.start()
-    rigidity = hold.rigidity(field)
+    fitted = Fitted(
+        parameters,
+        options.rates,
+        options.decay,
+        options.iterations,
+        hold,
+        field,
+        options.field,
+        len(frames),
+        options.color_change,
+    )
+    fit = fit_of(fitted)
+    spoiled = SpoiledWarning(fit, "the refinement")
     reference = orbit(0.0, rig.elevation_deg, size=rig.size)
+    render_there = renderer_of(len(frames[0]), rig.pseudo_size, frames[0].means.device)
+    clip = [pictured(target) for target in targets]
+    coarse_steps = options.coarse_share * options.iterations if options.target == "input" else 0
+    small = [pictured(halved(target)) for target in targets] if coarse_steps else []
+    small_camera = orbit(0.0, rig.elevation_deg, size=max(rig.size // 2, 1))
     shows_object = [bool((target < WHITE).any()) for target in targets]  # else its view is no evidence
     order: list[int] = []
     for u in range(options.iterations):
         order = order or random.permutation(len(frames)).tolist()  # every frame equally often
         k = order.pop()
-        gaussians = parameters.activated(field, frame_time(k, len(frames)))
-        view = render(gaussians, reference).rgb
-        if options.target == "input":
-            target = targets[k][None]
-        else:
-            with torch.no_grad():
-                target = render(frames[k], reference).rgb
-        loss = photometric(view, target, 1 - options.l1)
-        loss = loss * shows_object[k]
         azimuth_deg = int(random.integers(-rig.sides_deg, rig.sides_deg))
         camera = orbit(float(azimuth_deg), rig.elevation_deg, size=rig.pseudo_size)
         with torch.no_grad():
-            expected = render(frames[k], camera)
-        loss = loss + geometry_loss(render(gaussians, camera), expected, options.depth, options.rgb)  # Eq. 11
-        if rigidity is not None:
-            loss = loss + rigidity(frame_time(k, len(frames)))
-        if options.color_change > 0 and isinstance(field, NodeField):
-            loss = (
-                loss + options.color_change * field.color_offsets(frame_time(k, len(frames))).square().mean()
-            )
-        optimizer.step(loss, u)
+            wanted = clip[k] if options.target == "input" else render(frames[k], reference)
+            expected = render_there(frames[k], camera)
+        terms = photometric(1 - options.l1) if shows_object[k] else Terms()
+        coarse = u < coarse_steps
+        comparisons = [
+            Comparison(small_camera, small[k], terms) if coarse else Comparison(reference, wanted, terms),
+            Comparison(camera, expected, geometry(options.depth, options.rgb)),  # Eq. 11
+        ]
+        fit.step(u, comparisons, frame_time(k, len(frames)))
+        yield from spoiled.after(u)
         if (u + 1) % REPORT_EVERY == 0 or u + 1 == options.iterations:
             step, total = options.warm_start + u + 1, options.warm_start + options.iterations
-            yield Step("refine", None, step, total, loss.item(), psnr(view, targets[k][None]).item())
+            yield Step(
+                "refine", None, step, total, fit.loss, psnr(fit.view, comparisons[0].expected.rgb).item()
+            )
 
 
 def _learn_motion(
@@ -167,9 +185,6 @@ def _motion_error(field: DeformationField, canonical: Parameters, frame: Gaussia
 @torch.no_grad()
 def _follow_gaussians(field: NodeField, canonical: Parameters, frames: Sequence[Gaussians]) -> None:
     """First guess for a table: every node moves, grows and fades as its Gaussians do on average."""
-    nodes = field.indices.long().flatten()
-    weights = field.weights.flatten()[:, None]
-    total = weights.new_zeros(len(field.nodes), 1).index_add_(0, nodes, weights).clamp_min(1e-6)
     for k, frame in enumerate(frames):
         now = Parameters.of(frame, canonical.sigmoid_colors)
         change = torch.cat(
@@ -182,5 +197,4 @@ def _follow_gaussians(field: NodeField, canonical: Parameters, frames: Sequence[
             ],
             dim=-1,
         )[:, : field.table.shape[2]]
-        each = change.repeat_interleave(field.indices.shape[1], dim=0)
-        field.table[k] = torch.zeros_like(field.table[k]).index_add_(0, nodes, weights * each) / total
+        field.table[k] = field.mean_at_nodes(change)

@@ -33,7 +33,7 @@ def test_a_view_is_rendered_once_and_from_its_azimuth(monkeypatch):
         rendered.append(cameras)
         return render(gaussians, cameras)
 
-    monkeypatch.setattr(fitting, "render", counted)
+    monkeypatch.setattr(fitting, "renderer_of", lambda num_gaussians, size, device: counted)
     cache = ViewCache(two_sided(), 20.0, 12)
     first = cache.at(-30)
     assert cache.at(-30) is first

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from ar4d.cameras import RADIUS
+from ar4d.engines.ar4d import generate as stage
+from ar4d.engines.ar4d.fitting import fit_of
 from ar4d.engines.ar4d.generate import FrameFit, azimuth_limit, generate
 from ar4d.events import FrameFinished, Step
 from ar4d.gaussians import Gaussians
@@ -172,3 +174,47 @@ def test_pseudo_views_keep_the_hidden_side_in_its_place():
         assert [event.frame_index for event in events if isinstance(event, FrameFinished)] == [1, 2]
     assert drift["off"] > 0.05
     assert drift["on"] < 0.5 * drift["off"]
+
+
+def test_a_frame_starts_where_the_motion_points():
+    """The front sheet goes on as it came, when there is no step at all; the back sheet stays."""
+    frames = shifted(4, step=0.05)
+    for momentum, way in ((0.0, 0.0), (1.0, 0.05), (0.5, 0.025)):
+        options = replace(TINY, iterations=0, momentum=momentum, field=replace(TINY.field, nodes=72))
+        _, made = fit(frames[:3], frames[:2], None, options)
+        (front, back), (front_before, back_before) = sheets(made[2]), sheets(frames[1])
+        moved = (front.means - front_before.means).mean(0)
+        torch.testing.assert_close(moved, torch.tensor([way, 0.0, 0.0]), atol=2e-3, rtol=0)
+        torch.testing.assert_close(back.means, back_before.means, atol=2e-3, rtol=0)
+
+
+def test_the_second_frame_starts_at_rest():
+    frames = shifted(2)
+    _, made = fit(frames, frames[:1], None, replace(TINY, iterations=0, momentum=1.0))
+    torch.testing.assert_close(made[1].means, frames[0].means, atol=1e-4, rtol=1e-4)
+
+
+def test_a_frame_that_is_shown_already_takes_few_steps():
+    """The third frame is the second once more; the fourth is not."""
+    frames = shifted(3, step=0.15)
+    clip = [frames[0], frames[1], frames[1], frames[2]]
+    events, _ = fit(clip, clip[:2], None, replace(TINY, iterations=40, least_share=0.25))
+    last = {event.frame_index: event for event in events if isinstance(event, Step)}
+    assert (last[2].step, last[2].num_steps) == (10, 10)
+    assert (last[3].step, last[3].num_steps) == (40, 40)
+
+
+def test_the_first_steps_are_coarse(monkeypatch):
+    sizes = []
+
+    def watched(fitted):
+        made = fit_of(fitted)
+        step = made.step
+        made.step = lambda u, comparisons: (sizes.append(comparisons[0].camera.width), step(u, comparisons))
+        return made
+
+    monkeypatch.setattr(stage, "fit_of", watched)
+    frames = shifted(2, step=0.1)
+    _, made = fit(frames, frames[:1], KnownViews(frames), replace(TINY, iterations=20, coarse_share=0.5))
+    assert sizes == [RIG.size // 2] * 10 + [RIG.size] * 10
+    assert (sheets(made[1])[0].means - sheets(frames[0])[0].means)[:, 0].mean() > 0.03

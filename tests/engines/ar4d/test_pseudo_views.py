@@ -29,7 +29,7 @@ def assert_shows(picture: torch.Tensor, azimuth_deg: float) -> None:
 def test_view_0_is_the_frame_and_the_others_are_renders():
     frames = shifted(3)
     rgba, expert = pictures(frames), RecordingExpert(frames)
-    cache = RenderedViews(rgba, expert, RIG, every=5).at(2, NOW, 0)
+    cache = RenderedViews(rgba, expert, RIG, every=5).at(2, lambda: NOW, 0)
     ((given, elevation),) = expert.reconstructed
     assert given.shape == (4, RIG.size, RIG.size, 4)
     assert elevation == RIG.elevation_deg
@@ -76,7 +76,7 @@ def test_no_gradient_flows_to_the_pseudo_views():
     frames = shifted(2)
     moving = NOW.map(lambda x: x.clone().requires_grad_())
     expert = RecordingExpert(frames)
-    RenderedViews(pictures(frames), expert, RIG, every=1).at(1, moving, 0)
+    RenderedViews(pictures(frames), expert, RIG, every=1).at(1, lambda: moving, 0)
     assert not expert.reconstructed[0][0].requires_grad
 
 
@@ -85,7 +85,7 @@ def test_a_grid_replaces_the_renders_at_its_azimuths():
     source = TrueViews(frames, azimuths_deg=(0.0, 90.0, -90.0))
     expert, grid = RecordingExpert(frames), source.grid()
     views = GridViews(grid, expert, RIG)
-    caches = [views.at(1, NOW, u) for u in range(5)]
+    caches = [views.at(1, lambda: NOW, u) for u in range(5)]
     ((given, elevation),) = expert.reconstructed  # once per frame: the truth does not change
     assert all(cache is caches[0] for cache in caches)
     assert elevation == RIG.elevation_deg
@@ -93,7 +93,7 @@ def test_a_grid_replaces_the_renders_at_its_azimuths():
     assert torch.equal(given[1], grid.rgba[1, 1])
     assert torch.equal(given[3], grid.rgba[2, 1])  # -90 is 270
     assert_shows(given[2], 180.0)  # the grid has none there
-    views.at(2, NOW, 0)
+    views.at(2, lambda: NOW, 0)
     assert torch.equal(expert.reconstructed[1][0][1], grid.rgba[1, 2])
     assert torch.equal(caches[0].gaussians.means, frames[1].means)
 
@@ -110,7 +110,7 @@ def test_a_scene_is_lifted_again_at_the_depth_that_is_known():
 
     rgba = pictures(shifted(2))
     source = SceneViews(rgba, Relift(), RIG, budget=77, every=3)  # pyright: ignore[reportArgumentType]
-    caches = [source.at(1, NOW, u) for u in range(4)]
+    caches = [source.at(1, lambda: NOW, u) for u in range(4)]
     assert [caches[u] is caches[0] for u in range(4)] == [True, True, True, False]
     picture, known, budget, elevation = given[0]
     assert torch.equal(picture, rgba[1])

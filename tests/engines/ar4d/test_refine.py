@@ -1,5 +1,6 @@
 """Stage 3 against Eq. 9 to 11: exact losses, the sampled frames and azimuths, and what is reached."""
 
+import math
 from collections import Counter
 from dataclasses import replace
 
@@ -9,9 +10,9 @@ import torch
 from ar4d.asset import frame_time
 from ar4d.cameras import RADIUS, orbit
 from ar4d.engines.ar4d import refine as stage
+from ar4d.engines.ar4d.fitting import fit_of
 from ar4d.events import Step
 from ar4d.images import on_white
-from ar4d.losses import geometry_loss
 from ar4d.presets import CPU, PAPER
 from ar4d.rendering import render
 from tests.support import reference
@@ -34,26 +35,31 @@ def refined(options, frames=FRAMES, targets=None, rig=RIG, seed=0):
 @pytest.fixture
 def sampled(monkeypatch):
     """(azimuth, expected view) of every step."""
-    azimuths, samples = [], []
+    samples = []
 
-    def watched_orbit(azimuth_deg, *arguments, **options):
-        azimuths.append(azimuth_deg)
-        return orbit(azimuth_deg, *arguments, **options)
+    def watched(fitted):
+        fit = fit_of(fitted)
+        step = fit.step
 
-    def watched_loss(view, expected, *weights):
-        samples.append((azimuths[-1], expected))
-        return geometry_loss(view, expected, *weights)
+        def recorded(u, comparisons, t):
+            backward = comparisons[1].camera.viewmats[0, 2, :3]
+            azimuth_deg = round(math.degrees(math.atan2(-backward[0], -backward[2])))
+            samples.append((azimuth_deg, comparisons[1].expected))
+            step(u, comparisons, t)
 
-    monkeypatch.setattr(stage, "orbit", watched_orbit)
-    monkeypatch.setattr(stage, "geometry_loss", watched_loss)
+        fit.step = recorded
+        return fit
+
+    monkeypatch.setattr(stage, "fit_of", watched)
     return samples
 
 
 def frame_of(sample, frames=FRAMES, rig=RIG) -> int:
     """Which frame was compared: the expected view is a render of stage 2's Gaussians."""
     azimuth, expected = sample
-    camera = orbit(azimuth, rig.elevation_deg, size=rig.pseudo_size)
-    (k,) = [k for k, g in enumerate(frames) if torch.equal(render(g, camera).depth, expected.depth)]
+    camera = orbit(float(azimuth), rig.elevation_deg, size=rig.pseudo_size)
+    depths = [render(g, camera).depth for g in frames]
+    (k,) = [k for k, depth in enumerate(depths) if torch.allclose(depth, expected.depth, atol=1e-5)]
     return k
 
 
