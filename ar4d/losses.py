@@ -73,6 +73,12 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     return _similarity(a, b)[0]
 
 
+def photometric_loss(a: Tensor, b: Tensor, ssim_weight: float) -> Tensor:
+    """`photometric` of pictures [B, H, W, 3] alone; differentiable by `a`."""
+    similarity, difference = _similarity(a, b)
+    return (1 - ssim_weight) * difference + ssim_weight * (1 - similarity)
+
+
 def reference() -> Terms:
     """‖R_ref(G) - v₁‖² of Eq. 2: the mean squared error of two images.
 

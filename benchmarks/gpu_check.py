@@ -27,7 +27,7 @@ from ar4d.deformation import local_field
 from ar4d.events import Finished, StageFinished
 from ar4d.gaussians import Gaussians
 from ar4d.lifting import lift_events
-from ar4d.losses import photometric
+from ar4d.losses import photometric_loss
 from ar4d.parameters import Parameters
 from ar4d.presets import PAPER
 from ar4d.rendering import render
@@ -123,7 +123,7 @@ def iteration(gaussians: Gaussians, device: torch.device) -> dict[str, float]:
 
     def step() -> None:
         now = parameters.activated(field)
-        loss = photometric(render(now, reference).rgb, target, 0.2) + render(now, side).depth.mean()
+        loss = photometric_loss(render(now, reference).rgb, target, 0.2) + render(now, side).depth.mean()
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -141,7 +141,7 @@ def iteration(gaussians: Gaussians, device: torch.device) -> dict[str, float]:
         "whole": step,
         "field": field_only,
         "two renders": raster_only,
-        "loss": lambda: photometric(view, target, 0.2).backward(),
+        "loss": lambda: photometric_loss(view, target, 0.2).backward(),
         "Adam": adam.step,
     }
     return {name: milliseconds(part, device) for name, part in parts.items()}

@@ -12,7 +12,7 @@ from ar4d.engines.sv4d2.pictures import Pictures
 from ar4d.engines.sv4d2.settings import LossSettings
 from ar4d.engines.sv4d2.visibility import visibility
 from ar4d.gaussians import Gaussians
-from ar4d.losses import photometric
+from ar4d.losses import photometric_loss
 from ar4d.rendering import Rendering, render
 
 CLIP_SSIM = 0.2
@@ -58,7 +58,7 @@ class StepLoss:
         rgb, alpha = pictures.clip_rgb[frame][None], pictures.clip_alpha[frame][None]
         loss = picture_loss(view, rgb, alpha, torch.ones_like(alpha), options).sum()
         if options.clip > 0:
-            loss = loss + options.clip * photometric(view.rgb, rgb, CLIP_SSIM)
+            loss = loss + options.clip * photometric_loss(view.rgb, rgb, CLIP_SSIM)
         return loss
 
     def _views(self, gaussians: Gaussians, frame: int, rows: list[int], u: int) -> Tensor:
