@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from statistics import median
 
@@ -33,6 +33,8 @@ def main() -> None:
     """Measure all pairs and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--base", default="dd7b674", help="commit to compare with")
+    parser.add_argument("--tree", type=Path, help="a folder that holds the base already, in place of --base")
+    parser.add_argument("--whats", nargs="+", default=("steps", "clip"), choices=("steps", "clip"))
     parser.add_argument("--clip", type=Path, help="a clip to lift whole; else only steps are measured")
     parser.add_argument("--preset", default="cpu")
     parser.add_argument("--frames", type=int, default=24)
@@ -40,13 +42,13 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--out", type=Path, help="also write the tables to this file")
     arguments = parser.parse_args()
-    whats = ("steps", "clip") if arguments.clip else ("steps",)
-    with checked_out(arguments.base) as base:
+    whats = [what for what in arguments.whats if what == "steps" or arguments.clip]
+    with nullcontext(arguments.tree) if arguments.tree else checked_out(arguments.base) as base:
         pairs: dict[str, list[tuple[Figures, Figures]]] = {what: [] for what in whats}
         for what in whats:
             for k in range(arguments.pairs):
                 pairs[what].append(in_turn(base, what, arguments, swapped=k % 2 == 1))
-                print(f"{what}: pair {k + 1} of {arguments.pairs} measured", file=sys.stderr, flush=True)
+                print(f"{what} {k + 1}/{arguments.pairs}: {pairs[what][-1]}", file=sys.stderr, flush=True)
     command = " ".join(["python -m benchmarks.speed", *sys.argv[1:]])
     parts = [
         "# Speed",
