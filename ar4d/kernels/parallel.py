@@ -28,6 +28,7 @@ _pool = ThreadPoolExecutor(max(1, available_cores() - 1), thread_name_prefix="ar
 
 _YIELDS = hasattr(os, "sched_yield")  # a system where C's function of this name exists
 _sched_yield = types.ExternalFunction("sched_yield", types.int32())
+MOST_THREADS = 12  # of a chain
 PATIENCE = 4000  # looks at a counter before a waiting thread lets others have its core
 
 
@@ -98,6 +99,8 @@ class Chain:
     def run(self, proceed: Callable[[], bool] | None = None, after: Callable | None = None) -> bool:
         """Runs all kernels on up to `torch.get_num_threads()` threads, this one included.
 
+        Never on more than MOST_THREADS: the kernels of a step are too short for more.
+
         Args:
             proceed: asked by every thread once the kernel `after` is done; must give all the same answer.
 
@@ -106,7 +109,8 @@ class Chain:
         """
         for state in (self._counters, self._entered, self._left):
             state[:] = 0
-        helpers = [_pool.submit(self._work, proceed, after) for _ in range(torch.get_num_threads() - 1)]
+        num_helpers = min(torch.get_num_threads(), MOST_THREADS) - 1
+        helpers = [_pool.submit(self._work, proceed, after) for _ in range(num_helpers)]
         finished = self._work(proceed, after)
         for helper in helpers:
             if not helper.cancel():
