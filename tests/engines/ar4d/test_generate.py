@@ -9,7 +9,7 @@ from ar4d.cameras import RADIUS
 from ar4d.engines.ar4d import generate as stage
 from ar4d.engines.ar4d.fitting import fit_of
 from ar4d.engines.ar4d.generate import FrameFit, azimuth_limit, generate
-from ar4d.events import FrameFinished, Step
+from ar4d.events import FrameFinished, Step, Warned
 from ar4d.gaussians import Gaussians
 from ar4d.images import on_white
 from ar4d.settings import FieldSettings, GenerateSettings, LearningRates
@@ -218,3 +218,16 @@ def test_the_first_steps_are_coarse(monkeypatch):
     _, made = fit(frames, frames[:1], KnownViews(frames), replace(TINY, iterations=20, coarse_share=0.5))
     assert sizes == [RIG.size // 2] * 10 + [RIG.size] * 10
     assert (sheets(made[1])[0].means - sheets(frames[0])[0].means)[:, 0].mean() > 0.03
+
+
+def test_a_picture_that_holds_no_numbers_is_named_and_spoils_nothing():
+    frames = shifted(3)
+    rgba = pictures(frames)
+    targets = on_white(rgba)
+    targets[1, 5, 5] = torch.nan
+    options = replace(TINY, iterations=5)
+    events, made = drained(generate(rgba, targets, frames[:1], None, options, RIG, 0, False))
+    (warning,) = [event for event in events if isinstance(event, Warned)]
+    assert "Step 1 of frame 2" in warning.message
+    for gaussians in made:
+        assert all(value.isfinite().all() for value in gaussians.state().values())
