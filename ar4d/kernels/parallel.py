@@ -20,14 +20,10 @@ import torch
 from numba import types
 from numba.extending import intrinsic
 
-from ar4d.kernels.jit import kernel
+from ar4d.kernels.jit import kernel, part
 from ar4d.threads import available_cores
 
 _pool = ThreadPoolExecutor(max(1, available_cores() - 1), thread_name_prefix="ar4d-kernel")
-
-
-_YIELDS = hasattr(os, "sched_yield")  # a system where C's function of this name exists
-_sched_yield = types.ExternalFunction("sched_yield", types.int32())
 MOST_THREADS = 12  # of a chain
 PATIENCE = 4000  # looks at a counter before a waiting thread lets others have its core
 
@@ -57,6 +53,15 @@ take = cast(Callable[[np.ndarray], int], intrinsic(_take))
 look = cast(Callable[[np.ndarray], int], intrinsic(_look))
 
 
+if hasattr(os, "sched_yield"):  # then C has a function of this name too
+    let_others_run = types.ExternalFunction("sched_yield", types.int32())
+else:
+
+    @part
+    def let_others_run():
+        pass
+
+
 @kernel
 def pass_on(entered, left, done, first, last):
     """Leaves the kernel `done` of a chain (-1: none) and waits until all have left those before `last`.
@@ -69,8 +74,8 @@ def pass_on(entered, left, done, first, last):
         looks = 0
         while look(left[k]) < look(entered[k]):
             looks += 1
-            if _YIELDS and looks > PATIENCE:
-                _sched_yield()
+            if looks > PATIENCE:
+                let_others_run()
     if last < entered.shape[0]:
         take(entered[last])
 
