@@ -22,9 +22,9 @@ from ar4d.experts.embedded.network import (
 from ar4d.experts.embedded.surface import ViewMaps, extrapolate
 from ar4d.experts.embedded.symmetry import reflect
 
-LAYERS = 96
+LAYERS = 48
 """Depths of the volume along the reference view's rays."""
-MARCH_STEPS = 96
+MARCH_STEPS = 48
 """Depths along the other views' rays."""
 MIN_THICKNESS = 0.02
 """World units of matter that are assumed behind every front."""
