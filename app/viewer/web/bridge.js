@@ -106,10 +106,11 @@ export function camera() {
   return { viewmat, position, fov, aspect };
 }
 
-/** Places the camera at `position` in our world, looking at the origin. */
-export function lookFrom(position) {
-  const [x, y, z] = worldRotation().map((row) => row[0] * position[0] + row[1] * position[1] + row[2] * position[2]);
-  mutable().cameraControl.setLookAt(x, y, z, 0, 0, 0, false);
+/** Places the camera at `position` in our world, looking at `target`. */
+export function lookFrom(position, target = [0, 0, 0]) {
+  const rotation = worldRotation();
+  const inThree = (point) => rotation.map((row) => row[0] * point[0] + row[1] * point[1] + row[2] * point[2]);
+  mutable().cameraControl.setLookAt(...inThree(position), ...inThree(target), false);
 }
 
 /** Turns the camera about the point it looks at, in radians to the right. */

@@ -127,6 +127,20 @@ class Player {
     return this.available().includes(this.stage) ? [this.stage] : [];
   }
 
+  /** The present view for the page around the viewer: camera, stage, and the moment in frames; null before the first picture. */
+  view() {
+    if (!this.connection) return null;
+    const { clock, stage } = this;
+    return { ...bridge.camera(), stage, frame: clock.position, numFrames: clock.numFrames, playing: clock.playing };
+  }
+
+  /** Shows a view that the page asks for: a camera at `position` that looks at `target`, and a moment in frames if one is given. */
+  look({ position, target, frame }) {
+    this.pilot.release();
+    bridge.lookFrom(position, target);
+    if (frame !== undefined) this.scrub(frame);
+  }
+
   frame(now) {
     requestAnimationFrame((later) => this.frame(later));
     const seconds = Math.min((now - this.then) / 1000, 0.25);
