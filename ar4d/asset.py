@@ -12,11 +12,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ar4d.deformation import DeformationField, global_field
+from ar4d.deformation import DeformationField, NodeField, global_field
 from ar4d.errors import UserError
 from ar4d.gaussians import Gaussians, interpolate
 from ar4d.parameters import Parameters
 from ar4d.settings import FieldSettings
+
+ASSET_FILE, CLEANED_FILE = "refined.safetensors", "cleaned.safetensors"  # in a run's folder
 
 
 class Asset4D(Protocol):
@@ -107,12 +109,18 @@ class FrameSequence:
         _save(path, tensors, {"kind": "frames"}, self)
 
 
-def load_asset(path: Path) -> Asset4D:
+def load_asset(path: Path | str) -> Asset4D:
     """Reads the asset that `save` wrote.
 
+    Args:
+        path: the file, or the folder of a finished run; of a run that was cleaned up, the cleaned asset.
+
     Raises:
-        UserError: the file is missing, cut short or not an asset.
+        UserError: the file is missing, cut short or not an asset, or the run is not finished.
     """
+    path = Path(path)
+    if path.is_dir():
+        path = _asset_in(path)
     try:
         with safe_open(path, "pt") as file:
             meta = json.loads((file.metadata() or {})["ar4d"])
@@ -122,6 +130,15 @@ def load_asset(path: Path) -> Asset4D:
         return _load_deformed(tensors, meta)
     except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise UserError(f"{path} is not a finished 4D asset ({error}); lift the clip again.") from error
+
+
+def _asset_in(folder: Path) -> Path:
+    for name in (CLEANED_FILE, ASSET_FILE):
+        if (folder / name).exists():
+            return folder / name
+    if (folder / "run.json").exists():
+        raise UserError(f"The run {folder} is not finished yet; let it finish first.")
+    raise UserError(f"{folder} holds no finished run; give the folder of a run, or its {ASSET_FILE}.")
 
 
 def _load_frames(tensors: dict[str, Tensor], meta: dict) -> FrameSequence:
@@ -136,8 +153,11 @@ def _load_deformed(tensors: dict[str, Tensor], meta: dict) -> DeformedGaussians:
         sigmoid_colors=meta["sigmoid_colors"],
     )
     settings = FieldSettings(**meta["field"])
-    paths = canonical.means.expand(meta["num_frames"], -1, -1)
-    field = global_field(settings, paths, tensors.get("field.freedom"))
+    # The stored nodes take the place of the means: an asset that was cut may have fewer Gaussians than nodes.
+    points = tensors.get("field.nodes", canonical.means)
+    field = global_field(settings, points.expand(meta["num_frames"], -1, -1), tensors.get("field.freedom"))
+    if isinstance(field, NodeField):
+        field.indices, field.weights = tensors["field.indices"], tensors["field.weights"]
     field.load_state_dict({n.removeprefix("field."): v for n, v in tensors.items() if n.startswith("field.")})
     return DeformedGaussians(canonical, field, settings, meta["num_frames"], meta["fps"])
 

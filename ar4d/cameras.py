@@ -62,10 +62,37 @@ def orbit(
     return Cameras(viewmats, Ks, size, size)
 
 
-def intrinsics(size: int, fov_y_deg: float = FOV_Y_DEG) -> Tensor:
-    """[3, 3] intrinsic matrix of a square image with the principal point in its middle."""
-    focal = 0.5 * size / math.tan(math.radians(fov_y_deg) / 2)
-    return torch.tensor([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]], dtype=torch.float32)
+def around(
+    target: Sequence[float],
+    azimuth_deg: float,
+    elevation_deg: float,
+    radius: float,
+    *,
+    width: int,
+    height: int,
+    fov_y_deg: float = FOV_Y_DEG,
+) -> Cameras:
+    """One camera that looks at `target` from `radius` away; its image may be wider than high.
+
+    Args:
+        target: x, y and z of the point in the image's middle.
+        azimuth_deg, elevation_deg: direction from the target to the camera, as on the orbit.
+        fov_y_deg: vertical field of view.
+    """
+    viewmat = _look_at_origin(azimuth_deg, elevation_deg, radius)
+    viewmat[:3, 3] -= viewmat[:3, :3] @ torch.tensor([float(x) for x in target])
+    return Cameras(viewmat[None], intrinsics(height, fov_y_deg, width)[None], width, height)
+
+
+def intrinsics(height: int, fov_y_deg: float = FOV_Y_DEG, width: int | None = None) -> Tensor:
+    """[3, 3] intrinsic matrix with square pixels and the principal point in the middle of the image.
+
+    Args:
+        width: in pixels; that of a square image if not given.
+    """
+    focal = 0.5 * height / math.tan(math.radians(fov_y_deg) / 2)
+    middle = (height if width is None else width) / 2
+    return torch.tensor([[focal, 0, middle], [0, focal, height / 2], [0, 0, 1]], dtype=torch.float32)
 
 
 def _look_at_origin(azimuth_deg: float, elevation_deg: float, radius: float) -> Tensor:

@@ -12,6 +12,7 @@ so the first step renders exactly the Gaussians that went in.
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 
@@ -168,6 +169,13 @@ class NodeField(DeformationField):
         total = weights.new_zeros(len(self.nodes), 1).index_add_(0, nodes, weights).clamp_min(1e-6)
         each = values.repeat_interleave(self.indices.shape[1], dim=0)
         return values.new_zeros(len(self.nodes), values.shape[1]).index_add_(0, nodes, weights * each) / total
+
+    def select(self, keep: Tensor) -> NodeField:
+        """The field for the Gaussians where the mask `keep` [N] is true; the nodes stay as they are."""
+        field = copy.deepcopy(self)
+        field.indices, field.weights = self.indices[keep].contiguous(), self.weights[keep].contiguous()
+        field.freedom = None if self.freedom is None else self.freedom[keep]
+        return field
 
     def color_offsets(self, t: float) -> Tensor:
         """[M, 3] of the nodes at time `t`; [M, 0] where the field moves no colours."""

@@ -35,13 +35,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _commands() -> dict[str, Callable[[list[str]], None]]:
-    from ar4d.cli import app, experts, imagine, imports, inspect, lift, output
+    from ar4d.cli import app, clean, experts, imagine, imports, inspect, lift, output
 
     return {
         "lift": lift.main,
         "imagine": imagine.main,
         "render": output.render,
         "export": output.export,
+        "clean": clean.main,
         "import": imports.main,
         "evaluate": output.evaluate,
         "app": app.main,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from ar4d.cli.progress import counted
 from ar4d.errors import UserError
 from ar4d.files import write_text
 from ar4d.runs import Run
@@ -24,7 +25,7 @@ class _RenderArguments:
     run: tyro.conf.Positional[Path]
     """Folder of the run."""
     out: Path
-    """A folder for 0000.png, 0001.png …, or a file ending in .mp4 or .gif."""
+    """A folder for 0000.png, 0001.png …, or a file ending in .mp4, .webm, .mov or .gif."""
     azimuth: float = 0.0
     """Degrees; 0 is the view of the clip, 90 its left-hand side as the viewer walks to the right."""
     elevation: float | None = None
@@ -38,7 +39,7 @@ class _RenderArguments:
     mode: str = "rgb"
     """rgb, depth or alpha."""
     background: str = "white"
-    """white or transparent."""
+    """white, black, transparent or a colour as #3366ff."""
 
 
 def render(argv: list[str]) -> None:
@@ -49,10 +50,8 @@ def render(argv: list[str]) -> None:
     options = tyro.cli(_RenderArguments, prog="ar4d render", args=argv)
     if options.mode not in ("rgb", "depth", "alpha"):
         raise UserError(f'There is no mode "{options.mode}"; choose rgb, depth or alpha.')
-    if options.background not in ("white", "transparent"):
-        raise UserError(f'There is no background "{options.background}"; choose white or transparent.')
     run = Run.open(options.run)
-    asset = run.asset()
+    asset = run.result()
     elevation = run.record.recipe.settings.elevation_deg if options.elevation is None else options.elevation
     times = [frame_time(k, asset.num_frames) for k in range(asset.num_frames)]
     if options.time != "all":
@@ -101,6 +100,13 @@ def export(argv: list[str]) -> None:
                     Annotated[Path | None, tyro.conf.arg(help="By default a name inside the run's folder.")],
                     None,
                 ),
+                (
+                    "original",
+                    Annotated[
+                        bool, tyro.conf.arg(help="Leave out what was cleaned up by hand (ar4d clean).")
+                    ],
+                    False,
+                ),
                 ("options", Annotated[format.options, tyro.conf.arg(name="")], format.options()),
             ],
             frozen=True,
@@ -113,7 +119,9 @@ def export(argv: list[str]) -> None:
     if "elevation_deg" in format.option_names and "--elevation-deg" not in " ".join(argv):
         options = replace(options, elevation_deg=run.record.recipe.settings.elevation_deg)
     out = arguments.out or arguments.run / "exports" / format.default_name(options)
-    for path in write(run.asset(), format.name, out, options):
+    with counted() as on_progress:
+        written = write(run.result(arguments.original), format.name, out, options, on_progress=on_progress)
+    for path in written:
         print(path)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
@@ -37,6 +38,7 @@ from ar4d.events import (
     Warned,
     drain,
 )
+from ar4d.reporting import OnProgress
 from ar4d.runs import Run
 from ar4d.settings import facing_words
 
@@ -54,6 +56,21 @@ def show(run: Run) -> None:
         _announce_compilation(Console(file=sys.stderr))
     watch(run.work(), run.clip.num_frames)
     print(run.folder)
+
+
+@contextmanager
+def counted() -> Iterator[OnProgress]:
+    """Shows on stderr, while the body runs, what the function that it yields is called with."""
+    columns = [TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn()]
+    with Progress(*columns, TimeRemainingColumn(), console=Console(file=sys.stderr), transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def on_progress(task: str, done: int, total: int) -> None:
+            if task not in tasks:
+                tasks[task] = bars.add_task(task, total=total)
+            bars.update(tasks[task], completed=done)
+
+        yield on_progress
 
 
 def watch(stream: Generator[Event, None, T], num_frames: int = 0) -> T:

@@ -1,9 +1,11 @@
-"""Images become a file that plays: MP4 (H.264), GIF, or a folder of numbered PNG files."""
+"""Images become a file that plays: MP4, WebM, MOV or GIF, or a folder of numbered PNG files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
@@ -20,11 +22,43 @@ from ar4d.formats import paths
 
 MAX_GIF_FPS = 50.0  # browsers play shorter delays than 2/100 s at a tenth of the speed
 GIF_TICK = Fraction(1, 100)
-H264_OPTIONS = {"crf": "16", "preset": "slow"}
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How a container's video is encoded."""
+
+    name: str
+    """The encoder's name in FFmpeg."""
+    pix_fmt: str
+    clear_pix_fmt: str | None
+    """For pictures with alpha; None if the format has no transparency."""
+    options: Mapping[str, str]
+    container: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def halves_chroma(self) -> bool:
+        """Whether two pixels share a colour, so that sizes must be even."""
+        return "420" in self.pix_fmt
+
+
+CODECS = {
+    ".mp4": Codec(
+        "libx264", "yuv420p", None, {"crf": "16", "preset": "slow"}, {"movflags": "+faststart"}
+    ),
+    ".webm": Codec(
+        "libvpx-vp9", "yuv420p", "yuva420p",
+        {"crf": "20", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1", "auto-alt-ref": "0"},
+    ),
+    ".mov": Codec(
+        "prores_ks", "yuv444p10le", "yuva444p10le", {"profile": "4444", "vendor": "apl0", "alpha_bits": "16"}
+    ),
+}  # fmt: skip
+"""H.264 as every player shows it, the index in front; VP9; ProRes 4444, which video editors read."""
 
 
 def write_frames(frames: Iterable[np.ndarray], out: Path, fps: float) -> list[Path]:
-    """Writes images to `out`: a video if it ends in .mp4 or .gif, else a folder of `0000.png` and on.
+    """Writes images to `out`: a video if it ends in .mp4, .webm, .mov or .gif, else a folder of numbered PNGs.
 
     Args:
         frames: at least one [H, W, 3 or 4] uint8 image, all alike; taken one at a time.
@@ -37,56 +71,65 @@ def write_frames(frames: Iterable[np.ndarray], out: Path, fps: float) -> list[Pa
         UserError: a size or a rate that the format cannot carry, or a place that cannot be written to.
     """
     suffix = out.suffix.lower()
-    if suffix not in (".mp4", ".gif"):
+    if suffix not in (".gif", *CODECS):
         return _write_pngs(frames, out)
     paths.single_file(out, suffix)
     remaining = iter(frames)
     first = next(remaining)
-    encode = _encode_mp4 if suffix == ".mp4" else _encode_gif
+    encode = _encode_gif if suffix == ".gif" else partial(_encode_video, codec=CODECS[suffix], suffix=suffix)
     with atomic(out) as temporary:
         encode(chain([first], remaining), first.shape, temporary, fps)
     return [out]
 
 
 def _write_pngs(frames: Iterable[np.ndarray], out: Path) -> list[Path]:
-    images = [_png(image) for image in frames]  # small beside the pixels: kept until all are there
+    images = [encode_png(image) for image in frames]  # small beside the pixels: kept until all are there
     names = paths.sequence(out, len(images), ".png")
     return [paths.write(path, image) for path, image in zip(names, images, strict=True)]
 
 
-def _png(image: np.ndarray) -> bytes:
+def encode_png(image: np.ndarray) -> bytes:
+    """The bytes of a PNG file of an [H, W, 3 or 4] uint8 image."""
     buffer = BytesIO()
     Image.fromarray(image).save(buffer, "png")
     return buffer.getvalue()
 
 
-def _encode_mp4(frames: Iterable[np.ndarray], shape: tuple[int, ...], path: Path, fps: float) -> None:
-    """H.264 as every player shows it: 4:2:0, BT.709 and tagged so, the index in front."""
+def _encode_video(
+    frames: Iterable[np.ndarray], shape: tuple[int, ...], path: Path, fps: float, *, codec: Codec, suffix: str
+) -> None:
+    """BT.709, and tagged so."""
     height, width, channels = shape
-    if channels == 4:
+    name = suffix[1:].upper() if suffix != ".webm" else "WebM"
+    if channels == 4 and codec.clear_pix_fmt is None:
         raise UserError(
-            "An MP4 has no transparency; choose GIF, a folder of PNG files, or a white background."
+            f"An {name} has no transparency; choose WebM, MOV, GIF, a folder of PNG files, or a coloured "
+            "background."
         )
-    if width % 2 or height % 2:
-        raise UserError(f"An MP4 needs an even width and height, not {width} × {height}; change the size.")
-    with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
+    if codec.halves_chroma and (width % 2 or height % 2):
+        raise UserError(
+            f"{'An' if name == 'MP4' else 'A'} {name} needs an even width and height, "
+            f"not {width} × {height}; change the size."
+        )
+    pix_fmt = codec.pix_fmt if channels == 3 or codec.clear_pix_fmt is None else codec.clear_pix_fmt
+    with av.open(str(path), "w", options=dict(codec.container)) as container:
         stream = container.add_stream(
-            "libx264", rate=Fraction(fps).limit_denominator(10_000), options=H264_OPTIONS
+            codec.name, rate=Fraction(fps).limit_denominator(10_000), options=dict(codec.options)
         )
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
         stream.codec_context.colorspace = Colorspace.ITU709
         stream.codec_context.color_primaries = ColorPrimaries.BT709
         stream.codec_context.color_trc = ColorTrc.BT709
         stream.codec_context.color_range = ColorRange.MPEG
         for image in frames:
-            frame = av.VideoFrame.from_ndarray(image, "rgb24")
-            container.mux(stream.encode(_to_bt709(frame)))
+            frame = av.VideoFrame.from_ndarray(image, "rgb24" if channels == 3 else "rgba")
+            container.mux(stream.encode(_to_bt709(frame, pix_fmt)))
         container.mux(stream.encode(None))
 
 
-def _to_bt709(frame: av.VideoFrame) -> av.VideoFrame:
+def _to_bt709(frame: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
     return frame.reformat(
-        format="yuv420p", dst_colorspace=Colorspace.ITU709,
+        format=pix_fmt, dst_colorspace=Colorspace.ITU709,
         src_color_range=ColorRange.JPEG, dst_color_range=ColorRange.MPEG,
     )  # fmt: skip
 

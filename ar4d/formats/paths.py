@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ar4d.errors import UserError
@@ -17,6 +19,19 @@ def write(path: Path, content: bytes) -> Path:
     with atomic(path) as temporary:
         temporary.write_bytes(content)
     return path
+
+
+@contextmanager
+def all_or_none(names: Sequence[Path]) -> Iterator[None]:
+    """Deletes the files of a sequence if the body stops before the end, and its folder if that is empty."""
+    try:
+        yield
+    except BaseException:
+        for path in names:
+            path.unlink(missing_ok=True)
+        if names and not any(names[0].parent.iterdir()):
+            names[0].parent.rmdir()
+        raise
 
 
 def single_file(out: Path, suffix: str) -> Path:

@@ -17,25 +17,20 @@ from typing import Any
 from ar4d import plugins
 from ar4d.asset import Asset4D
 from ar4d.errors import UserError
-from ar4d.formats import paths
+from ar4d.formats import forms, paths
 from ar4d.formats.mesh import GlbOptions, MeshOptions, export_glb, export_usd_mesh
+from ar4d.formats.picture import PictureOptions, export_picture
 from ar4d.formats.player import PlayerOptions, export_player
+from ar4d.formats.progress import reported_to
+from ar4d.formats.sizes import Estimate, per_gaussian, per_pixel, per_vertex
 from ar4d.formats.splats import FrameOptions, SplatOptions, SpzOptions, export_splats
 from ar4d.formats.splats.glb import encode_splat_glb
 from ar4d.formats.splats.ply import encode_compressed_ply, encode_ply
 from ar4d.formats.splats.sog import encode_sog
 from ar4d.formats.splats.spz import encode_spz
 from ar4d.formats.usd import UsdOptions, export_usd
-from ar4d.formats.video import VideoOptions, export_video
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One line of a list from which people choose what to export."""
-
-    label: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    """Values for fields of the format's options; the others keep their defaults."""
+from ar4d.formats.video import ClearVideoOptions, VideoOptions, export_video
+from ar4d.reporting import OnProgress
 
 
 @dataclass(frozen=True)
@@ -60,8 +55,17 @@ class Format:
     per_frame: bool = False
     """Whether it writes a folder with one file per frame, unless its option `time` is given."""
 
-    choices: tuple[Choice, ...] = ()
-    """Several lines for a list of formats, where one does not serve everyone."""
+    opens: str = ""
+    """What opens its files, for people: "Blender, Unity, Windows"."""
+
+    main: tuple[str, ...] = ()
+    """The options that a form shows at first; it shows the others on request."""
+
+    suggested: Mapping[str, Any] = field(default_factory=dict)
+    """Values from which a form starts in place of the defaults."""
+
+    estimate: Estimate | None = None
+    """About how many bytes an export has; None if that cannot be said before."""
 
     module: str = ""
     """A module that writing needs and that a plain installation of ar4d lacks."""
@@ -86,11 +90,6 @@ class Format:
         """Whether what it needs is installed."""
         return not self.module or importlib.util.find_spec(self.module) is not None
 
-    @property
-    def menu(self) -> tuple[Choice, ...]:
-        """Its lines in a list of formats."""
-        return self.choices or (Choice(self.label),)
-
     def writes_folder(self, options: Any) -> bool:
         """Whether `options` ask for a folder with one file per frame."""
         return self.per_frame and options.time is None
@@ -103,15 +102,9 @@ class Format:
         """The options with `values` in place of some defaults.
 
         Raises:
-            UserError: the format has no option of that name.
+            UserError: the format has no option of that name, or a value does not fit.
         """
-        unknown = sorted(set(values) - self.option_names)
-        if unknown:
-            raise UserError(
-                f'{self.name} has no option "{unknown[0]}"; its options are: '
-                f"{', '.join(sorted(self.option_names))}."
-            )
-        return self.options(**values)
+        return forms.parse(self.options, values, self.name)
 
 
 FORMATS: dict[str, Format] = {}
@@ -157,20 +150,14 @@ def find_format(name: str) -> Format:
     return FORMATS[name]
 
 
-def menu() -> dict[str, tuple[Format, Choice]]:
-    """The choices of all formats that can be written here, by a key that stays the same.
-
-    The first choice of a format has the format's name as its key.
-    """
-    return {
-        format.name + (f"#{index + 1}" if index else ""): (format, choice)
-        for format in all_formats().values()
-        if format.available
-        for index, choice in enumerate(format.menu)
-    }
-
-
-def export(asset: Asset4D, name: str, out: Path | str, options: Any = None) -> list[Path]:
+def export(
+    asset: Asset4D,
+    name: str,
+    out: Path | str,
+    options: Any = None,
+    *,
+    on_progress: OnProgress | None = None,
+) -> list[Path]:
     """Writes `asset` in one of `FORMATS`; each file appears whole or not at all.
 
     Args:
@@ -178,6 +165,8 @@ def export(asset: Asset4D, name: str, out: Path | str, options: Any = None) -> l
         out: a file with the format's ending; for a format that writes one file per frame a folder,
             unless its option `time` asks for a single file.
         options: of the format's own type; its defaults if not given.
+        on_progress: called with what is being done, how much of it is done, and of how much. An exception
+            that it raises stops the export, which then leaves no file.
 
     Returns:
         Every file that was written, the main one first.
@@ -195,53 +184,123 @@ def export(asset: Asset4D, name: str, out: Path | str, options: Any = None) -> l
         raise UserError(
             f"The format {name} needs the package {format.module}; install it: pip install {remedy}"
         )
-    return format.write(asset, Path(out), options)
+    with reported_to(on_progress):
+        return format.write(asset, Path(out), options)
 
 
 def _register_splats(
-    name: str, label: str, suffix: str, encode: Callable[[Any, Any], bytes], options: type[FrameOptions]
+    name: str,
+    label: str,
+    suffix: str,
+    encode: Callable[[Any, Any], bytes],
+    options: type[FrameOptions],
+    opens: str,
+    bytes_each: float,
 ) -> None:
-    """A splat format; where the files do not say which way is up, people choose by the viewer."""
-    choices = (
-        Choice(f"{label}, for SuperSplat", {"viewer": "supersplat"}),
-        Choice(f"{label}, for three.js and Spark", {"viewer": "three"}),
-    )
-    write = partial(export_splats, encode=encode, suffix=suffix)
+    """A splat format. Where its files do not say which way is up, a form starts from SuperSplat's way."""
     turnable = issubclass(options, SplatOptions)
-    register(Format(name, label, suffix, options, write, per_frame=True, choices=choices if turnable else ()))
+    register(
+        Format(
+            name, label, suffix, options, partial(export_splats, encode=encode, suffix=suffix),
+            per_frame=True, opens=opens, main=("viewer", "num_frames", "time") if turnable else (),
+            suggested={"viewer": "supersplat"} if turnable else {}, estimate=per_gaussian(bytes_each),
+        )
+    )  # fmt: skip
+
+
+def _register_all_splats() -> None:
+    ply, packed = lambda stored, _: encode_ply(stored), lambda stored, _: encode_compressed_ply(stored)
+    spz, sog = lambda stored, o: encode_spz(stored, o.version), lambda stored, _: encode_sog(stored)
+    glb = lambda stored, _: encode_splat_glb(stored)  # noqa: E731
+    _register_splats(
+        "ply", "PLY: one file per frame", ".ply", ply, SplatOptions,
+        "SuperSplat, Blender with an add-on, Unity and Unreal with plug-ins", 68,
+    )  # fmt: skip
+    _register_splats(
+        "compressed-ply", "Compressed PLY: one file per frame", ".compressed.ply", packed, SplatOptions,
+        "SuperSplat, PlayCanvas", 16.3,
+    )  # fmt: skip
+    _register_splats(
+        "spz",
+        "SPZ: one small file per frame",
+        ".spz",
+        spz,
+        SpzOptions,
+        "Spark, Niantic's and Adobe's tools",
+        14,
+    )
+    _register_splats(
+        "sog", "SOG: one small file per frame", ".sog", sog, SplatOptions, "SuperSplat, PlayCanvas", 12
+    )
+    _register_splats(
+        "splat-glb", "Splat GLB: one glTF file per frame, for engines", ".splat.glb", glb, FrameOptions,
+        "engines that know KHR_gaussian_splatting", 56,
+    )  # fmt: skip
+
+
+def _register_videos() -> None:
+    main = ("orbit", "seconds", "fps", "size", "azimuth_deg", "direction", "background")
+    film, loop = {"seconds": 6.0}, {"seconds": 4.0, "fps": 20.0, "size": 256}
+    clear = ClearVideoOptions
+    for name, label, options, opens, suggested, bytes_each in (
+        ("mp4", "MP4: a turn, or your own camera", VideoOptions, "everything that plays video", film, 0.012),
+        (
+            "webm",
+            "WebM: a video with a clear background",
+            clear,
+            "browsers, OBS, DaVinci Resolve",
+            film,
+            0.03,
+        ),
+        ("mov", "MOV: ProRes 4444 with alpha, for editing", clear, "Final Cut, Premiere, Resolve", film, 0.8),
+        ("gif", "GIF: a short loop", VideoOptions, "everything that shows pictures", loop, 0.1),
+    ):
+        register(
+            Format(
+                name, label, f".{name}", options, partial(export_video, suffix=f".{name}"), opens=opens,
+                main=main, suggested=suggested, estimate=per_pixel(bytes_each),
+            )
+        )  # fmt: skip
+    register(
+        Format(
+            "png", "PNG: a picture of one view", ".png", PictureOptions, export_picture,
+            opens="everything that shows pictures", main=("size", "width", "background", "mode"),
+            estimate=lambda _, o: 0.5 * o.size * (o.width or o.size),
+        )
+    )  # fmt: skip
 
 
 def _register_own() -> None:
-    register(Format("html", "Player: one web page, plays offline", ".html", PlayerOptions, export_player))
-    for name in ("mp4", "gif"):
-        label, suffix = f"{name.upper()}: a turn around the object", f".{name}"
-        register(Format(name, label, suffix, VideoOptions, partial(export_video, suffix=suffix)))
-    ply, packed = lambda stored, _: encode_ply(stored), lambda stored, _: encode_compressed_ply(stored)
-    _register_splats("ply", "PLY: one file per frame", ".ply", ply, SplatOptions)
-    _register_splats(
-        "compressed-ply", "Compressed PLY: one file per frame", ".compressed.ply", packed, SplatOptions
-    )
-    spz, sog = lambda stored, o: encode_spz(stored, o.version), lambda stored, _: encode_sog(stored)
-    _register_splats("spz", "SPZ: one small file per frame", ".spz", spz, SpzOptions)
-    _register_splats("sog", "SOG: one small file per frame", ".sog", sog, SplatOptions)
-    glb = lambda stored, _: encode_splat_glb(stored)  # noqa: E731
-    _register_splats(
-        "splat-glb", "Splat GLB: one glTF file per frame, for engines", ".splat.glb", glb, FrameOptions
-    )
-    usd: dict[str, Any] = {"module": "pxr", "extra": "usd"}
-    register(Format("usd", "OpenUSD: moving splats in one file", ".usdc", UsdOptions, export_usd, **usd))
     register(
         Format(
-            "glb", "GLB: an animated mesh, for Blender and engines", ".glb", GlbOptions, export_glb,
-            choices=(
-                Choice("GLB: an animated mesh, for Blender and engines"),
-                Choice("GLB: an animated mesh with a texture", {"colors": "texture"}),
-            ),
+            "html", "Player: one web page, plays offline", ".html", PlayerOptions, export_player,
+            opens="any browser", main=("title",), estimate=per_gaussian(12),
+        )
+    )  # fmt: skip
+    _register_videos()
+    _register_all_splats()
+    usd: dict[str, Any] = {"module": "pxr", "extra": "usd"}
+    register(
+        Format(
+            "usd", "OpenUSD: moving splats in one file", ".usdc", UsdOptions, export_usd,
+            opens="usdview and Omniverse with UsdVol splats", estimate=per_gaussian(56), **usd,
         )
     )  # fmt: skip
     register(
-        Format("usd-mesh", "OpenUSD: an animated mesh", ".mesh.usdc", MeshOptions, export_usd_mesh, **usd)
-    )
+        Format(
+            "glb", "GLB: an animated mesh, for Blender and engines", ".glb", GlbOptions, export_glb,
+            opens="Blender, Unity, Unreal, Godot, Windows",
+            main=("resolution", "colors", "texture_size", "num_frames"),
+            estimate=per_vertex(12, 128),
+        )
+    )  # fmt: skip
+    register(
+        Format(
+            "usd-mesh", "OpenUSD: an animated mesh", ".mesh.usdc", MeshOptions, export_usd_mesh,
+            opens="Blender, Houdini, Omniverse", main=("resolution", "num_frames"),
+            estimate=per_vertex(12, 128), **usd,
+        )
+    )  # fmt: skip
 
 
 _register_own()

@@ -16,6 +16,7 @@ from ar4d.formats.mesh.motion import Attachment
 from ar4d.formats.mesh.surface import AnimatedSurface, Surface, extract
 from ar4d.formats.mesh.texture import textured
 from ar4d.formats.mesh.usd import write_mesh
+from ar4d.formats.progress import track
 from ar4d.formats.usd import SUFFIX as USD_SUFFIX
 from ar4d.formats.usd import new_stage
 from ar4d.gaussians import Gaussians
@@ -118,5 +119,6 @@ def _animated(asset: Asset4D, surface: Surface, rest: Gaussians, options: MeshOp
         return AnimatedSurface(surface, surface.vertices[None], np.zeros(1))
     attachment = Attachment(surface.vertices, rest)
     times = timeline.evenly_spaced(asset, options.num_frames)
-    positions = np.stack([attachment.follow(timeline.evaluate(asset, t)) for t in times])
+    moments = track(times, len(times), "Moving the mesh")
+    positions = np.stack([attachment.follow(timeline.evaluate(asset, t)) for t in moments])
     return AnimatedSurface(surface, positions, np.array(times) * timeline.duration(asset))

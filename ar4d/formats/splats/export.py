@@ -21,6 +21,7 @@ import tyro
 from ar4d.asset import Asset4D
 from ar4d.errors import UserError
 from ar4d.formats import paths, readme, timeline
+from ar4d.formats.progress import track
 from ar4d.formats.splats.spz import SpzVersion
 from ar4d.formats.splats.stored import StoredGaussians, stored_gaussians, z_order
 from ar4d.formats.viewers import Up, ViewerName, up_for
@@ -83,8 +84,9 @@ def export_splats(
         times = timeline.evenly_spaced(asset, options.num_frames)
         names = paths.sequence(out, len(times), suffix)
     order = z_order(timeline.evaluate(asset, times[0]))
-    for t, path in zip(times, names, strict=True):
-        gaussians = timeline.evaluate(asset, t).select(order)
-        paths.write(path, encode(stored_gaussians(gaussians, up), options))
+    with paths.all_or_none(names):
+        for t, path in track(zip(times, names, strict=True), len(times), "Writing frames"):
+            gaussians = timeline.evaluate(asset, t).select(order)
+            paths.write(path, encode(stored_gaussians(gaussians, up), options))
     text = readme.splats(asset, times, len(order), suffix, up)
     return [*names, readme.write(out, text)]
