@@ -123,6 +123,7 @@ def routes(service: Any) -> list[Any]:
     from starlette.routing import Mount, Route
     from starlette.staticfiles import StaticFiles
 
+    from app import result_routes
     from app.page.steps.source import EXAMPLES
     from app.viewer.page import message_page
 
@@ -135,6 +136,7 @@ def routes(service: Any) -> list[Any]:
         return RedirectResponse(f"..{path}")
 
     return [
+        *result_routes.routes(service),
         Route("/share/{share}", shared),
         Mount("/examples", StaticFiles(directory=EXAMPLES, check_dir=False)),
     ]

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
-import secrets
 import shutil
 import threading
 import time
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,17 +16,18 @@ from app.runs import storage
 from app.runs.drafts import Box, CutoutRecord, source_of
 from app.runs.estimates import Estimate, Estimator
 from app.runs.event_log import copy_history
+from app.runs.exports import Exports
 from app.runs.limits import Limits
 from app.runs.prompt_jobs import CLIP, PROMPT_ROLES
 from app.runs.queue import Job, Jobs
-from app.runs.storage import Storage, read_job_record, update_job_record
-from app.runs.tasks import CutOut, Export
+from app.runs.storage import Storage, read_job_record, safe_name, update_job_record
+from app.runs.tasks import CutOut
 from app.runs.worker import TaskFailed, Worker, WorkerDied
 from ar4d.clip import Clip, ClipSettings
 from ar4d.engines.registry import engine_of
 from ar4d.errors import UserError
 from ar4d.events import drain
-from ar4d.files import atomic, readable_errors
+from ar4d.files import readable_errors
 from ar4d.imagine import experts_of
 from ar4d.runs import Recipe, Run
 from ar4d.settings import EngineSettings, Settings
@@ -61,6 +59,7 @@ class Service:
         self._utility_worker = Worker("utility")
         handles, self.device = workers(device)
         self.jobs = Jobs(handles, self.estimator, self.device)
+        self.exports = Exports(self.cache, self.storage, self.limits, self._utility_worker.run)
         self._viewer_ids: dict[Path, str] = {}  # by run
         self._viewer_lock = threading.Lock()
         self._closed = threading.Event()
@@ -102,7 +101,7 @@ class Service:
                 f"{self.limits.upload_mb} MB; make it shorter or smaller."
             )
         folder = self.storage.new_draft(token)
-        copy = folder / "source" / _safe_name(name or path.name)
+        copy = folder / "source" / safe_name(name or path.name)
         with _whole_or_gone(folder), readable_errors(copy):
             shutil.copyfile(path, copy)
             storage.create_job_record(folder, copy.name, command_source or copy.name)
@@ -270,6 +269,13 @@ class Service:
             self._viewer_ids[run] = viewer.id
             return self.viewers.add(viewer)
 
+    def reload_viewer(self, run: Path) -> None:
+        """Shows a run's result again, after it was cleaned up, to those who watch it."""
+        with self._viewer_lock:
+            viewer = self.viewers.get(self._viewer_ids.get(run, ""))
+        if viewer is not None:
+            viewer.show_run(Run.open(run))
+
     def _feed(self, viewer: RunViewer, run: Path) -> None:
         job = self.jobs.get(run)
         job.follow(lambda: viewer.show_run(job.run), viewer.on, viewer.pause)
@@ -295,29 +301,7 @@ class Service:
         Raises:
             UserError: the run is not finished, there is no such format, or as `ar4d.formats.export`.
         """
-        from ar4d.formats import find_format
-
-        if format == "cutout":
-            return self._cutout(run)
-        kind, options = find_format(format), options or {}
-        many = kind.writes_folder(kind.make_options(options))
-        self.storage.require_room()
-        Run.open(run).asset()
-        ending = ".zip" if many else kind.suffix
-        stem = Path(_safe_name(read_job_record(run).name)).stem + (f"-{format}" if many else "")
-        # A folder of its own: neither two exports at a time nor two options share a file.
-        out = self.cache / secrets.token_urlsafe(16) / f"{stem}{ending}"
-        out.parent.mkdir()
-        return self._run_utility_task(Export(run, format, out, options))
-
-    def _cutout(self, run: Path) -> Path:
-        """The clip's frames with their alpha, as the command line reads them with `--background alpha`."""
-        out = self.cache / secrets.token_urlsafe(16) / "cutout.zip"
-        out.parent.mkdir()
-        with atomic(out) as path, zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-            for picture in sorted((run / "input").glob("*.png")):
-                archive.write(picture, f"cutout/{picture.name}")
-        return out
+        return self.exports.make(run, format, options or {})
 
     # --- internals ---------------------------------------------------------------------------------
 
@@ -366,9 +350,3 @@ def _whole_or_gone(folder: Path) -> Iterator[None]:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-
-
-def _safe_name(name: str) -> str:
-    """A file name without characters that are special in a path or a shell."""
-    name = re.sub(r"[^\w.-]+", "_", Path(name).name).strip("._")
-    return name[-80:] or "clip"

@@ -279,8 +279,13 @@ class Run:
         Raises:
             UserError: the run is not finished.
         """
+        return self.asset() if original or self.result_path == self.asset_path else load_asset(self.result_path)
+
+    @property
+    def result_path(self) -> Path:
+        """File of the finished asset as it was cleaned up, or else as it was made."""
         cleaned = self.folder / CLEANED_FILE
-        return load_asset(cleaned) if cleaned.exists() and not original else self.asset()
+        return cleaned if cleaned.exists() else self.asset_path
 
     def metrics(self) -> tuple[list[float], list[float]] | None:
         """PSNR and SSIM of the asset at the reference view, per frame; None while there is none.

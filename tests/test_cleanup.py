@@ -60,7 +60,7 @@ def test_an_outline_takes_what_a_renderer_shows_there():
     viewmat = np.array(edit.viewmat).reshape(4, 4)
     focal = 0.5 / np.tan(np.radians(FOV_Y_DEG) / 2)
     for mean, taken in zip(asset.at(0.5).means.double().numpy(), mask, strict=True):
-        x, y, z = viewmat[:3, :3] @ mean + viewmat[:3, 3]
+        x, _, z = viewmat[:3, :3] @ mean + viewmat[:3, 3]
         assert taken == (0.5 + focal * x / z < 0.5)
     assert 100 < mask.sum() < 500
     picture = render(clean(asset, Cleanup((edit,))).at(0.5), orbit(35.0, 10.0, size=64)).alpha[0]

@@ -81,15 +81,13 @@ class Page:
         self._estimates = [step.estimate, cut.estimate]
         self._reopened = [*self._opened, *self._form]
         arrived = self.demo.load(self._arrive, [self.session], [*self._reopened, *self._cut], **PRIVATE)
-        for event in (self._tail(), self._guess(), self._stages()):
+        for event in (self._tail(), self._guess()):
             arrived.then(**event)
         self.demo.unload(self._leave)
         self._wire_source()
         self._wire_cutout()
         self._wire_settings()
         self._wire_runs()
-        result.frame.input(trigger_mode="always_last", **self._stages())
-        result.export.click(self._export, [self.session, result.format], result.download, **BUSY)
         result.share.input(self._share, [self.session, result.share], [result.link, self.viewer], **PRIVATE)
 
     def _wire_source(self) -> None:
@@ -145,17 +143,11 @@ class Page:
         self.runs_tab.select(self._runs, [self.session], self.runs, **PRIVATE)
         acted = self.runs.select(self._act, [self.session], [*self._reopened, self.runs], **PRIVATE)
         acted.success(**self._tail())
-        acted.success(**self._stages())
 
     def _tail(self) -> dict[str, Any]:
         """The event that follows the visitor's run while it is alive."""
         outputs = [*self.generate.shown, *self.generate.parts, *self.result.shown]
         return {"fn": self._follow, "inputs": [self.session], "outputs": outputs, **PRIVATE}
-
-    def _stages(self) -> dict[str, Any]:
-        """The event that draws a frame's stages; separate, because it takes a moment."""
-        inputs = [self.session, self.result.frame]
-        return {"fn": self._compare, "inputs": inputs, "outputs": self.result.stages, **PRIVATE}
 
     def _guess(self) -> dict[str, Any]:
         inputs = [self.session, self.cutout.num_frames, *self._form]
@@ -220,7 +212,7 @@ class Page:
                 yield [*values, *[gr.skip()] * rest]
             if was_alive and is_current():
                 job = self.service.jobs.get(run)
-                results = await asyncio.to_thread(self.result.show, job, _address(request), True)
+                results = await asyncio.to_thread(self.result.show, job, _address(request))
                 yield [*[gr.skip()] * len(self.generate.shown), *self.generate.parts_of(job), *results]
         except UserError as error:
             raise to_gradio_error(error) from error
@@ -332,17 +324,6 @@ class Page:
         run = self.service.rerun(session.visitor, self._run(session), settings, frame)
         job = self.service.jobs.get(run)
         return self._open(session.replace(run=run.name), job, "generate", request)
-
-    @report_user_errors
-    def _compare(self, stored: Any, frame: float) -> Any:
-        session = Session.from_browser(stored)
-        if session.run is None:
-            return gr.skip()
-        return self.result.compare(self.service.jobs.get(self._run(session)), int(frame))
-
-    @report_user_errors
-    def _export(self, stored: Any, format: str) -> gr.DownloadButton:
-        return self.result.make(self._run(Session.from_browser(stored)), format)
 
     @report_user_errors
     def _share(self, stored: Any, on: bool, request: gr.Request) -> list[Any]:

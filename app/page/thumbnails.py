@@ -46,7 +46,7 @@ def frame_picture(run: Run, frame: int) -> str | None:
 
 def asset_picture(run: Run, frame: int) -> str | None:
     """The asset at a frame's time as the reference camera sees it; None while it does not exist."""
-    return _picture_of(run.folder, run.asset_path, frame)
+    return _picture_of(run.folder, run.result_path, frame)
 
 
 def _picture_of(run: Path, source: Path, frame: int) -> str | None:
@@ -74,7 +74,7 @@ def _render(run: Path, source: Path, frame: int) -> Image.Image:
     from ar4d.rendering import render
 
     opened = Run.open(run)
-    if source == opened.asset_path:
+    if source == opened.result_path:
         asset = load_asset(source)
         gaussians = asset.at(frame_time(frame, asset.num_frames))
     else:

@@ -27,6 +27,8 @@ class Limits:
     """Runs of one visitor that are queued or at work at the same time."""
     runs: int = 20
     """Runs stored for one visitor."""
+    video_megapixels: float = 2500.0
+    """Pixels of all frames of an exported video together: 40 seconds at 30 frames of 1440 × 1440."""
     drafts: int = 6
     """Cut-outs stored for one visitor."""
     disk_gb: float = 20.0

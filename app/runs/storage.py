@@ -234,6 +234,12 @@ def size_of(folder: Path) -> int:
     return total
 
 
+def safe_name(name: str) -> str:
+    """A file name without characters that are special in a path or a shell."""
+    name = re.sub(r"[^\w.-]+", "_", Path(name).name).strip("._")
+    return name[-80:] or "clip"
+
+
 def strip_server_paths(text: str) -> str:
     """Removes the server's folders from a text: "/srv/runs/x/clip.mp4" becomes "clip.mp4"."""
     return re.sub(r"(?<![\w/.:])/(?:[^\s/]+/)+(?=[^\s/])", "", text)

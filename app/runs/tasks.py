@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from app.runs.worker import Report
     from ar4d.clip import ClipSettings
     from ar4d.events import Event
+    from ar4d.reporting import OnProgress
 
 STEP_SECONDS = 0.2  # between two reports within a frame
 
@@ -80,6 +81,10 @@ class Export:
     format: str
     out: Path
     options: dict
+    original: bool = False
+    """Leaves out what was cleaned up by hand."""
+    cancel: Path | None = None
+    """The export stops, and leaves nothing behind, once this file exists."""
 
     def work(self, report: Report, stopped: threading.Event) -> Path:
         import tempfile
@@ -89,16 +94,38 @@ class Export:
         from ar4d.formats import export, find_format
         from ar4d.runs import Run
 
-        asset = Run.open(self.folder).asset()
-        options = find_format(self.format).make_options(self.options)
+        progress = self._progress(report, stopped)
+        progress("Reading the result", 0, 1)
+        run, kind = Run.open(self.folder), find_format(self.format)
+        asset, values = run.result(self.original), dict(self.options)
+        if "elevation_deg" in kind.option_names:
+            values.setdefault("elevation_deg", run.record.recipe.settings.elevation_deg)
+        options = kind.make_options(values)
         if self.out.suffix != ".zip":
-            return export(asset, self.format, self.out, options)[0]
+            return export(asset, self.format, self.out, options, on_progress=progress)[0]
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
-            files = export(asset, self.format, Path(folder) / self.out.stem, options)
+            files = export(asset, self.format, Path(folder) / self.out.stem, options, on_progress=progress)
             with atomic(self.out) as path, zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
                 for file in files:
                     archive.write(file, f"{self.out.stem}/{file.name}")
         return self.out
+
+    def _progress(self, report: Report, stopped: threading.Event) -> OnProgress:
+        from ar4d.errors import UserError
+        from ar4d.events import Progress
+
+        reported = 0.0
+
+        def on_progress(task: str, done: int, total: int) -> None:
+            nonlocal reported
+            if stopped.is_set() or (self.cancel is not None and self.cancel.exists()):
+                raise UserError("The export was cancelled.")
+            if done < total and time.monotonic() < reported + STEP_SECONDS:
+                return
+            reported = time.monotonic()
+            report(Progress(task, done, total))
+
+        return on_progress
 
 
 def _is_intermediate(event: Event) -> bool:

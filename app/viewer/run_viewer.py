@@ -141,7 +141,7 @@ class RunViewer:
             usual = stages.names[min(k, 1, len(stages.names) - 1)]  # if the log does not say it
             stages.set_frame(k, run.frame_path(k), made_by.get(k, usual))
         if run.asset_path.exists():
-            stages.set_asset(run.asset())
+            stages.set_asset(run.result())
         stages.revision = self._stages.revision + 1
         self._extent = _extent(stages.first())
         self._inputs, self._clip_fps = _thumbnails(clip), clip.fps

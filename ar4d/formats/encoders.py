@@ -58,7 +58,7 @@ CODECS = {
 
 
 def write_frames(frames: Iterable[np.ndarray], out: Path, fps: float) -> list[Path]:
-    """Writes images to `out`: a video if it ends in .mp4, .webm, .mov or .gif, else a folder of numbered PNGs.
+    """Writes images to `out`: a video (.mp4, .webm, .mov, .gif), or a folder of `0000.png` and on.
 
     Args:
         frames: at least one [H, W, 3 or 4] uint8 image, all alike; taken one at a time.

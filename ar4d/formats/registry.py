@@ -214,7 +214,7 @@ def _register_all_splats() -> None:
     glb = lambda stored, _: encode_splat_glb(stored)  # noqa: E731
     _register_splats(
         "ply", "PLY: one file per frame", ".ply", ply, SplatOptions,
-        "SuperSplat, Blender with an add-on, Unity and Unreal with plug-ins", 68,
+        "SuperSplat, Blender with an add-on, Unity and Unreal with plug-ins", 56,
     )  # fmt: skip
     _register_splats(
         "compressed-ply", "Compressed PLY: one file per frame", ".compressed.ply", packed, SplatOptions,
@@ -230,11 +230,11 @@ def _register_all_splats() -> None:
         14,
     )
     _register_splats(
-        "sog", "SOG: one small file per frame", ".sog", sog, SplatOptions, "SuperSplat, PlayCanvas", 12
+        "sog", "SOG: one small file per frame", ".sog", sog, SplatOptions, "SuperSplat, PlayCanvas", 15.4
     )
     _register_splats(
         "splat-glb", "Splat GLB: one glTF file per frame, for engines", ".splat.glb", glb, FrameOptions,
-        "engines that know KHR_gaussian_splatting", 56,
+        "engines that know KHR_gaussian_splatting", 60,
     )  # fmt: skip
 
 
@@ -243,7 +243,7 @@ def _register_videos() -> None:
     film, loop = {"seconds": 6.0}, {"seconds": 4.0, "fps": 20.0, "size": 256}
     clear = ClearVideoOptions
     for name, label, options, opens, suggested, bytes_each in (
-        ("mp4", "MP4: a turn, or your own camera", VideoOptions, "everything that plays video", film, 0.012),
+        ("mp4", "MP4: a turn, or your own camera", VideoOptions, "everything that plays video", film, 0.02),
         (
             "webm",
             "WebM: a video with a clear background",
@@ -252,8 +252,8 @@ def _register_videos() -> None:
             film,
             0.03,
         ),
-        ("mov", "MOV: ProRes 4444 with alpha, for editing", clear, "Final Cut, Premiere, Resolve", film, 0.8),
-        ("gif", "GIF: a short loop", VideoOptions, "everything that shows pictures", loop, 0.1),
+        ("mov", "MOV: ProRes 4444 with alpha, for editing", clear, "Final Cut, Premiere, Resolve", film, 0.65),
+        ("gif", "GIF: a short loop", VideoOptions, "everything that shows pictures", loop, 0.13),
     ):
         register(
             Format(
@@ -265,7 +265,7 @@ def _register_videos() -> None:
         Format(
             "png", "PNG: a picture of one view", ".png", PictureOptions, export_picture,
             opens="everything that shows pictures", main=("size", "width", "background", "mode"),
-            estimate=lambda _, o: 0.5 * o.size * (o.width or o.size),
+            estimate=lambda _, o: 0.3 * o.size * (o.width or o.size),
         )
     )  # fmt: skip
 
@@ -283,7 +283,7 @@ def _register_own() -> None:
     register(
         Format(
             "usd", "OpenUSD: moving splats in one file", ".usdc", UsdOptions, export_usd,
-            opens="usdview and Omniverse with UsdVol splats", estimate=per_gaussian(56), **usd,
+            opens="usdview and Omniverse with UsdVol splats", estimate=per_gaussian(44.5), **usd,
         )
     )  # fmt: skip
     register(

@@ -1,4 +1,4 @@
-"""Videos of an asset: a turn around the object while it moves, a camera that stands still, or its own path."""
+"""Videos of an asset: a turn around the object while it moves, a still camera, or a path of its own."""
 
 from __future__ import annotations
 
@@ -141,8 +141,8 @@ def schedule(asset: Asset4D, options: VideoOptions) -> Schedule:
 
 def _check(options: VideoOptions) -> None:
     numbers = {
-        "fps": options.fps, "speed": options.speed, "number of plays": options.plays, "radius": options.radius,
-        "number of turns": options.turns, "length in seconds": options.seconds,
+        "fps": options.fps, "speed": options.speed, "number of plays": options.plays,
+        "radius": options.radius, "number of turns": options.turns, "length in seconds": options.seconds,
     }  # fmt: skip
     for name, value in numbers.items():
         if value is not None and not (value > 0 and math.isfinite(value)):

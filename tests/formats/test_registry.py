@@ -8,16 +8,27 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import gradio as gr
 import pytest
 
-from app.page.steps.result import ResultStep
+from app.page.export_forms import groups
+from ar4d.asset import load_asset
 from ar4d.cli import main
 from ar4d.errors import UserError
-from ar4d.formats import FORMATS, Format, SplatOptions, export, find_format, register
+from ar4d.formats import (
+    FORMATS,
+    Format,
+    SplatOptions,
+    VideoOptions,
+    export,
+    find_format,
+    register,
+    timeline,
+)
+from ar4d.formats.sizes import Content
 from tests.support.finished import finished_run
 from tests.support.moving import SpinningBall
 
+EXAMPLE = Path(__file__).parents[2] / "assets" / "example_run"
 PLUGIN = '''
 from dataclasses import dataclass
 from ar4d.formats import Format
@@ -140,16 +151,48 @@ def test_the_help_names_every_format(capsys):
         assert format.label.split(":")[0] in told
 
 
-def test_the_page_offers_what_the_registry_holds(note):
-    with gr.Blocks():
-        step = ResultStep(None)  # pyright: ignore[reportArgumentType] (it only builds the components)
-    choices = [label for label, _ in step.format.choices]
-    assert "NOTE: a text" in choices
-    assert "Compressed PLY: one file per frame, for SuperSplat" in choices
-    for format, choice in menu().values():
-        assert choice.label in choices
-        format.make_options(choice.options)
-    assert menu()["compressed-ply"][1].options == {"viewer": "supersplat"}
+def test_the_page_has_a_card_for_every_format_with_its_options(note):
+    cards = {card["name"]: card for group in groups() for card in group["cards"]}
+    assert set(cards) == {*FORMATS, "cutout"}
+    assert cards["note"]["fields"][0] == {
+        "name": "word", "label": "Word", "kind": "string", "default": "frames", "optional": False, "hint": "",
+    }  # fmt: skip
+    for name, format in FORMATS.items():
+        fields = {field["name"]: field for field in cards[name]["fields"]}
+        assert format.option_names - set(fields) <= {"path", "target"}
+        format.make_options({field: facts["default"] for field, facts in fields.items()})
+        for field, facts in fields.items():
+            assert name == "note" or facts["hint"], f"{name} does not explain {field}"
+    fields = {field["name"]: field for field in cards["compressed-ply"]["fields"]}
+    assert fields["viewer"]["default"] == "supersplat"
+    assert [choice["value"] for choice in fields["viewer"]["choices"]][:2] == ["supersplat", "three"]
+    assert {field["name"]: field["default"] for field in cards["mp4"]["fields"]}["fps"] == 30
+
+
+def test_options_of_strangers_are_checked():
+    for values, sentence in (
+        ({"fps": "fast"}, r"The option fps: .* \(mp4\)"),
+        ({"size": 1.5}, "The option size"),
+        ({"direction": "up"}, "The option direction"),
+        ({"path": {"keys": 7}}, r"The option path.*keys"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            find_format("mp4").make_options(values)
+    options = find_format("mp4").make_options({"path": {"keys": [{}, {"azimuth_deg": 90}]}, "seconds": None})
+    assert options.path.keys[1].azimuth_deg == 90
+
+
+@pytest.mark.parametrize("name", ["mp4", "webm", "gif", "ply", "compressed-ply", "spz", "sog", "splat-glb"])
+def test_an_estimate_is_near_the_size(tmp_path, name):
+    asset = load_asset(EXAMPLE)
+    format = find_format(name)
+    values = {"seconds": 0.5, "size": 256} if issubclass(format.options, VideoOptions) else {"num_frames": 2}
+    options = format.make_options(values)
+    files = export(asset, name, tmp_path / format.default_name(options), options)
+    size = sum(path.stat().st_size for path in files if path.suffix != ".txt")
+    assert format.estimate is not None
+    content = Content(len(asset.at(0.0)), asset.num_frames, timeline.duration(asset))
+    assert 0.4 < format.estimate(content, options) / size < 2.5
 
 
 def test_a_format_that_cannot_work_is_refused_when_it_is_made():

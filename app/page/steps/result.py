@@ -1,7 +1,9 @@
-"""Step 4: the result, stage by stage, and its exports."""
+"""Step 4: the result, stage by stage, its files, and its clean-up by hand."""
 
 from __future__ import annotations
 
+import json
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +11,24 @@ import gradio as gr
 
 from app.page import html, thumbnails
 from app.page.cli_command import lift_command
+from app.runs.cleanups import summary
 from app.runs.progress import Progress
 from app.runs.queue import Job
 from app.runs.storage import JobRecord, read_job_record
 from app.service import Service
 from ar4d.clip import ClipSettings
+from ar4d.errors import UserError
 from ar4d.events import Stage
-from ar4d.formats.registry import menu
 from ar4d.runs import Run
 
-EMPTY = '<div class="panel empty"><p>Nothing is finished yet.</p></div>'
-CUTOUT = ("Cut-out: the clip's frames with their alpha", "cutout")
+EMPTY = (
+    '<div class="panel empty"><p>Nothing is finished yet.</p>'
+    '<button type="button" data-go="Input">Choose a clip</button></div>'
+)
+WORKING = (
+    '<div class="panel empty"><p>This run is not finished yet; its files can be made when it is.</p>'
+    '<button type="button" data-go="Generate">See how far it is</button></div>'
+)
 
 
 class ResultStep:
@@ -29,94 +38,106 @@ class ResultStep:
         self.service = service
         self.numbers = gr.HTML(EMPTY, elem_id="numbers")
         self.stages = gr.HTML("", elem_id="stages")
-        self.frame = gr.Slider(1, 2, 1, step=1, label="Frame", interactive=False)
-        gr.HTML("<h3>Download</h3>")
-        with gr.Row(elem_classes="tight take"):
-            self.format = gr.Dropdown(
-                [*((choice.label, key) for key, (_, choice) in menu().items()), CUTOUT],
-                value="html",
-                label="Format",
-                scale=3,
+        with gr.Column(visible=False) as self.files:
+            gr.HTML("<h3>Take it with you</h3>")
+            self.exports = gr.HTML("", elem_id="exports")
+            with gr.Accordion("Clean up: delete splats by hand", open=False):
+                self.cleanup = gr.HTML("", elem_id="cleanup")
+        with gr.Column(visible=False) as self.more:
+            gr.HTML("<h3>Share and repeat</h3>")
+            with gr.Row(elem_classes="tight", equal_height=True):
+                self.share = gr.Checkbox(
+                    False, label="Share a link", info="anyone with the link may watch", scale=1
+                )
+                self.link = gr.Textbox(
+                    "",
+                    label="Link",
+                    interactive=False,
+                    buttons=["copy"],
+                    scale=3,
+                    max_lines=1,
+                    elem_id="link",
+                )
+            self.command = gr.Code(
+                "",
+                language="shell",
+                label="As a command",
+                interactive=False,
+                lines=1,
+                wrap_lines=True,
+                elem_id="command",
             )
-            self.export = gr.Button("Make the file", interactive=False, scale=1, min_width=120)
-        self.download = gr.DownloadButton("Make a file first", interactive=False, elem_id="download")
-        gr.HTML("<h3>Share and repeat</h3>")
-        with gr.Row(elem_classes="tight", equal_height=True):
-            self.share = gr.Checkbox(
-                False, label="Share a link", info="anyone with the link may watch", interactive=False, scale=1
-            )
-            self.link = gr.Textbox(
-                "", label="Link", interactive=False, buttons=["copy"], scale=3, max_lines=1, elem_id="link"
-            )
-        self.command = gr.Code(
-            "",
-            language="shell",
-            label="As a command",
-            interactive=False,
-            lines=1,
-            wrap_lines=True,
-            elem_id="command",
-        )
 
     @property
     def shown(self) -> list[Any]:
         """The components that `show` fills."""
-        taken = [self.export, self.download, self.share, self.link, self.command]
-        return [self.numbers, self.stages, self.frame, *taken]
+        taken = [self.files, self.exports, self.cleanup, self.more, self.share, self.link, self.command]
+        return [self.numbers, self.stages, *taken]
 
-    def show(self, job: Job | None, address: str, drawn: bool = False) -> list[Any]:
+    def show(self, job: Job | None, address: str) -> list[Any]:
         """The result of a run as far as it exists, for the components of `shown`.
 
         Args:
             address: the page's address, for the link.
-            drawn: draw the stages' pictures, which takes a moment; else `compare` draws them later.
         """
-        nothing = gr.DownloadButton("Make a file first", value=None, interactive=False)
         if job is None:
-            off = [gr.Slider(interactive=False), gr.Button(interactive=False)]
-            return [EMPTY, "", *off, nothing, gr.Checkbox(False, interactive=False), "", ""]
-        record = read_job_record(job.folder)
-        total = job.progress.num_frames
-        middle = (total + 1) // 2
+            hidden = gr.Column(visible=False)
+            return [EMPTY, "", hidden, "", "", hidden, gr.Checkbox(False), "", ""]
+        record, finished = read_job_record(job.folder), job.state == "finished"
+        ticket = self.service.exports.ticket(job.folder)
+        numbers = html.numbers(_numbers(job)) if job.progress.psnr else ""
         return [
-            html.numbers(_numbers(job)) if job.progress.psnr else EMPTY,
-            self.compare(job, middle) if drawn else _blank(job.progress),
-            gr.Slider(maximum=max(total, 2), value=middle, interactive=total > 1),
-            gr.Button(interactive=job.state == "finished"),
-            nothing,
-            gr.Checkbox(record.share is not None, interactive=True),
+            numbers if finished else WORKING + numbers,
+            _stages(job, ticket),
+            gr.Column(visible=finished),
+            *(_files(job, ticket) if finished else ("", "")),
+            gr.Column(visible=True),
+            gr.Checkbox(record.share is not None),
             link(address, record.share),
             _command(job.run, record),
         ]
 
-    def compare(self, job: Job, frame: int) -> str:
-        """The input and each stage's picture of one frame, which is counted from 1."""
-        k = int(frame) - 1
-        pictures = [_stage_picture(job, name, k) for name in job.progress.stages]
-        pairs = zip(
-            _captions(job.progress), [thumbnails.input_picture(job.folder, k), *pictures], strict=True
-        )
-        return html.figures(list(pairs), "pictures four")
 
-    def make(self, run: Path, key: str) -> gr.DownloadButton:
-        """Exports in a format of the list; the button then holds the file."""
-        if key in menu():
-            format, choice = menu()[key]
-            path = self.service.export(run, format.name, dict(choice.options))
-        else:
-            path = self.service.export(run, key)
-        size = path.stat().st_size / 1e6
-        return gr.DownloadButton(
-            f"Download {path.name} ({size:.1f} MB)", value=str(path), interactive=True, variant="primary"
-        )
+def stage_pictures(job: Job, frame: int) -> list[dict[str, str | None]]:
+    """The input and each stage's picture of one frame, counted from 0: {"caption", "picture": a data URL}.
+
+    Raises:
+        UserError: there is no such frame.
+    """
+    if not 0 <= frame < job.progress.num_frames:
+        raise UserError(f"The clip has no frame {frame + 1}.")
+    pictures = [_stage_picture(job, name, frame) for name in job.progress.stages]
+    pairs = zip(
+        _captions(job.progress), [thumbnails.input_picture(job.folder, frame), *pictures], strict=True
+    )
+    return [{"caption": caption, "picture": picture} for caption, picture in pairs]
 
 
 def _captions(progress: Progress) -> list[str]:
     return ["Input", *(f"{k} {stage.title}" for k, stage in enumerate(progress.stages.values(), 1))]
 
 
-def _blank(progress: Progress) -> str:
-    return html.figures([(caption, None) for caption in _captions(progress)], "pictures four")
+def _stages(job: Job, ticket: str) -> str:
+    facts = {"count": job.progress.num_frames, "captions": _captions(job.progress)}
+    # The state is part of the facts, so that a run that ends shows its last pictures.
+    return _element("stages", ticket, facts={**facts, "state": job.state})
+
+
+def _files(job: Job, ticket: str) -> tuple[str, str]:
+    """The cards of the formats, and the clean-up."""
+    try:
+        facts = summary(job.run)
+    except UserError as error:  # a damaged result must not hide the run
+        return html.problem(error), ""
+    cleaned = "1" if facts["edits"] else ""
+    return _element("exports", ticket, cleaned=cleaned), _element("cleanup", ticket, facts=facts)
+
+
+def _element(name: str, ticket: str, **data: Any) -> str:
+    """One of the result's custom elements (app/page/web)."""
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in data.items()}
+    attributes = "".join(f' data-{key}="{escape(value)}"' for key, value in texts.items())
+    return f'<ar4d-{name} data-ticket="{ticket}"{attributes}></ar4d-{name}>'
 
 
 def _stage_picture(job: Job, stage: Stage, frame: int) -> str | None:

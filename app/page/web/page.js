@@ -32,6 +32,14 @@ if (remembered && !new URLSearchParams(location.search).has("__theme")) {
 new MutationObserver(sendTheme).observe(document.body, { attributes: true, attributeFilter: ["class"] });
 document.addEventListener("load", (event) => event.target instanceof HTMLIFrameElement && sendTheme(), true);
 
+/** Buttons of empty steps lead on: `data-go` names the step. */
+addEventListener("click", (event) => {
+  const button = event.target instanceof Element ? event.target.closest("[data-go]") : null;
+  if (!(button instanceof HTMLElement)) return;
+  const tabs = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("#steps [role=tab]"));
+  [...tabs].find((tab) => tab.textContent?.includes(button.dataset.go ?? ""))?.click();
+});
+
 /** Whether a file exceeds the limit; shows a message if it does. */
 function tooLarge(file) {
   const hint = /** @type {HTMLElement | null} */ (document.querySelector("[data-max-mb]"));
