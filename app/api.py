@@ -4,7 +4,7 @@
 
     client = Client("http://localhost:7860")
     clip = handle_file("clip.mp4")
-    run = client.predict(clip, {"num_frames": 16}, "cpu", {"seed": 3}, "", api_name="/lift")
+    run = client.predict(clip, api_name="/lift")  # or with clip={"num_frames": 16}, preset="cpu", …
     while client.predict(run["run"], run["token"], api_name="/status")["state"] in ("queued", "running"):
         time.sleep(2)
     path = client.predict(run["run"], run["token"], "mp4", {}, api_name="/export")
@@ -27,7 +27,7 @@ from app.runs import storage
 from app.service import Service
 from ar4d.clip import ClipSettings
 from ar4d.errors import UserError
-from ar4d.presets import find
+from ar4d.presets import default_for, find
 from ar4d.records import first_problem
 
 
@@ -40,24 +40,30 @@ def add(service: Service) -> None:
 
 
 def _lift(service: Service):
-    def lift(video: dict, clip: dict, preset: str, settings: dict, token: str) -> dict:
+    def lift(
+        video: dict,
+        clip: dict | None = None,
+        preset: str = "",
+        settings: dict | None = None,
+        token: str = "",
+    ) -> dict:
         """Starts to turn a video into a 4D asset, and returns at once.
 
         Args:
             video: the clip, as `gradio_client.handle_file(path)`.
             clip: settings of the cut-out, as {"num_frames": 24, "start": 0.5}: fields of
-                `ar4d.clip.ClipSettings`; {} for the defaults.
-            preset: name of a preset (`ar4d presets` lists them).
+                `ar4d.clip.ClipSettings`; the defaults if not given.
+            preset: name of a preset: cpu, cpu-fine, …; the one for this server's machine if not given.
             settings: changes to the preset by dotted name, as {"generate.iterations": 100}.
-            token: the caller's token; "" makes a new one.
+            token: the caller's token; a new one is made if not given.
 
         Returns:
             {"run": the run's id, "token": the caller's token, "warnings": warnings of the cut-out}.
         """
-        chosen = change(find(preset).settings, settings)
+        chosen = change((find(preset) if preset else default_for(service.device)).settings, settings or {})
         token = token or storage.new_token()
         draft = service.create_draft(token, *_uploaded(service, video))
-        record = service.cut_out(draft, _clip_settings(clip), chosen.size)
+        record = service.cut_out(draft, _clip_settings(clip or {}), chosen.size)
         run = service.create_run(token, draft, chosen)
         return {"run": run.name, "token": token, "warnings": record.warnings}
 
@@ -74,7 +80,7 @@ def _status(service: Service):
 
         Returns:
             {"state": queued, running, stopped, failed or finished, "error": one sentence or "",
-            "position": runs before it in the queue, "stage", "frame" (from 0), "num_frames",
+            "position": runs before it while it is queued, else null, "stage", "frame" (from 0), "num_frames",
             "frames_done", "step", "num_steps", "seconds_left", "psnr": per finished frame,
             "experts": by role, "warnings", "viewer": path of its viewer on this server}.
         """
@@ -85,7 +91,7 @@ def _status(service: Service):
             return {
                 "state": state,
                 "error": job.error,
-                "position": service.jobs.position(job),
+                "position": service.jobs.position(job) if state == "queued" else None,
                 "stage": progress.stage,
                 "frame": progress.frame_index,
                 "num_frames": progress.num_frames,
@@ -121,14 +127,15 @@ def _cancel(service: Service):
 
 
 def _export(service: Service):
-    def export(run: str, token: str, format: str, options: dict) -> dict:
+    def export(run: str, token: str, format: str, options: dict | None = None) -> dict:
         """Exports a finished run as a file, which the client downloads.
 
         Args:
             run: the run's id, from /lift.
             token: the caller's token, from /lift.
-            format: html, mp4, gif, ply, compressed-ply, spz or glb; cutout for the clip's frames.
-            options: options of the format, as {"size": 256}; see `ar4d export --help`.
+            format: html, mp4, webm, mov, gif, png, ply, compressed-ply, spz, sog, glb, …; cutout for the clip's
+                frames.
+            options: options of the format, as {"size": 256}; the defaults if not given.
 
         Returns:
             The file: `client.predict` returns its path.

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from app.viewer import RunViewer
 
 CLEAN_UP_SECONDS = 300.0
+MAX_NAME = 80  # characters of a run's name
 DOWNLOAD_SECONDS = 6 * 3600.0  # age at which uploads and downloads are deleted
 
 
@@ -204,6 +205,8 @@ class Service:
         with _whole_or_gone(folder), readable_errors(folder / "frames"):
             (folder / "frames").mkdir(parents=True)
             storage.create_job_record(folder, record.name, record.command_source)
+            anew = first_frame if first_frame < clip.num_frames else None
+            update_job_record(folder, origin=record.name, origin_frame=anew)
             clip_experts = {role: name for role, name in old.record.experts.items() if role in PROMPT_ROLES}
             new = Run.create(
                 folder, dataclasses.replace(old.record.recipe, settings=settings), clip, clip_experts
@@ -237,6 +240,17 @@ class Service:
     def pin(self, run: Path) -> None:
         """Pins a run, which the clean-up then spares, or unpins it."""
         update_job_record(run, pinned=not read_job_record(run).pinned)
+
+    def rename(self, run: Path, name: str) -> None:
+        """Gives a run another name.
+
+        Raises:
+            UserError: the name is empty.
+        """
+        name = " ".join(name.split())[:MAX_NAME]
+        if not name:
+            raise UserError("A run needs a name; type at least one character.")
+        update_job_record(run, name=name)
 
     def delete(self, run: Path) -> None:
         """Deletes a run.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from app.runs.exports import CUTOUT
+from ar4d.errors import UserError
 from ar4d.formats import Format, all_formats
 from ar4d.formats.forms import schema_of
 from ar4d.formats.sizes import Content
@@ -54,8 +56,10 @@ def estimates(run: Run, wanted: dict[str, dict[str, Any]]) -> dict[str, float | 
     content, found = content_of(run), {}
     for name, values in wanted.items():
         format = all_formats().get(name)
-        known = format is not None and format.estimate is not None
-        found[name] = format.estimate(content, format.make_options(values)) if known else None
+        found[name] = None
+        if format is not None and format.estimate is not None:
+            with suppress(UserError):  # a value that is still being typed
+                found[name] = format.estimate(content, format.make_options(values))
     return found
 
 

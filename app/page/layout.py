@@ -27,10 +27,6 @@ from ar4d.presets import find
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 BUSY: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-RUN_PRESSED = """element.addEventListener("click", (event) => {
-    const button = event.target.closest("button[data-run]");
-    if (button) trigger("select", { run: button.dataset.run, action: button.dataset.do });
-});"""
 
 # Between the click and the queue: a busy server takes a moment.
 STARTING = "() => document.querySelector('#generate').classList.add('busy')"
@@ -61,7 +57,7 @@ class Page:
                     with gr.Tab("4 Result", id="result"):
                         self.result = ResultStep(service)
                     with gr.Tab("Runs", id="runs") as self.runs_tab:
-                        self.runs = gr.HTML(gallery.EMPTY, elem_id="runs", js_on_load=RUN_PRESSED)
+                        self.runs = gr.HTML(gallery.EMPTY, elem_id="runs", js_on_load=gallery.PRESSED)
                 with gr.Column(elem_id="stage", min_width=320):
                     self.viewer = gr.HTML(html.viewer_frame(example), elem_id="viewer")
             self._wire()
@@ -336,15 +332,19 @@ class Page:
 
     @report_user_errors
     def _runs(self, stored: Any) -> str:
-        session = Session.from_browser(stored)
-        return gallery.cards(self.service, self.service.storage.runs(session.visitor), session.run)
+        return self._cards(Session.from_browser(stored))
 
     @report_user_errors
     def _act(self, stored: Any, event: gr.EventData, request: gr.Request) -> list[Any]:
         session = Session.from_browser(stored)
-        run = self.service.storage.run(session.visitor, str(event._data.get("run")))
         shown: list[Any] = [gr.skip()] * len(self._reopened)
-        match event._data.get("action"):
+        action, sort = event._data.get("action"), str(event._data.get("sort"))
+        if action == "sort":
+            return [*shown, self._cards(session, sort)]
+        run = self.service.storage.run(session.visitor, str(event._data.get("run")))
+        match action:
+            case "rename":
+                self.service.rename(run, str(event._data.get("value")))
             case "open":
                 job = self.service.jobs.get(run)
                 session = session.replace(run=run.name)
@@ -356,7 +356,10 @@ class Page:
                 self.service.jobs.cancel(run)
             case "delete":
                 self.service.delete(run)
-        return [*shown, gallery.cards(self.service, self.service.storage.runs(session.visitor), session.run)]
+        return [*shown, self._cards(session, sort)]
+
+    def _cards(self, session: Session, sort: str = "newest") -> str:
+        return gallery.cards(self.service, self.service.storage.runs(session.visitor), session.run, sort)
 
     def _run(self, session: Session) -> Path:
         """

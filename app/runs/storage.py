@@ -54,6 +54,10 @@ class JobRecord:
     """The secret of the run's link."""
     command_source: str = ""
     """The clip's name on a command line; empty if it was cut out of a box."""
+    origin: str = ""
+    """Name of the run whose frames it took over; empty if it took none."""
+    origin_frame: int | None = None
+    """The first frame that it made itself, counted from 0; None if it only refined."""
 
 
 def new_id() -> str:
@@ -82,7 +86,7 @@ class Storage:
             UserError: `token` is not a token.
         """
         if not isinstance(token, str) or not TOKEN.fullmatch(token):
-            raise UserError("This visitor's token is not valid; reload the page to get a new one.")
+            raise UserError("This visitor's token is not valid; leave it away to get a new one.")
         return self.root / hashlib.sha256(token.encode()).hexdigest()[:32]
 
     def run(self, token: str, run_id: str) -> Path:
