@@ -133,8 +133,7 @@ def _export(service: Service):
         Args:
             run: the run's id, from /lift.
             token: the caller's token, from /lift.
-            format: html, mp4, webm, mov, gif, png, ply, compressed-ply, spz, sog, glb, …; cutout for the clip's
-                frames.
+            format: html, mp4, webm, mov, gif, png, ply, spz, sog, glb, …; cutout for the clip's frames.
             options: options of the format, as {"size": 256}; the defaults if not given.
 
         Returns:

@@ -28,8 +28,9 @@ PRESSED = """element.addEventListener("click", (event) => {
     if (!button) return;
     const card = button.closest(".card"), { run, do: action } = button.dataset;
     if (action === "ask" || action === "keep") return ar4dAskToDelete(card, action === "ask");
-    if (action === "rename") return ar4dRename(card, run, (value) => trigger("select", { run, action, value, sort: ar4dSort(element) }));
-    trigger("select", { run, action, sort: ar4dSort(element) });
+    const act = (value) => trigger("select", { run, action, value, sort: ar4dSort(element) });
+    if (action === "rename") ar4dRename(card, run, act);
+    else act();
 });
 element.addEventListener("change", (event) => {
     if (event.target.matches("select.sort")) trigger("select", { action: "sort", sort: ar4dSort(element) });
@@ -80,11 +81,12 @@ def _card(service: Service, run: Path, current: bool) -> str:
     buttons += [("cancel", "Cancel", True)] if job.alive else [("ask", "Delete", not record.pinned)]
     return (
         f'<article class="card{" current" if current else ""}"><img src="{address}" alt="">'
-        f'<div><b class="name">{escape(record.name)}</b><span>{html.STATES[job.state]}, {progress.frames_done} of '
-        f"{progress.num_frames} frames{psnr}</span><span>{escape(job.settings.preset)} · {when}"
+        f'<div><b class="name">{escape(record.name)}</b><span>{html.STATES[job.state]}, '
+        f"{progress.frames_done} of {progress.num_frames} frames{psnr}</span>"
+        f"<span>{escape(job.settings.preset)} · {when}"
         f"{' · pinned' if record.pinned else ''}</span>{_origin(record)}"
         f'<div class="actions">{_buttons(run, buttons)}</div>'
-        f'<div class="sure" role="group" aria-label="Delete this run?" hidden><span>Delete it for good?</span>'
+        '<div class="sure" role="group" aria-label="Delete this run?" hidden><span>Delete it for good?</span>'
         f"{_buttons(run, [('delete', 'Yes, delete', True), ('keep', 'Keep it', True)])}</div></div></article>"
     )
 
