@@ -1,4 +1,4 @@
-"""The result in a real browser, by mouse and keyboard: files, the camera's path, the clean-up, and the runs."""
+"""The result in a real browser, by mouse and keyboard: files, camera path, clean-up, and the list of runs."""
 
 from __future__ import annotations
 

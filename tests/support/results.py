@@ -38,7 +38,7 @@ def add_run(service: Service, name: str, asset: Any = None, token: str = TOKEN) 
 @contextmanager
 def serving_one_visitor(root: Path) -> Iterator[Server]:
     """A server for browsers that store nothing yet: each gets the token `TOKEN`."""
-    with mock.patch.object(storage, "new_token", lambda: TOKEN), serving_page(root) as server:
+    with mock.patch.object(storage, "new_token", return_value=TOKEN), serving_page(root) as server:
         yield server
 
 
