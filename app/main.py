@@ -123,8 +123,7 @@ def routes(service: Any) -> list[Any]:
     from starlette.routing import Mount, Route
     from starlette.staticfiles import StaticFiles
 
-    from app import result_routes
-    from app.page.steps.source import EXAMPLES
+    from app import examples, result_routes
     from app.viewer.page import message_page
 
     def shared(request: Request) -> Response:
@@ -135,10 +134,19 @@ def routes(service: Any) -> list[Any]:
             )
         return RedirectResponse(f"..{path}")
 
+    shown = examples.ExampleRuns(service.viewers)
+
+    def example(request: Request) -> Response:
+        path = shown.viewer_path(request.path_params["name"])
+        if path is None:
+            return HTMLResponse(message_page("There is no finished example of this name."), 404)
+        return RedirectResponse(f"..{path}")
+
     return [
         *result_routes.routes(service),
         Route("/share/{share}", shared),
-        Mount("/examples", StaticFiles(directory=EXAMPLES, check_dir=False)),
+        Route("/example/{name}", example),
+        Mount("/examples", StaticFiles(directory=examples.CLIPS, check_dir=False)),
     ]
 
 

@@ -54,13 +54,22 @@ def test_lift_status_export(server: Server, client: Client, clip: Path) -> None:
     assert status["frames_done"] == status["num_frames"] == len(status["psnr"]) == 3
     assert status["experts"] == {"image_to_gaussians": "silhouette", "views_to_gaussians": "silhouette"}
     assert httpx.get(server.address.rstrip("/") + status["viewer"]).status_code == 200
-    page = Path(client.predict(run["run"], run["token"], "html", {}, api_name="/export"))
+    assert status["position"] is None
+    page = Path(client.predict(run["run"], run["token"], "html", api_name="/export"))
     assert page.name == "disk.html"
     assert page.stat().st_size > 100_000
     video = client.predict(run["run"], run["token"], "mp4", {"size": 64, "orbit": False}, api_name="/export")
     assert Path(video).suffix == ".mp4"
     files = client.predict(run["run"], run["token"], "ply", {}, api_name="/export")
     assert Path(files).suffix == ".zip"
+
+
+def test_a_clip_alone_is_enough(client: Client, clip: Path) -> None:
+    run = client.predict(handle_file(clip), api_name="/lift")
+    status = client.predict(run["run"], run["token"], api_name="/status")
+    assert status["num_frames"] == 6
+    client.predict(run["run"], run["token"], api_name="/cancel")
+    wait(client, run, ("stopped", "finished"))
 
 
 def test_cancel(client: Client, clip: Path) -> None:

@@ -134,15 +134,15 @@ def test_a_result_can_be_scrubbed_exported_and_repeated(
 ) -> None:
     with visit(browser, server, storage_state=lifted) as page:
         expect(page.locator("#numbers")).to_contain_text("dB")  # restored at once
-        expect(page.locator("#stages img")).to_have_count(4)
+        expect(page.locator("ar4d-stages img").first).to_be_visible()
         expect(page.locator("#command")).to_contain_text("python -m ar4d lift disk.mp4")
         scrub = viewer(page).locator("[data-part=scrub]")
         scrub.evaluate("(e) => { e.value = 2.5; e.dispatchEvent(new Event('input')); }")
         expect(viewer(page).locator("[data-part=time]")).to_contain_text("3.5 of 5")
         keep(page, "4-result")
-        page.get_by_role("button", name="Make the file").click()
         with page.expect_download() as download:
-            page.get_by_text(re.compile("Download disk.html")).click()
+            page.get_by_role("button", name="Make and download: Player").click()
+        assert download.value.suggested_filename == "disk.html"
         assert b"<html" in Path(download.value.path()).read_bytes()[:300]
 
         first = page.locator("iframe.viewer").get_attribute("src") or ""
@@ -156,6 +156,7 @@ def test_a_result_can_be_scrubbed_exported_and_repeated(
         expect(page.locator(".panel")).to_have_attribute("data-frames", "5")
         page.get_by_role("tab", name="Runs").click()
         expect(page.locator(".runs .card")).to_have_count(2)
+        expect(page.locator(".runs .card").first).to_contain_text("made from “disk.mp4”, refinement only")
         expect(page.locator(".runs .card").last).to_contain_text("Finished")
         keep(page, "5-runs")
 

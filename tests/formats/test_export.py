@@ -11,12 +11,24 @@ import torch
 
 import ar4d.files
 from ar4d.errors import UserError
-from ar4d.formats import FORMATS, GlbOptions, MeshOptions, SplatOptions, VideoOptions, export, find_format
+from ar4d.formats import (
+    FORMATS,
+    ClearVideoOptions,
+    GlbOptions,
+    MeshOptions,
+    PictureOptions,
+    SplatOptions,
+    VideoOptions,
+    export,
+    find_format,
+)
 from ar4d.gaussians import Gaussians
 from tests.support.moving import SpinningBall
 
 SMALL = {
     VideoOptions: VideoOptions(size=32, orbit=False),
+    ClearVideoOptions: ClearVideoOptions(size=32, orbit=False),
+    PictureOptions: PictureOptions(size=32, time=0.5),
     MeshOptions: MeshOptions(resolution=24),
     GlbOptions: GlbOptions(resolution=24),
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from app import examples
 from app.page import html
 from app.runs.prompt_jobs import CLIP, CLIP_RECORD, PromptJobs
 from app.service import Service
@@ -18,7 +19,6 @@ from ar4d.events import ClipJudged, Event, ExpertChosen, Progress, Warned
 from ar4d.experts.registry import Entry
 from ar4d.imagine import ImagineSettings
 
-EXAMPLES = Path(__file__).parents[3] / "assets" / "examples"
 PICTURES = [".gif", ".webp", ".apng", ".png"]
 
 
@@ -51,11 +51,13 @@ class SourceStep:
                 self._build_prompt()
         gr.HTML("<h3>Or choose an example</h3>")
         self.examples = gr.HTML(
-            _cards(),
+            examples.cards(),
             elem_id="examples",
             js_on_load="""element.addEventListener("click", (event) => {
                 const card = event.target.closest("button[data-name]");
                 if (card) trigger("select", { name: card.dataset.name });
+                const show = event.target.closest("button[data-show]");
+                if (show) ar4dShowExample(show.dataset.show);
             });
             if (!matchMedia("(prefers-reduced-motion: reduce)").matches)
                 for (const video of element.querySelectorAll("video")) video.autoplay = true;""",
@@ -153,7 +155,7 @@ class SourceStep:
         Raises:
             UserError: there is no such example.
         """
-        known = {path.stem: path for path in EXAMPLES.glob("*.mp4")}
+        known = {path.stem: path for path in examples.CLIPS.glob("*.mp4")}
         if name not in known:
             raise UserError("There is no such example; choose another one.")
         return self.service.create_draft(token, known[name], command_source=f"assets/examples/{name}.mp4")
@@ -210,14 +212,3 @@ def _progress(event: Event, lines: list[str]) -> str:
         label = escape(event.task)
         now = f'<p>{label}{count}</p><progress{share} aria-label="{label}"></progress>'
     return f'<div role="status">{now}<ul class="hint">{items}</ul></div>'
-
-
-def _cards() -> str:
-    """The examples as buttons."""
-    cards = "".join(
-        f'<button type="button" data-name="{escape(path.stem)}" aria-label="Example: {escape(path.stem)}">'
-        f'<video src="examples/{escape(path.name)}" muted loop playsinline tabindex="-1"></video>'
-        f"<span>{escape(path.stem.capitalize())}</span></button>"
-        for path in sorted(EXAMPLES.glob("*.mp4"))
-    )
-    return f'<div class="cards">{cards}</div>'

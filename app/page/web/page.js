@@ -32,6 +32,18 @@ if (remembered && !new URLSearchParams(location.search).has("__theme")) {
 new MutationObserver(sendTheme).observe(document.body, { attributes: true, attributeFilter: ["class"] });
 document.addEventListener("load", (event) => event.target instanceof HTMLIFrameElement && sendTheme(), true);
 
+/** Shows a finished example in the viewer. */
+window.ar4dShowExample = (name) => {
+  const place = document.querySelector("#viewer .viewer");
+  const frame = /** @type {HTMLIFrameElement} */ (place instanceof HTMLIFrameElement ? place : document.createElement("iframe"));
+  frame.className = "viewer";
+  frame.title = "4D viewer";
+  frame.allow = "fullscreen; clipboard-write";
+  frame.src = `example/${name}`;
+  if (frame !== place) place?.replaceWith(frame);
+  if (matchMedia("(max-width: 960px)").matches) frame.scrollIntoView({ behavior: "smooth" });
+};
+
 /** Buttons of empty steps lead on: `data-go` names the step. */
 addEventListener("click", (event) => {
   const button = event.target instanceof Element ? event.target.closest("[data-go]") : null;

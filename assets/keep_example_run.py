@@ -1,0 +1,36 @@
+"""Makes a small copy of a finished run for the page: `python -m assets.keep_example_run runs/mug mug`.
+
+The asset is copied as it is. The clip's pictures, which the viewer only shows small, keep 255 colours each,
+and what stage 1 and stage 2 left is not copied.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+RUNS = Path(__file__).parent / "example_runs"
+MAX_BYTES = 1_500_000
+
+
+def main() -> None:
+    run, folder = Path(sys.argv[1]), RUNS / sys.argv[2]
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "input").mkdir(parents=True)
+    for name in ("run.json", "metrics.json", "refined.safetensors", "input/clip.json"):
+        shutil.copyfile(run / name, folder / name)
+    for picture in sorted((run / "input").glob("*.png")):
+        with Image.open(picture) as image:
+            few = image.quantize(255, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        few.convert("RGBA").save(folder / "input" / picture.name, optimize=True)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    print(f"{folder}: {size / 1e6:.2f} MB")
+    if size > MAX_BYTES:
+        sys.exit(f"{folder} has more than {MAX_BYTES / 1e6} MB; lift the clip with fewer frames.")
+
+
+if __name__ == "__main__":
+    main()
