@@ -22,7 +22,7 @@ NOTICE = "An example made by this program"
 
 
 class ExampleRuns:
-    """The viewers of finished examples, each opened when somebody first asks for it; all visitors share them."""
+    """The viewers of finished examples: each is opened at the first request, and all visitors share it."""
 
     def __init__(self, viewers: Viewers) -> None:
         self._viewers = viewers
@@ -58,7 +58,7 @@ def finished() -> dict[str, Path]:
 
 
 def cards() -> str:
-    """The examples as HTML: a button that takes the clip, and one that shows its result where there is one."""
+    """The examples as HTML: a button that takes the clip, and one for its result where there is one."""
     results = finished()
     paths = sorted(
         CLIPS.glob("*.mp4"), key=lambda path: (path.stem in FILMED, path.stem not in results, path.stem)

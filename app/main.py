@@ -15,7 +15,6 @@ from app.runs.limits import Limits
 from ar4d.errors import UserError
 
 EXAMPLE_RUN = Path(__file__).parents[1] / "assets" / "example_run"
-EXAMPLE_NOTICE = "An example made by this program"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -104,6 +103,7 @@ class Server:
 
     def _show(self, example: Path | None) -> str | None:
         """The path of the example's viewer, which all visitors share."""
+        from app.examples import NOTICE
         from app.viewer import RunViewer
         from ar4d.runs import Run
 
@@ -112,7 +112,7 @@ class Server:
         run = Run.open(example)
         viewer = RunViewer(None, run.record.recipe.settings.elevation_deg)
         viewer.show_run(run)
-        viewer.notice(EXAMPLE_NOTICE)
+        viewer.notice(NOTICE)
         return self.viewers.add(viewer, keep=True)
 
 
