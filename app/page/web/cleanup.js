@@ -100,6 +100,7 @@ class Cleanup extends HTMLElement {
       onpointerdown: (event) => this.down(event), onpointermove: (event) => this.moved(event), onpointerup: () => this.up(), onkeydown: (event) => this.key(event),
     });
     place.append(this.picture, this.sheet);
+    frame.scrollIntoView({ block: "nearest" });
     const { width, height } = this.sheet.getBoundingClientRect();
     [this.sheet.width, this.sheet.height] = [width, height];
     this.sheet.focus({ preventScroll: true });
