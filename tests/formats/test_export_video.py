@@ -234,7 +234,7 @@ def test_videos_with_transparency_keep_their_alpha(tmp_path, name, codec, alpha_
     for shown, wanted in zip(frames, rendered, strict=True):
         assert shown.shape == wanted.shape == (64, 96, 4)
         assert np.abs(shown[..., 3].astype(float) - wanted[..., 3]).mean() < alpha_error
-        assert (shown[:4, :, 3] < 8).all()
+        assert shown[..., 3][wanted[..., 3] == 0].mean() < 4
         seen = wanted[..., 3] > 250
         assert psnr(shown[seen][:, :3], wanted[seen][:, :3]) > 28
 

@@ -192,7 +192,7 @@ def test_an_estimate_is_near_the_size(tmp_path, name):
     size = sum(path.stat().st_size for path in files if path.suffix != ".txt")
     assert format.estimate is not None
     content = Content(len(asset.at(0.0)), asset.num_frames, timeline.duration(asset))
-    assert 0.4 < format.estimate(content, options) / size < 2.5
+    assert 0.33 < format.estimate(content, options) / size < 3
 
 
 def test_a_format_that_cannot_work_is_refused_when_it_is_made():
