@@ -160,7 +160,7 @@ class Page:
         record = self._found(CutoutRecord.read, draft) if draft else None
         session = session.replace(run=run and run.name, draft=draft and draft.name)
         job = self._found(self.service.jobs.get, run) if run else None
-        tab = _tab_of(job) if job else "cutout" if record else "input"
+        tab = _tab_of(job) if job else "cutout" if record else None
         controls = self.cutout.settings_of(record) if record else [gr.skip()] * len(self.cutout.controls)
         ready = gr.Button(interactive=record is not None)
         cut = [*self.cutout.show(draft, record), *controls, ready]
@@ -177,8 +177,8 @@ class Page:
     def _leave(self, request: gr.Request) -> None:
         self._following.pop(request.session_hash or "", None)
 
-    def _open(self, session: Session, job: Job | None, tab: str, request: gr.Request) -> list[Any]:
-        """Shows a run: the values of `self._opened`."""
+    def _open(self, session: Session, job: Job | None, tab: str | None, request: gr.Request) -> list[Any]:
+        """Shows a run: the values of `self._opened`. Without a tab, the visitor's own choice stays."""
         frame: Any = gr.skip()
         if job is not None:
             frame = html.viewer_frame(self.service.viewer_path(job.folder))
@@ -186,7 +186,7 @@ class Page:
         results = self.result.show(job, _address(request))
         return [
             session.to_browser(),
-            gr.Tabs(selected=tab),
+            gr.Tabs(selected=tab) if tab else gr.skip(),
             frame,
             *boxes,
             *self.generate.parts_of(job),

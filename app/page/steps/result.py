@@ -30,6 +30,11 @@ WORKING = (
     '<button type="button" data-go="Generate">See how far it is</button></div>'
 )
 
+MEASURED = (
+    '<p class="hint measured">PSNR and SSIM compare the result with the clip, at its own camera and frames '
+    "only: above 30 dB a difference is hard to see. They say nothing of the sides that the clip does not show.</p>"
+)
+
 
 class ResultStep:
     """The components of step 4; `shown` lists those that `show` fills."""
@@ -87,7 +92,7 @@ class ResultStep:
         ticket = self.service.exports.ticket(job.folder)
         numbers = html.numbers(_numbers(job)) if job.progress.psnr else ""
         return [
-            numbers if finished else WORKING + numbers,
+            numbers + MEASURED if finished else WORKING + numbers,
             _stages(job, ticket),
             gr.Column(visible=finished),
             *(_files(job, ticket) if finished else ("", "")),
@@ -159,8 +164,8 @@ def _numbers(job: Job) -> list[tuple[str, str]]:
     progress = job.progress
     seconds = sum(stage.seconds for stage in progress.stages.values())
     pairs = [
-        ("PSNR, mean", f"{html.mean(progress.psnr.values()):.2f} dB"),
-        ("PSNR, worst", f"{min(progress.psnr.values()):.2f} dB"),
+        ("likeness (PSNR), mean", f"{html.mean(progress.psnr.values()):.2f} dB"),
+        ("likeness, worst frame", f"{min(progress.psnr.values()):.2f} dB"),
         ("SSIM, mean", f"{html.mean(progress.ssim.values()):.4f}"),
         ("frames", f"{progress.frames_done} of {progress.num_frames}"),
         ("time", html.duration(seconds) if seconds else "–"),
