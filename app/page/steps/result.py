@@ -32,7 +32,8 @@ WORKING = (
 
 MEASURED = (
     '<p class="hint measured">PSNR and SSIM compare the result with the clip, at its own camera and frames '
-    "only: above 30 dB a difference is hard to see. They say nothing of the sides that the clip does not show.</p>"
+    "only: above 30 dB a difference is hard to see. They say nothing of the sides that the clip "
+    "does not show.</p>"
 )
 
 
