@@ -279,7 +279,9 @@ class Run:
         Raises:
             UserError: the run is not finished.
         """
-        return self.asset() if original or self.result_path == self.asset_path else load_asset(self.result_path)
+        return (
+            self.asset() if original or self.result_path == self.asset_path else load_asset(self.result_path)
+        )
 
     @property
     def result_path(self) -> Path:

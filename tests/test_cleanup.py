@@ -19,7 +19,7 @@ from ar4d.gaussians import Gaussians
 from ar4d.parameters import Parameters
 from ar4d.rendering import render
 from ar4d.runs import Run
-from ar4d.settings import FieldSettings
+from ar4d.settings import FieldKind, FieldSettings
 from tests.support.finished import finished_run
 from tests.support.moving import SpinningBall
 
@@ -36,7 +36,7 @@ def sequence(count: int = 3) -> FrameSequence:
     return FrameSequence(tuple(ball.at(frame_time(k, count)) for k in range(count)), ball.fps)
 
 
-def deformed(kind: str, nodes: int = 40) -> DeformedGaussians:
+def deformed(kind: FieldKind, nodes: int = 40) -> DeformedGaussians:
     """An asset of stage 3 with random offsets."""
     ball, settings = SpinningBall(), FieldSettings(kind=kind, nodes=nodes, width=16, depth=3)
     paths = torch.stack([ball.at(t).means for t in (0.0, 0.5, 1.0)])

@@ -116,6 +116,7 @@ def _encode_video(
         stream = container.add_stream(
             codec.name, rate=Fraction(fps).limit_denominator(10_000), options=dict(codec.options)
         )
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
         stream.codec_context.colorspace = Colorspace.ITU709
         stream.codec_context.color_primaries = ColorPrimaries.BT709

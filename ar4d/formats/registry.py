@@ -252,7 +252,14 @@ def _register_videos() -> None:
             film,
             0.05,
         ),
-        ("mov", "MOV: ProRes 4444 with alpha, for editing", clear, "Final Cut, Premiere, Resolve", film, 0.65),
+        (
+            "mov",
+            "MOV: ProRes 4444 with alpha, for editing",
+            clear,
+            "Final Cut, Premiere, Resolve",
+            film,
+            0.65,
+        ),
         ("gif", "GIF: a short loop", VideoOptions, "everything that shows pictures", loop, 0.13),
     ):
         register(

@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
-REFUSED = ("400 (Bad Request)",)
+REFUSED = ("400 (Bad Request)", "404 (Not Found)")  # 404: the viewer of a deleted run is closed
 NARROW = (390, 844)
 
 

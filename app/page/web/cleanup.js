@@ -48,6 +48,7 @@ class Cleanup extends HTMLElement {
       this.message, this.error,
       build("div", { class: "row" }, this.remove, this.undo, this.reset)));
     this.select(null);
+    this.say();
   }
 
   /** What is left, or what is selected. */

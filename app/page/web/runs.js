@@ -15,8 +15,10 @@ window.ar4dRename = (card, run, rename) => {
   const name = card.querySelector(".name");
   if (name.hidden) return;
   const input = build("input", { type: "text", value: name.textContent, maxlength: 80, "aria-label": "Name of the run" });
+  let ended = false; // removing the field takes the focus from it, which ends it again
   const end = (keep) => {
-    if (!input.isConnected) return;
+    if (ended) return;
+    ended = true;
     const value = input.value.trim();
     input.remove();
     name.hidden = false;
