@@ -199,7 +199,7 @@ def viewer_frame(path: str | None) -> str:
     """The viewer's frame. Its address is relative, because a proxy may serve the page under a prefix."""
     if path is None:
         return (
-            '<div class="viewer none"><p>Your 4D asset appears session while it is made. '
+            '<div class="viewer none"><p>Your 4D asset appears here while it is made. '
             "(This copy has no example run: assets/example_run is missing.)</p></div>"
         )
     return (
