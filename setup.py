@@ -14,6 +14,12 @@ setup(
     package_data={
         "ar4d": ["py.typed", "experts/embedded/weights/*"],
         "ar4d.bundled.app": ["viewer/web/*", "page/web/*"],
-        "ar4d.bundled.assets": ["examples/*", "example_run/*", "example_run/*/*", "example_runs/*/*", "example_runs/*/*/*"],
+        "ar4d.bundled.assets": [
+            "examples/*",
+            "example_run/*",
+            "example_run/*/*",
+            "example_runs/*/*",
+            "example_runs/*/*/*",
+        ],  # fmt: skip
     },
 )

@@ -32,8 +32,8 @@ from filelock import FileLock, Timeout
 from pydantic import ConfigDict, PlainValidator, ValidationError, with_config
 from pydantic_core import PydanticCustomError
 
-from ar4d.asset import ASSET_FILE, CLEANED_FILE, Asset4D, load_asset
-from ar4d.cleanup import Cleanup, clean
+from ar4d.asset import ASSET_FILE, Asset4D, load_asset
+from ar4d.cleaned import CleanedByHand
 from ar4d.clip import Clip, ClipSettings, cutout_preview, generation_order
 from ar4d.devices import resolve_device
 from ar4d.engines.registry import engine_of, parse_settings
@@ -60,7 +60,6 @@ from ar4d.records import first_problem, load_record
 from ar4d.settings import EngineSettings
 from ar4d.views import ViewGrid, load_begun, save_begun
 
-CLEANUP_FILE = "cleanup.json"
 Status = Literal["new", "running", "stopped", "failed", "finished"]
 RECORDED = ("torch", "numpy", "numba", "gsplat")  # versions that decide the result's bits
 
@@ -126,7 +125,7 @@ class Metrics:
     reference: ReferenceQuality
 
 
-class Run:
+class Run(CleanedByHand):
     """One folder. Make it with `create` or `open`, let it `work`, read its results."""
 
     def __init__(self, folder: Path, record: Record) -> None:
@@ -240,54 +239,6 @@ class Run:
         if not path.exists():
             raise UserError(f"{self.folder} is not finished: run {_again(self.folder)}.")
         return load_asset(path)
-
-    @property
-    def cleanup(self) -> Cleanup:
-        """The clean-up of the result; one without edits if there was none.
-
-        Raises:
-            UserError: cleanup.json is damaged.
-        """
-        path = self.folder / CLEANUP_FILE
-        return Cleanup.load(path) if path.exists() else Cleanup()
-
-    def set_cleanup(self, cleanup: Cleanup) -> None:
-        """Cleans the result up: writes the cleaned asset beside the original, which stays as it is.
-
-        Args:
-            cleanup: every edit, in place of those of an earlier clean-up; without edits, it is undone.
-
-        Raises:
-            UserError: the run is not finished, or nothing would be left.
-        """
-        cleaned = self.folder / CLEANED_FILE
-        if not cleanup.edits:
-            cleaned.unlink(missing_ok=True)
-            (self.folder / CLEANUP_FILE).unlink(missing_ok=True)
-            return
-        asset = clean(self.asset(), cleanup)
-        with atomic(cleaned) as path:
-            asset.save(path)
-        write_text(self.folder / CLEANUP_FILE, cleanup.to_json())
-
-    def result(self, original: bool = False) -> Asset4D:
-        """The finished asset as it was cleaned up by hand, or as it was made.
-
-        Args:
-            original: leaves the clean-up out.
-
-        Raises:
-            UserError: the run is not finished.
-        """
-        return (
-            self.asset() if original or self.result_path == self.asset_path else load_asset(self.result_path)
-        )
-
-    @property
-    def result_path(self) -> Path:
-        """File of the finished asset as it was cleaned up, or else as it was made."""
-        cleaned = self.folder / CLEANED_FILE
-        return cleaned if cleaned.exists() else self.asset_path
 
     def metrics(self) -> tuple[list[float], list[float]] | None:
         """PSNR and SSIM of the asset at the reference view, per frame; None while there is none.
