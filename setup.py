@@ -20,6 +20,6 @@ setup(
             "example_run/*/*",
             "example_runs/*/*",
             "example_runs/*/*/*",
-        ],  # fmt: skip
+        ],
     },
 )
