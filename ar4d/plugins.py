@@ -14,7 +14,9 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, Literal
 
-Group = Literal["ar4d.experts", "ar4d.engines", "ar4d.presets", "ar4d.formats", "ar4d.metrics"]
+Group = Literal[
+    "ar4d.experts", "ar4d.engines", "ar4d.presets", "ar4d.formats", "ar4d.metrics", "ar4d.set_metrics"
+]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """How good an asset is: measured against its own clip, and against views that no frame shows."""
 
-from ar4d.evaluation.registry import METRICS, Frames, Metric, NotAvailable, format_scores, ready, register
+from ar4d.evaluation.availability import NotAvailable
+from ar4d.evaluation.registry import METRICS, Frames, Metric, format_scores, ready, register
 from ar4d.evaluation.report import (
     Report,
     ViewRenderer,

@@ -48,6 +48,60 @@ def ssim(pred: Tensor, true: Tensor) -> Tensor:
     return torch.stack([losses.ssim(x, y) for x, y in zip(a, b, strict=True)]).reshape(batch)
 
 
+def ssim_inside(pred: Tensor, true: Tensor) -> Tensor:
+    """Structural similarity where the whole window lies inside the picture, in float64.
+
+    The same window as `ssim`, 11×11 Gaussian with σ = 1.5, and the mean over the pixels at least 5 from the
+    border. That is `skimage.metrics.structural_similarity(gaussian_weights=True, sigma=1.5,
+    use_sample_covariance=False, data_range=1)` and torchmetrics' default, which Consistent4D's script uses.
+
+    Args:
+        pred: [..., H, W, 3], H and W at least 11; values outside [0, 1] count as the nearest colour.
+        true: as `pred`.
+
+    Returns:
+        [...] in [-1, 1]; not a number for smaller pictures.
+    """
+    *batch, height, width, channels = pred.shape
+    a, b = (x.double().movedim(-1, -3).reshape(-1, 1, height, width) for x in (pred.clamp(0, 1), true))
+    if min(height, width) < losses.WINDOW:
+        return pred.new_full(batch, torch.nan)
+    offsets = torch.arange(losses.WINDOW, dtype=a.dtype, device=a.device) - losses.WINDOW // 2
+    window = torch.exp(-(offsets**2) / (2 * losses.SIGMA**2))
+    window = window / window.sum()
+
+    def mean(x: Tensor) -> Tensor:
+        return F.conv2d(F.conv2d(x, window.view(1, 1, 1, -1)), window.view(1, 1, -1, 1))
+
+    mean_a, mean_b = mean(a), mean(b)
+    energy, product = mean(a * a + b * b) - mean_a**2 - mean_b**2, mean(a * b) - mean_a * mean_b
+    similarity = (2 * mean_a * mean_b + losses.C1) * (2 * product + losses.C2)
+    similarity = similarity / ((mean_a**2 + mean_b**2 + losses.C1) * (energy + losses.C2))
+    return similarity.reshape(*batch, channels, -1).mean(dim=(-2, -1)).to(pred.dtype)
+
+
+def mse(pred: Tensor, true: Tensor) -> Tensor:
+    """Mean squared error of [..., H, W, 3] in [0, 1], as [...]; smaller is better."""
+    return (pred.clamp(0, 1) - true).square().mean(dim=(-3, -2, -1))
+
+
+def drift(pred: Tensor, true: Tensor) -> Tensor:
+    """Slope of PSNR over the frames of one view: whether quality is lost from frame to frame.
+
+    Args:
+        pred: [F, H, W, 3], consecutive frames of one view, F ≥ 2.
+        true: as `pred`.
+
+    Returns:
+        A scalar in dB per frame, by least squares; below 0 the later frames are worse. Not finite where
+        F < 2.
+    """
+    values = psnr(pred, true)
+    frames = torch.arange(len(values), dtype=values.dtype, device=values.device)
+    centred = frames - frames.mean()
+    return (centred * values).sum() / centred.square().sum()
+
+
 def silhouette_iou(alpha_pred: Tensor, alpha_true: Tensor) -> Tensor:
     """Intersection over union of the silhouettes, which are the pixels with alpha above 0.5.
 

@@ -1,4 +1,4 @@
-"""The registry of metrics: one `Metric` entry per metric, in `METRICS`.
+"""The registry of metrics of pairs: one `Metric` entry per metric, in `METRICS`. `sets` has those of sets.
 
 Reports, tables and the command line read it. Another package adds a metric by `register`, or by an entry
 point in the group `ar4d.metrics` that names a `Metric`.
@@ -15,7 +15,8 @@ from typing import Literal
 from torch import Tensor
 
 from ar4d import plugins
-from ar4d.evaluation import debris, lpips, metrics
+from ar4d.evaluation import clip_similarity, debris, lpips, metrics
+from ar4d.evaluation.availability import NotAvailable
 from ar4d.evaluation.scores import Scores
 
 
@@ -29,13 +30,6 @@ class Frames:
 
 Measure = Callable[[Frames, Frames], Tensor]
 """Compares frames with the truth; a scalar, not finite where the metric is not defined."""
-
-
-@dataclass(frozen=True)
-class NotAvailable:
-    """Why a metric cannot be measured here, and the remedy, in one sentence."""
-
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -105,18 +99,38 @@ def _plain(measure: Measure) -> Callable[[Path | None], Measure]:
     return lambda weights: measure
 
 
-def _lpips(weights: Path | None) -> Measure | NotAvailable:
-    path = lpips.find_weights(weights)
-    if path is None:
-        return NotAvailable(lpips.ABSENT)
-    distance = lpips.Lpips.load(path)
-    return lambda found, truth: distance(found.rgb, truth.rgb).mean()
+def _lpips(net: lpips.Network) -> Callable[[Path | None], Measure | NotAvailable]:
+    def load(weights: Path | None) -> Measure | NotAvailable:
+        path = lpips.find_weights(weights, net)
+        if path is None:
+            return NotAvailable(lpips.absent(net))
+        distance = lpips.Lpips.load(path, net)
+        return lambda found, truth: distance(found.rgb, truth.rgb).mean()
+
+    return load
+
+
+def _clip_s(weights: Path | None) -> Measure | NotAvailable:
+    similarity = clip_similarity.load(weights)
+    if isinstance(similarity, NotAvailable):
+        return similarity
+    return lambda found, truth: similarity(found.rgb, truth.rgb).mean()
 
 
 for _metric in (
     Metric("psnr", "PSNR", "{:.2f}", "higher", _plain(lambda a, b: metrics.psnr(a.rgb, b.rgb).mean())),
     Metric("ssim", "SSIM", "{:.3f}", "higher", _plain(lambda a, b: metrics.ssim(a.rgb, b.rgb).mean())),
-    Metric("lpips", "LPIPS", "{:.3f}", "lower", _lpips),
+    Metric("lpips", "LPIPS", "{:.3f}", "lower", _lpips(lpips.ALEX)),
+    Metric(
+        "ssim_inside",
+        "SSIM inside",
+        "{:.3f}",
+        "higher",
+        _plain(lambda a, b: metrics.ssim_inside(a.rgb, b.rgb).mean()),
+    ),
+    Metric("mse", "MSE", "{:.4f}", "lower", _plain(lambda a, b: metrics.mse(a.rgb, b.rgb).mean())),
+    Metric("lpips_vgg", "LPIPS (VGG)", "{:.3f}", "lower", _lpips(lpips.VGG)),
+    Metric("clip_s", "CLIP-S", "{:.3f}", "higher", _clip_s),
     Metric(
         "iou", "IoU", "{:.3f}", "higher", _plain(lambda a, b: metrics.silhouette_iou(a.alpha, b.alpha).mean())
     ),
@@ -138,6 +152,7 @@ for _metric in (
         "one",
         _plain(lambda a, b: debris.fraying(a.alpha) / debris.fraying(b.alpha)),
     ),
+    Metric("drift", "drift", "{:+.3f}", "higher", _plain(lambda a, b: metrics.drift(a.rgb, b.rgb))),
     Metric(
         "motion", "motion", "{:.2f}", "higher", _plain(lambda a, b: metrics.motion_psnr(a.rgb, b.rgb).mean())
     ),
