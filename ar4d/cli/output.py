@@ -146,6 +146,8 @@ class _EvaluateArguments:
     views: Path | None = None
     """Folder with meta.json and views/NAME/0000.png …; without it, specks, outline and fog are compared with
     the clip's own frames."""
+    protocol: str | None = None
+    """Measure as a paper does: ar4d, consistent4d or sv4d2; needs --views."""
     lpips: Path | None = None
     """Weights for LPIPS; by default the file that the environment variable AR4D_LPIPS names."""
     out: Path | None = None
@@ -155,11 +157,16 @@ class _EvaluateArguments:
 def evaluate(argv: list[str]) -> None:
     """measure a run: PSNR, LPIPS, IoU, … against ground-truth views, or its look from all around"""
     from ar4d.evaluation import evaluate as measure
+    from ar4d.evaluation.by_protocol import measure_by_protocol
     from ar4d.evaluation.look import look
 
     arguments = tyro.cli(_EvaluateArguments, prog="ar4d evaluate", args=argv)
+    if arguments.protocol is not None and arguments.views is None:
+        raise UserError("A protocol compares with true views: name their folder with --views.")
     run = Run.open(arguments.run)
-    if arguments.views is None:
+    if arguments.protocol is not None and arguments.views is not None:
+        report = measure_by_protocol(run.asset(), arguments.views, arguments.protocol, arguments.lpips)
+    elif arguments.views is None:
         elevation_deg = run.record.recipe.settings.elevation_deg
         report = look(run.asset(), run.clip, run.frames(), elevation_deg)
     else:

@@ -136,4 +136,10 @@ def _read_view(folder: Path, name: str, entry: dict) -> View:
                 f"{path} is {frame.shape[1]}×{frame.shape[0]} pixels, but its camera in meta.json is "
                 f"{size}×{size}; make them agree."
             )
-    return View(name, azimuth_deg, elevation_deg, Cameras(viewmat, K, size, size), torch.stack(frames))
+    rgba = torch.stack(frames)
+    if rgba[..., 3].min() == 1:
+        raise UserError(
+            f"The frames in {folder / 'views' / name} are opaque everywhere; ground truth needs an alpha "
+            "channel that is 0 beside the object."
+        )
+    return View(name, azimuth_deg, elevation_deg, Cameras(viewmat, K, size, size), rgba)

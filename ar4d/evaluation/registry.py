@@ -7,7 +7,7 @@ point in the group `ar4d.metrics` that names a `Metric`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -62,14 +62,19 @@ def all_metrics() -> Mapping[str, Metric]:
     return METRICS | {metric.name: metric for metric in plugins.load("ar4d.metrics").objects}
 
 
-def ready(weights: Mapping[str, Path | None]) -> tuple[dict[str, Measure], tuple[str, ...]]:
+def ready(
+    weights: Mapping[str, Path | None], names: Sequence[str] | None = None
+) -> tuple[dict[str, Measure], tuple[str, ...]]:
     """All metrics that can be measured here by name, and a sentence for each that cannot.
 
     Args:
         weights: files that the user named, by metric.
+        names: of the metrics; None: all.
     """
     measures, reasons = {}, []
     for metric in all_metrics().values():
+        if names is not None and metric.name not in names:
+            continue
         loaded = metric.load(weights.get(metric.name))
         if isinstance(loaded, NotAvailable):
             reasons.append(loaded.reason)

@@ -18,7 +18,9 @@ from torch import Tensor
 
 from ar4d.asset import Asset4D, frame_time
 from ar4d.cameras import Cameras, orbit
+from ar4d.errors import UserError
 from ar4d.evaluation.ground_truth import GroundTruth, read_ground_truth
+from ar4d.evaluation.protocols import TEST_AZIMUTHS_DEG
 from ar4d.evaluation.registry import Frames, Measure, format_scores, measure, ready
 from ar4d.evaluation.scores import Scores, mean
 from ar4d.images import on_white
@@ -27,8 +29,6 @@ from ar4d.tables import text_table
 
 if TYPE_CHECKING:
     from ar4d.clip import Clip
-
-TEST_AZIMUTHS_DEG = (-75.0, 15.0, 105.0, 195.0)  # where Consistent4D's benchmark looks from
 
 ViewRenderer = Callable[[Sequence[float], Cameras], Rendering]
 """What is judged: times in [0, 1], as one camera sees them, become a rendering with a view per time."""
@@ -150,7 +150,12 @@ def compare(rendering: Rendering, rgba: Tensor, measures: Mapping[str, Measure])
         rendering: F frames, rgb on white.
         rgba: [F, H, W, 4] in [0, 1], the truth with straight alpha.
         measures: metrics that are ready (see `ar4d.evaluation.registry.ready`).
+
+    Raises:
+        UserError: the rendering holds values that are not finite.
     """
+    if not rendering.rgb.isfinite().all() or not rendering.alpha.isfinite().all():
+        raise UserError("A render holds values that are no numbers; the asset is damaged, make it again.")
     rgba = rgba.to(rendering.rgb.device)
     found = Frames(rendering.rgb.clamp(0, 1), rendering.alpha)
     return measure(measures, found, Frames(on_white(rgba), rgba[..., 3]))
