@@ -59,7 +59,7 @@ register(
         "ar4d",
         "AR4D, Sec. 5 and Tables 1 to 3: PSNR, SSIM and LPIPS at the clip's own camera; CLIP-S and FVD of "
         "novel views against the reference view. Not stated: the network of LPIPS (taken: AlexNet), the "
-        "window of SSIM, the novel views (taken: all but the reference), FVD-16 (taken: the first 16 frames).",
+        "window of SSIM, the novel views (taken: all but the reference), FVD-16 (taken: 16 first frames).",
         pairs=("psnr", "ssim", "lpips"),
         views="reference",
         against_reference=("clip_s",),
@@ -84,8 +84,9 @@ register(
     Protocol(
         "sv4d2",
         "SV4D 2.0, Sec. 5: the whole image matrix against its truth. Not stated: the network of LPIPS "
-        "(taken: AlexNet), the window of SSIM, whether the reference view counts (taken: it does), how eight views "
-        "become a clip (taken: images are repeated), the order of FV4D's scan (taken: a row per view).",
+        "(taken: AlexNet), the window of SSIM, whether the reference view counts (taken: it does), how "
+        "eight views become a clip (taken: images are repeated), the order of FV4D's scan (taken: a row per "
+        "view).",
         pairs=("lpips", "clip_s", "psnr", "ssim", "mse"),
         views="all",
         sets=("fvd_f", "fvd_v", "fvd_diag", "fv4d"),
@@ -184,8 +185,8 @@ def _views(protocol: Protocol, truth: GroundTruth) -> list[View]:
         at = truth.at(azimuth)
         if not at:
             raise UserError(
-                f"{truth.name} has no view at azimuth {azimuth:g}°, which the protocol {protocol.name} needs; "
-                "render it, or choose another protocol."
+                f"{truth.name} has no view at azimuth {azimuth:g}°, which the protocol {protocol.name} "
+                "needs; render it, or choose another protocol."
             )
         views += at
     return views
