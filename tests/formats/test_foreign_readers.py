@@ -11,6 +11,7 @@ import torch
 from plyfile import PlyData
 
 from ar4d.formats import export, find_format
+from ar4d.formats.readers import read_sequence
 from ar4d.formats.splats import z_order
 from ar4d.gaussians import Gaussians, rotation_matrices
 from tests.support import foreign
@@ -189,3 +190,21 @@ def test_the_ends_of_every_range_come_back_finite(folder, name):
     assert found
     for key, values in found.items():
         assert np.isfinite(values).all(), key
+
+
+@needs_node
+@pytest.mark.parametrize(("ending", "viewer"), [(".glb", None), (".sog", "supersplat")])
+def test_what_splat_transform_writes_is_imported_upright(folder, ending, viewer):
+    out = folder / f"theirs{ending}"
+    arguments = ["--gpu", "cpu"] if ending == ".sog" else []
+    foreign.splat_transform(*arguments, str(write(folder, "ply", "supersplat")), str(out))
+    (read,) = read_sequence([out], viewer=viewer).asset.frames
+    nearest = torch.cdist(read.means, wanted().means).argmin(1)  # the converter sorts them
+    assert len(nearest.unique()) == len(wanted())
+    there = wanted().select(nearest)
+    torch.testing.assert_close(read.means, there.means, atol=3e-4, rtol=0)
+    torch.testing.assert_close(read.colors, there.colors, atol=8e-3, rtol=0)
+    torch.testing.assert_close(read.opacities, there.opacities, atol=1.05 / 255, rtol=0)  # cut off to 8 bits
+    torch.testing.assert_close(read.scales.log(), there.scales.log(), atol=3e-2, rtol=0)
+    turned = torch.rad2deg(2 * torch.arccos((read.quats * there.quats).sum(1).abs().clamp(max=1)))
+    assert turned.max() < 2  # its SOG has 8 bits a component, cut off as well
