@@ -5,7 +5,7 @@
     python -m benchmarks.bench4d --views SPOILED --variants full --canonical auto --out runs/auto
 
 Each folder is an object of `benchmarks.bench4d` whose ground truth stays as it was; of its clip, the first
-frame alone is mostly hidden by an occluder, has the subject mostly outside the picture, or is fading in.
+frame alone is mostly hidden by an occluder, or has the subject mostly outside the picture, beside or below it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from ar4d.images import to_float, to_uint8
 from benchmarks.bench4d import objects_of
 
 HIDDEN = 0.85  # of the subject's height behind the occluder
-OUTSIDE = 0.85  # of the subject's width beyond the picture's border
-FADED = 0.15  # alpha of the frame that is fading in
+OUTSIDE = 0.85  # of the subject's width or height beyond the picture's border
 
 
 def occluded(rgba: np.ndarray) -> np.ndarray:
@@ -45,15 +44,15 @@ def entering(rgba: np.ndarray) -> np.ndarray:
     return moved
 
 
-def fading(rgba: np.ndarray) -> np.ndarray:
-    """The picture with its subject nearly transparent."""
-    return rgba * np.array([1, 1, 1, FADED])
+def rising(rgba: np.ndarray) -> np.ndarray:
+    """The picture with its subject still on the way in from below."""
+    return entering(rgba.swapaxes(0, 1)).swapaxes(0, 1)
 
 
 SPOILED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "occluded": occluded,
     "entering": entering,
-    "fading": fading,
+    "rising": rising,
 }
 
 

@@ -104,9 +104,10 @@ def _findings(gains: np.ndarray, usable: np.ndarray) -> tuple[Finding, ...]:
     if levelled:
         least, most = 1 / gains[list(levelled)].max(), 1 / gains[list(levelled)].min()
         share = f"{100 * least:.0f}" if most - least < 0.02 else f"{100 * least:.0f} to {100 * most:.0f}"
+        verb = "was" if len(levelled) == 1 else "were"
         findings.append(
             Finding(
-                f"The exposure changes: {{frames}} had {share} % of the usual brightness and were levelled "
+                f"The exposure changes: {{frames}} had {share} % of the usual brightness and {verb} levelled "
                 "to the others; with --start and --end you can leave them out.",
                 levelled,
             )
