@@ -5,7 +5,8 @@
     python -m benchmarks.bench4d --views SPOILED --variants full --canonical auto --out runs/auto
 
 Each folder is an object of `benchmarks.bench4d` whose ground truth stays as it was; of its clip, the first
-frame alone is mostly hidden by an occluder, or has the subject mostly outside the picture, beside or below it.
+frame alone is mostly hidden by an occluder, or has the subject mostly outside the picture, to the right or
+below.
 """
 
 from __future__ import annotations
