@@ -39,6 +39,12 @@ def main() -> None:
     parser.add_argument("--preset", default="cpu")
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--clock",
+        choices=("wall", "processor"),
+        default="wall",
+        help="of steps; processor, with one thread: where other programs share the machine",
+    )
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--out", type=Path, help="also write the tables to this file")
     arguments = parser.parse_args()
@@ -89,6 +95,8 @@ def measured(tree: Path, what: str, arguments: argparse.Namespace) -> Figures:
     options = ["--preset", arguments.preset, "--threads", str(arguments.threads)]
     if what == "clip":
         options += ["--clip", str(arguments.clip.resolve()), "--frames", str(arguments.frames)]
+    else:
+        options += ["--clock", arguments.clock]
     options += ["--started", str(time.time())]
     command = [sys.executable, "-P", str(CHILD), what, *options]
     environment = os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": str(arguments.threads)}
