@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils
@@ -18,16 +19,17 @@ FLAGS = ("contract", "nsz", "arcp", "afn")
 FLOAT, INT = ir.FloatType(), ir.IntType(64)
 FLOATS, INTS = ir.VectorType(FLOAT, LANES), ir.VectorType(ir.IntType(32), LANES)
 BITS = ir.VectorType(ir.IntType(1), LANES)
+# llvmlite declares no types, hence Any below.
 EXP2 = 1.3264727e-3, 9.6715130e-3, 5.5507336e-2, 2.4022242e-1, 6.9314700e-1, 1.0
 
 
 class Value:
     """A float or a vector of floats while code for it is being written."""
 
-    def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
+    def __init__(self, builder: Any, value: Any) -> None:
         self.builder, self.value = builder, value
 
-    def _of(self, other: Value | float) -> ir.Value:
+    def _of(self, other: Value | float) -> Any:
         if isinstance(other, Value):
             return other.value
         wide = isinstance(self.value.type, ir.VectorType)
@@ -59,7 +61,7 @@ class Value:
         """Where these bits are set `yes`, else `no`."""
         return Value(self.builder, self.builder.select(self.value, yes.value, yes._of(no)))
 
-    def any(self) -> ir.Value:
+    def any(self) -> Any:
         """Whether any of these bits is set."""
         kind = ir.FunctionType(ir.IntType(1), [BITS])
         name = f"llvm.vector.reduce.or.v{LANES}i1"
@@ -99,46 +101,46 @@ class Value:
 class Code:
     """Writes code on addresses, for the intrinsics of tiles.py and tiles_backward.py."""
 
-    def __init__(self, builder: ir.IRBuilder) -> None:
+    def __init__(self, builder: Any) -> None:
         self.builder = builder
         self.steps = Value(builder, ir.Constant(FLOATS, [k + 0.5 for k in range(LANES)]))
         """From a pixel's left edge to the centres of the pixels from there on."""
 
-    def address(self, base: ir.Value, floats: ir.Value) -> ir.Value:
+    def address(self, base: Any, floats: Any) -> Any:
         """So many floats after `base`."""
         return self.builder.add(base, self.builder.mul(floats, ir.Constant(INT, 4)))
 
-    def load(self, address: ir.Value, floats: int) -> Value:
+    def load(self, address: Any, floats: int) -> Value:
         """The vector that begins so many floats after `address`."""
         return Value(self.builder, self.builder.load(self._pointer(address, floats), align=4))
 
-    def store(self, value: Value, address: ir.Value, floats: int) -> None:
+    def store(self, value: Value, address: Any, floats: int) -> None:
         """Puts a vector where `load` reads it."""
         self.builder.store(value.value, self._pointer(address, floats), align=4)
 
-    def _pointer(self, address: ir.Value, floats: int) -> ir.Value:
+    def _pointer(self, address: Any, floats: int) -> Any:
         place = self.builder.add(address, ir.Constant(INT, 4 * floats))
         return self.builder.inttoptr(place, FLOATS.as_pointer())
 
-    def float(self, integer: ir.Value) -> Value:
+    def float(self, integer: Any) -> Value:
         return Value(self.builder, self.builder.sitofp(integer, FLOAT))
 
     @contextmanager
-    def loop(self, start: ir.Value, end: ir.Value, step: int) -> Iterator[ir.Value]:
+    def loop(self, start: Any, end: Any, step: int) -> Iterator[Any]:
         """Code that is repeated for the integers from `start` to before `end`."""
         with cgutils.for_range_slice(self.builder, start, end, ir.Constant(INT, step), intp=INT) as (k, _):
             yield k
 
-    def sums(self, count: int) -> list[ir.Value]:
+    def sums(self, count: int) -> list[Any]:
         """Places for vectors that are summed up."""
         return [cgutils.alloca_once(self.builder, FLOATS) for _ in range(count)]
 
-    def clear(self, places: Sequence[ir.Value]) -> None:
+    def clear(self, places: Sequence[Any]) -> None:
         for place in places:
             self.builder.store(ir.Constant(FLOATS, [0.0] * LANES), place)
 
-    def add(self, place: ir.Value, value: Value) -> None:
+    def add(self, place: Any, value: Value) -> None:
         self.builder.store((self.sum(place) + value).value, place)
 
-    def sum(self, place: ir.Value) -> Value:
+    def sum(self, place: Any) -> Value:
         return Value(self.builder, self.builder.load(place))
