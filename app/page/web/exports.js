@@ -192,11 +192,13 @@ class ExportCard {
   }
 
   show(label, busy) {
+    const focused = this.list.shadowRoot.activeElement === this.cancelButton;
     this.button.textContent = label;
     this.button.setAttribute("aria-label", `${label}: ${this.facts.title}`);
     this.button.hidden = busy;
     this.progress.hidden = this.cancelButton.hidden = !busy;
     if (busy) this.progress.removeAttribute("value");
+    else if (focused) this.button.focus(); // its button goes
   }
 
   showEstimate(bytes) {
