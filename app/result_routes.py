@@ -72,8 +72,10 @@ def routes(service: Service) -> list[BaseRoute]:
         service.reload_viewer(run)
         return changed
 
+    groups = export_forms.groups()  # before there are other threads: pydantic parses the options' source
+
     def formats(_: Request) -> Response:
-        return JSONResponse(export_forms.groups(), headers={"Cache-Control": "max-age=60"})
+        return JSONResponse(groups, headers={"Cache-Control": "max-age=60"})
 
     base = "/result/{ticket}"
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -12,14 +13,22 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from ar4d.errors import UserError
 from ar4d.records import first_problem
 
+_making = threading.RLock()
+"""pydantic reads the docstrings from the source, which two threads must not do at the same time."""
 
-@cache
+
 def schema_of(options: type[Any]) -> dict[str, dict[str, Any]]:
     """JSON schemas of the fields of an options dataclass, with the docstrings of inherited ones."""
+    with _making:
+        return _schema_of(options)
+
+
+@cache
+def _schema_of(options: type[Any]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for base in reversed(options.__mro__):
         if dataclasses.is_dataclass(base):
-            schema = TypeAdapter(_documented(base)).json_schema()
+            schema = _adapter(base).json_schema()
             for name, field in schema["properties"].items():
                 found[name] = found.get(name, {}) | _flat(field)
     return found
@@ -38,17 +47,20 @@ def parse(options: type[Any], values: Mapping[str, Any], name: str) -> Any:
     unknown = sorted(set(values) - known)
     if unknown:
         raise UserError(f'{name} has no option "{unknown[0]}"; its options are: {", ".join(sorted(known))}.')
+    with _making:
+        adapter = _adapter(options)
     try:
-        return TypeAdapter(options).validate_python(dict(values))
+        return adapter.validate_python(dict(values))
     except ValidationError as error:
         raise UserError(f"The option {first_problem(error)} ({name}).") from error
 
 
-def _documented(kind: Any) -> Any:
-    """The dataclass, set up so that its attributes' docstrings are their descriptions."""
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """The parser of a dataclass whose attributes' docstrings are their descriptions."""
     if "__pydantic_config__" not in vars(kind):
         with_config(ConfigDict(use_attribute_docstrings=True))(kind)
-    return kind
+    return TypeAdapter(kind)
 
 
 def _flat(field: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from tests.support.finished import finished_run
 from tests.support.lifting import TOKEN, serving_page
 from tests.support.moving import SpinningBall
 
-PATIENCE = 120_000  # milliseconds; every wait ends as soon as it can
+PATIENCE = 180_000  # milliseconds; every wait ends as soon as it can
 RELOADED = ("AbortError", "Connection errored out")  # Gradio's, of streams that a reload ends
 
 
