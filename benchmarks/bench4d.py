@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
-import platform
 import shlex
 import sys
 import time
@@ -23,20 +21,18 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 import tyro
 from PIL import Image
 
-from ar4d.cameras import Cameras
-from ar4d.clip import Clip, ClipSettings, load_clip
-from ar4d.clip.pictures import STILL_FPS
+from ar4d.bench.objects import clip_of, objects_of, require_known
+from ar4d.bench.results import machine
+from ar4d.bench.variants import ABLATIONS, baseline, with_experts
 from ar4d.errors import UserError
 from ar4d.evaluation import ViewRenderer, asset_renderer, evaluate_views, mean
-from ar4d.evaluation.ground_truth import GroundTruth, read_ground_truth, read_rgba
+from ar4d.evaluation.ground_truth import GroundTruth, read_ground_truth
 from ar4d.files import write_text
 from ar4d.lifting import lift
 from ar4d.presets import find
-from ar4d.rendering import Rendering
 from ar4d.settings import FACING_DEG, Facing, Settings
 from ar4d.warmup import warm_up
 from benchmarks.tables import markdown
@@ -54,16 +50,7 @@ TRUE_VIEWS = "true-views"
 
 VARIANTS: dict[str, Callable[[Settings], Settings]] = {
     "full": lambda s: s,
-    "no-finetuning": lambda s: replace(s, initialize=replace(s.initialize, finetune=False)),
-    "no-autoregression": lambda s: replace(s, generate=replace(s.generate, autoregressive=False)),
-    "no-pseudo-views": lambda s: replace(s, generate=replace(s.generate, progressive_views=False)),
-    "no-refinement": lambda s: replace(s, refine=replace(s.refine, enabled=False)),
-    "at-rest": lambda s: replace(s, generate=replace(s.generate, momentum=0.0)),
-    "moving": lambda s: replace(s, generate=replace(s.generate, momentum=1.0)),
-    "coarse-to-fine": lambda s: replace(
-        s, generate=replace(s.generate, coarse_share=0.5), refine=replace(s.refine, coarse_share=0.5)
-    ),
-    "steps-as-needed": lambda s: replace(s, generate=replace(s.generate, least_share=0.3)),
+    **ABLATIONS,
     "silhouette": lambda s: with_experts(s, "silhouette", "silhouette"),
     "embedded-first": lambda s: with_experts(s, "embedded", "silhouette"),
     "embedded-later": lambda s: with_experts(s, "silhouette", "embedded"),
@@ -73,15 +60,6 @@ VARIANTS: dict[str, Callable[[Settings], Settings]] = {
 }
 BASELINES = ("truth", "white", "input-frame")
 """Variants that lift nothing."""
-
-
-def with_experts(settings: Settings, first: str, later: str) -> Settings:
-    """The settings with one expert for the first frame and one for the pseudo-views."""
-    return replace(
-        settings,
-        initialize=replace(settings.initialize, expert=first),
-        generate=replace(settings.generate, expert=later),
-    )
 
 
 @dataclass(frozen=True)
@@ -129,7 +107,7 @@ def main(argv: Sequence[str]) -> None:
     """Measure every pair that is not finished yet and write the tables."""
     options = tyro.cli(Options, prog="python -m benchmarks.bench4d", args=argv)
     objects = objects_of(options.views, options.objects)
-    _require_known("variant", options.variants, (*BASELINES, *VARIANTS))
+    require_known("variant", options.variants, (*BASELINES, *VARIANTS))
     results = _read_results(options)
     results["commands"].append("python -m benchmarks.bench4d " + shlex.join(argv))
     finished = results["finished"]
@@ -185,39 +163,6 @@ def facing_of(folder: Path) -> Facing:
     return min(FACING_DEG, key=lambda name: abs((FACING_DEG[name] - yaw + 180) % 360 - 180))
 
 
-def clip_of(folder: Path, frames: int, size: int, canonical: Literal["auto"] | int = 0) -> Clip:
-    """The first `frames` pictures of a folder as a clip, resized to `size`."""
-    end = (frames - 0.5) / STILL_FPS  # pictures have no rate of their own
-    return load_clip(
-        folder, ClipSettings(framing="keep", num_frames=frames, end=end, canonical=canonical), size
-    )
-
-
-def baseline(variant: str, folder: Path, truth: GroundTruth) -> ViewRenderer:
-    """The truth itself, an empty picture, or the clip's own frame at every camera."""
-    clip = sorted((folder / "input").glob("*.png"))[: truth.num_frames]
-    own = torch.stack([read_rgba(path) for path in clip]) if variant == "input-frame" else torch.empty(0)
-
-    def show(times: Sequence[float], camera: Cameras) -> Rendering:
-        if variant == "white":
-            rgba = torch.zeros(len(times), camera.height, camera.width, 4)
-        else:
-            seen = next(view.rgba for view in truth.views if view.camera is camera)
-            frames = own if variant == "input-frame" else seen
-            rgba = frames[[round(t * (truth.num_frames - 1)) for t in times]]
-        return _as_rendering(rgba, camera)
-
-    return show
-
-
-def _as_rendering(rgba: torch.Tensor, camera: Cameras) -> Rendering:
-    """Convert straight-alpha pictures [F, S, S, 4] to a rendering on white at the camera's size."""
-    premultiplied = torch.cat([rgba[..., :3] * rgba[..., 3:], rgba[..., 3:]], dim=-1).permute(0, 3, 1, 2)
-    resized = F.interpolate(premultiplied, (camera.height, camera.width), mode="area").permute(0, 2, 3, 1)
-    alpha = resized[..., 3]
-    return Rendering(resized[..., :3] + 1 - alpha[..., None], torch.zeros_like(alpha), alpha)
-
-
 def _measure_all(options: Options, pairs: list[tuple[str, str]]) -> Iterator[tuple[str, str, dict]]:
     if options.jobs == 1:
         for name, variant in pairs:
@@ -241,32 +186,13 @@ def _save_renders(show: ViewRenderer, truth: GroundTruth, folder: Path) -> None:
             Image.fromarray(pixels).save(folder / view.name / f"{k:04}.png")
 
 
-def objects_of(views: Path, named: Sequence[str]) -> list[str]:
-    """Names of the objects in a folder, or those of them in `named`, if there are any.
-
-    Raises:
-        UserError: the folder holds no object, or not a named one.
-    """
-    known = sorted(path.parent.name for path in views.glob("*/meta.json"))
-    if not known:
-        raise UserError(f"{views} holds no object: a folder with meta.json, input/ and views/.")
-    _require_known("object", named, known)
-    return list(named) or known
-
-
-def _require_known(what: str, named: Sequence[str], known: Sequence[str]) -> None:
-    unknown = [name for name in named if name not in known]
-    if unknown:
-        raise UserError(f'There is no {what} "{unknown[0]}"; choose from: {", ".join(known)}.')
-
-
 def _read_results(options: Options) -> dict:
     """Results of earlier runs with the same settings and frames, or an empty record."""
     path = options.out / "bench4d.json"
     frames, settings = options.frames or "all", asdict(options.settings)
     if options.canonical != 0:
         settings["canonical"] = options.canonical
-    fresh = {"frames": frames, "settings": settings, "machine": _machine(), "commands": [], "finished": {}}
+    fresh = {"frames": frames, "settings": settings, "machine": machine(), "commands": [], "finished": {}}
     if not path.exists():
         return fresh
     results = json.loads(path.read_text())
@@ -274,15 +200,6 @@ def _read_results(options: Options) -> dict:
     if results["frames"] != frames or (lifted and results["settings"] != settings):
         raise UserError(f"{path} holds results of other settings or frames: choose another --out.")
     return {**results, "settings": settings}
-
-
-def _machine() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    facts = Path("/proc/cpuinfo")
-    lines = facts.read_text().splitlines() if facts.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import tyro
 from torch import Tensor
 
 from ar4d.asset import FrameSequence
+from ar4d.bench.objects import clip_of, objects_of
 from ar4d.clip.pictures import STILL_FPS
 from ar4d.errors import UserError
 from ar4d.evaluation import Scores, asset_renderer, evaluate_views, format_scores, mean
@@ -30,7 +31,7 @@ from ar4d.experts.embedded import Embedded
 from ar4d.experts.embedded.facing import KnownPlane, PlaneFinder
 from ar4d.experts.embedded.symmetry import upright_plane
 from ar4d.settings import FACING_DEG
-from benchmarks.bench4d import clip_of, facing_of, objects_of
+from benchmarks.bench4d import facing_of
 
 Planes = Literal["none", "found", "hinted", "likeliest", "true-offset", "true-azimuth", "true"]
 COLUMNS = ("PSNR", "IoU", "LPIPS", "roughness", "fog")

@@ -27,6 +27,7 @@ import torch.nn.functional as F
 import tyro
 from torch import Tensor
 
+from ar4d.bench.objects import clip_of, objects_of
 from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG
 from ar4d.clip.clip import Clip
 from ar4d.engines.sv4d2.settings import SV4D2Settings
@@ -40,7 +41,6 @@ from ar4d.images import premultiply, unpremultiply
 from ar4d.lifting import lift_events
 from ar4d.presets import find
 from ar4d.views import ViewGrid
-from benchmarks.bench4d import clip_of, objects_of
 
 UNSEEN_DEG = (-75.0, 15.0, 105.0, 195.0)
 COLUMNS = ("psnr", "iou", "motion", "fog", "roughness")

@@ -21,8 +21,8 @@ import numpy as np
 import tyro
 from PIL import Image
 
+from ar4d.bench.objects import objects_of
 from ar4d.images import to_float, to_uint8
-from benchmarks.bench4d import objects_of
 
 HIDDEN = 0.85  # of the subject's height behind the occluder
 OUTSIDE = 0.85  # of the subject's width or height beyond the picture's border

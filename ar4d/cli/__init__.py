@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _commands() -> dict[str, Callable[[list[str]], None]]:
-    from ar4d.cli import app, clean, experts, imagine, imports, inspect, lift, output
+    from ar4d.cli import app, bench, clean, experts, imagine, imports, inspect, lift, output
 
     return {
         "lift": lift.main,
@@ -45,6 +45,7 @@ def _commands() -> dict[str, Callable[[list[str]], None]]:
         "clean": clean.main,
         "import": imports.main,
         "evaluate": output.evaluate,
+        "bench": bench.main,
         "app": app.main,
         "info": inspect.info,
         "presets": inspect.presets,

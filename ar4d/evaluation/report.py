@@ -159,13 +159,3 @@ def compare(rendering: Rendering, rgba: Tensor, measures: Mapping[str, Measure])
     rgba = rgba.to(rendering.rgb.device)
     found = Frames(rendering.rgb.clamp(0, 1), rendering.alpha)
     return measure(measures, found, Frames(on_white(rgba), rgba[..., 3]))
-
-
-def compare_frames(found: Frames, rgba: Tensor) -> Scores:
-    """The scores of one view by all metrics that are ready here.
-
-    Args:
-        found: F frames.
-        rgba: [F, H, W, 4] in [0, 1], the truth with straight alpha.
-    """
-    return measure(ready({})[0], found, Frames(on_white(rgba), rgba[..., 3]))

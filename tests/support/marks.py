@@ -13,6 +13,7 @@ SLOW = (
     "tests/app/test_prompt_jobs.py",
     "tests/app/test_queue.py",
     "tests/app/test_server.py",
+    "tests/bench/test_bench.py::test_several_processes_give_the_same_numbers",
     "tests/benchmarks/test_bench4d.py",
     "tests/benchmarks/test_embedded_only.py",
     "tests/test_examples.py",

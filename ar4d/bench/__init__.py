@@ -1,0 +1,1 @@
+"""The benchmark: objects × variants × seeds, measured by the papers' protocols, resumable, reported."""

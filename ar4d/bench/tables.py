@@ -1,0 +1,111 @@
+"""The numbers of a benchmark as tables: means and spreads by variant and protocol, worst cases first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from ar4d.bench.results import Pair, read_features
+from ar4d.evaluation import protocols, sets
+from ar4d.evaluation.by_protocol import formatted, title_of
+from ar4d.evaluation.scores import Scores
+
+Results = Mapping[Pair, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A head and rows of text; the first column names the row."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    def markdown(self) -> str:
+        """The table in Markdown, with its title and notes."""
+        lines = [self.head, ("---", *["---:"] * (len(self.head) - 1)), *self.rows]
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return "\n\n".join([f"## {self.title}", table, *self.notes])
+
+
+def tables(out: Path, results: Results) -> list[Table]:
+    """A table per protocol, one of shapes if any was measured, and one of times."""
+    names = dict.fromkeys(name for result in results.values() for name in result["protocols"])
+    found = [_protocol_table(out, results, protocols.find(name)) for name in names]
+    shapes = dict.fromkeys(k for r in results.values() for k, v in r["shape"].items() if v is not None)
+    if shapes:
+        rows = _rows(results, tuple(shapes), lambda result: result["shape"])
+        found.append(Table("Shape", ("variant", "pairs", *map(title_of, shapes)), tuple(rows)))
+    seconds = _rows(results, ("seconds",), lambda result: {"seconds": round(result["seconds"], 3)})
+    found.append(Table("Time", ("variant", "pairs", "seconds"), tuple(seconds)))
+    return found
+
+
+def worst_first(results: Results) -> list[tuple[Pair, float]]:
+    """The pairs by their mean PSNR at unseen views, the worst first."""
+    ranked = [(pair, unseen_psnr(result)) for pair, result in results.items()]
+    return sorted(((pair, value) for pair, value in ranked if value is not None), key=lambda entry: entry[1])
+
+
+def unseen_psnr(result: Mapping[str, Any]) -> float | None:
+    """The mean PSNR of the views that the clip does not show; None where there are none."""
+    values = [v["psnr"] for name, v in result["views"].items() if name != result["reference"]]
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def spread(values: Sequence[float]) -> float:
+    """The standard deviation over objects and seeds (n - 1); 0 for a single value."""
+    return stdev(values) if len(values) > 1 else 0.0
+
+
+def _protocol_table(out: Path, results: Results, protocol: protocols.Protocol) -> Table:
+    metrics = (*protocol.pairs, *protocol.against_reference)
+    ready = sets.ready_sets(protocol.sets)
+    rows = []
+    for row in _rows(results, metrics, lambda result: result["protocols"].get(protocol.name, {})):
+        pairs = [pair for pair in results if pair.variant == row[0]]
+        distances = _distances(out, pairs, protocol, ready)
+        rows.append((*row, *(formatted(name, distances.get(name)) for name in protocol.sets)))
+    head = ("variant", "pairs", *map(title_of, (*metrics, *protocol.sets)))
+    reasons = {note for result in results.values() for note in result["notes"]}
+    notes = (protocol.source, protocol.details, "Mean ± standard deviation over objects and seeds.")
+    return Table(f"Protocol {protocol.name}", head, tuple(rows), (*notes, *sorted(reasons)))
+
+
+def _distances(
+    out: Path, pairs: Iterable[Pair], protocol: protocols.Protocol, ready: sets.ReadySets
+) -> Scores:
+    """Set metrics over all pairs of a variant; they have no spread, because a set is one value."""
+    entries = []
+    for pair in pairs:
+        features = read_features(out, pair)
+        sides = {
+            side: {
+                metric: features[f"{protocol.name}/{metric}/{side}"]
+                for metric in protocol.sets
+                if f"{protocol.name}/{metric}/{side}" in features
+            }
+            for side in ("found", "truth")
+        }
+        entries.append(protocols.Result(Scores(), **sides))
+    return protocols.set_distances(protocol, entries, ready)
+
+
+def _rows(results: Results, metrics: Sequence[str], part: Any) -> Iterable[tuple[str, ...]]:
+    """A row per variant: its name, its number of pairs, and mean ± spread of each metric."""
+    for variant in dict.fromkeys(pair.variant for pair in results):
+        of_variant = [part(result) for pair, result in results.items() if pair.variant == variant]
+        cells = [_cell(name, [r[name] for r in of_variant if r.get(name) is not None]) for name in metrics]
+        yield (variant, str(len(of_variant)), *cells)
+
+
+def _cell(name: str, values: Sequence[float]) -> str:
+    if not values:
+        return "–"
+    mean = formatted(name, fmean(values))
+    return f"{mean} ± {formatted(name, spread(values)).lstrip('+')}" if len(values) > 1 else mean
