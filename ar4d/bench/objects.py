@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from ar4d.clip import Clip, ClipSettings, load_clip
 from ar4d.clip.pictures import STILL_FPS
@@ -33,7 +34,12 @@ def require_known(what: str, named: Sequence[str], known: Sequence[str]) -> None
         raise UserError(f'There is no {what} "{unknown[0]}"; choose from: {", ".join(known)}.')
 
 
-def clip_of(folder: Path, frames: int, size: int) -> Clip:
-    """The first `frames` pictures of a folder as a clip, resized to `size`."""
+def clip_of(folder: Path, frames: int, size: int, canonical: Literal["auto"] | int = 0) -> Clip:
+    """The first `frames` pictures of a folder as a clip, resized to `size`.
+
+    Args:
+        canonical: the frame that generation starts from, or "auto".
+    """
     end = (frames - 0.5) / STILL_FPS  # pictures have no rate of their own
-    return load_clip(folder, ClipSettings(framing="keep", num_frames=frames, end=end), size)
+    settings = ClipSettings(framing="keep", num_frames=frames, end=end, canonical=canonical)
+    return load_clip(folder, settings, size)

@@ -69,7 +69,7 @@ def write_pair(out: Path, pair: Pair, result: Mapping[str, Any], features: Mappi
     path = pair.path(out)
     if features:
         with atomic(path.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **{name: value.cpu().numpy() for name, value in features.items()})
+            np.savez_compressed(file, allow_pickle=False, **_arrays(features))
     write_text(path, json.dumps({"pair": vars(pair), **result}, indent=1))
 
 
@@ -96,6 +96,10 @@ def read_features(out: Path, pair: Pair) -> dict[str, Tensor]:
             return {name: torch.from_numpy(file[name]) for name in file.files}
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}); delete it and its .json, and run again.") from error
+
+
+def _arrays(features: Mapping[str, Tensor]) -> dict[str, Any]:
+    return {name: value.cpu().numpy() for name, value in features.items()}
 
 
 def surroundings() -> dict[str, Any]:

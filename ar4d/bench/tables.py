@@ -33,9 +33,13 @@ class Table:
 
 
 def tables(out: Path, results: Results) -> list[Table]:
-    """A table per protocol, one of shapes if any was measured, and one of times."""
+    """A table per protocol, one of shapes if any was measured, and one of times.
+
+    Means are taken over the objects that all variants have: means over different objects do not compare.
+    """
+    results, remark = on_shared_objects(results)
     names = dict.fromkeys(name for result in results.values() for name in result["protocols"])
-    found = [_protocol_table(out, results, protocols.find(name)) for name in names]
+    found = [_protocol_table(out, results, protocols.find(name), remark) for name in names]
     shapes = dict.fromkeys(k for r in results.values() for k, v in r["shape"].items() if v is not None)
     if shapes:
         rows = _rows(results, tuple(shapes), lambda result: result["shape"])
@@ -43,6 +47,23 @@ def tables(out: Path, results: Results) -> list[Table]:
     seconds = _rows(results, ("seconds",), lambda result: {"seconds": round(result["seconds"], 3)})
     found.append(Table("Time", ("variant", "pairs", "seconds"), tuple(seconds)))
     return found
+
+
+def on_shared_objects(results: Results) -> tuple[Results, tuple[str, ...]]:
+    """The results of the objects that all variants have, and a sentence about those left out.
+
+    Where the variants share no object, all results, and a warning.
+    """
+    variants = {pair.variant for pair in results}
+    names = {v: {pair.name for pair in results if pair.variant == v} for v in variants}
+    shared, every = set.intersection(*names.values()), set.union(*names.values())
+    if shared == every:
+        return results, ()
+    if not shared:
+        return results, ("The variants share no object: their rows do not compare.",)
+    left_out = ", ".join(sorted(every - shared))
+    remark = f"Over the {len(shared)} objects that all variants have; not all have {left_out}."
+    return {pair: result for pair, result in results.items() if pair.name in shared}, (remark,)
 
 
 def worst_first(results: Results) -> list[tuple[Pair, float]]:
@@ -63,7 +84,9 @@ def spread(values: Sequence[float]) -> float:
     return stdev(values) if len(values) > 1 else 0.0
 
 
-def _protocol_table(out: Path, results: Results, protocol: protocols.Protocol) -> Table:
+def _protocol_table(
+    out: Path, results: Results, protocol: protocols.Protocol, remark: tuple[str, ...]
+) -> Table:
     metrics = (*protocol.pairs, *protocol.against_reference)
     ready = sets.ready_sets(protocol.sets)
     rows = []
@@ -74,7 +97,7 @@ def _protocol_table(out: Path, results: Results, protocol: protocols.Protocol) -
     head = ("variant", "pairs", *map(title_of, (*metrics, *protocol.sets)))
     reasons = {note for result in results.values() for note in result["notes"]}
     notes = (protocol.source, protocol.details, "Mean ± standard deviation over objects and seeds.")
-    return Table(f"Protocol {protocol.name}", head, tuple(rows), (*notes, *sorted(reasons)))
+    return Table(f"Protocol {protocol.name}", head, tuple(rows), (*remark, *notes, *sorted(reasons)))
 
 
 def _distances(
@@ -92,7 +115,7 @@ def _distances(
             }
             for side in ("found", "truth")
         }
-        entries.append(protocols.Result(Scores(), **sides))
+        entries.append(protocols.Result(Scores(), sides["found"], sides["truth"]))
     return protocols.set_distances(protocol, entries, ready)
 
 

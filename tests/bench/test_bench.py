@@ -13,8 +13,8 @@ from PIL import Image
 
 from ar4d.bench import run as running
 from ar4d.bench.results import Pair, read_pairs
-from ar4d.bench.tables import worst_first
-from ar4d.bench.variants import ABLATIONS, settings_of
+from ar4d.bench.tables import tables, worst_first
+from ar4d.bench.variants import ABLATIONS, settings_of, with_experts
 from ar4d.cli import main
 from ar4d.errors import UserError
 from ar4d.evaluation import lpips
@@ -159,11 +159,24 @@ def test_the_tables_give_mean_and_spread(measured, tmp_path):
     assert "torch " in after
 
 
+def test_means_are_over_the_objects_that_all_variants_have(measured):
+    results = read_pairs(measured)
+    fewer = {pair: r for pair, r in results.items() if pair != Pair("white", "bee", 0)}
+    table = next(t for t in tables(measured, fewer) if t.title == "Protocol sv4d2")
+    assert {row[0]: row[1] for row in table.rows} == dict.fromkeys(BASELINES, "1")
+    assert table.notes[0] == "Over the 1 objects that all variants have; not all have bee."
+    apart = {
+        pair: r for pair, r in fewer.items() if pair.name == ("ant" if pair.variant == "white" else "bee")
+    }
+    table = next(t for t in tables(measured, apart) if t.title == "Protocol sv4d2")
+    assert table.notes[0] == "The variants share no object: their rows do not compare."
+    assert tables(measured, results)[0].notes[0].startswith("AR4D, Sec. 5")
+
+
 def test_variants_of_every_engine():
     assert settings_of("full", "cpu", 3, 64) == replace(CPU, seed=3, size=64)
     assert settings_of("preset:sv4d2-cpu", "cpu") == SV4D2_CPU
-    assert not settings_of("no-refinement", "cpu").refine.enabled
-    assert settings_of("expert:silhouette", "cpu").generate.expert == "silhouette"
+    assert settings_of("expert:silhouette", "cpu") == with_experts(CPU, "silhouette", "silhouette")
     for name, change in ABLATIONS.items():
         assert settings_of(name, "cpu") == change(CPU) != CPU
 

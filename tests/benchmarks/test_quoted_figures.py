@@ -1,0 +1,85 @@
+"""The figures that README quotes are those of the committed reports."""
+
+import json
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+REPORT = ROOT / "benchmarks" / "results" / "bench4d.json"
+TABLE = ROOT / "benchmarks" / "results" / "bench4d.md"
+EXPERT = ROOT / "docs" / "research" / "embedded-expert.md"
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip(" *`") for cell in line.split("|")[1:-1]]
+
+
+def row(path: Path, beginning: str) -> list[str]:
+    """The cells of the first table row whose text starts so."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("|") and line.replace("*", "").startswith(f"| {beginning}"):
+            return cells(line)
+    raise AssertionError(f"{path.name} has no table row that starts with {beginning!r}")
+
+
+@pytest.fixture(scope="module")
+def report() -> dict:
+    return json.loads(REPORT.read_text(encoding="utf-8"))
+
+
+def mean_of(report: dict, variant: str, metric: str, group: str = "test") -> float:
+    return fmean(pair["report"][group][metric] for pair in report["finished"][variant].values())
+
+
+@pytest.mark.parametrize(
+    ("beginning", "variant"), [("the input frame, copied", "input-frame"), ("expert `silhouette`", "full")]
+)
+def test_readme_quotes_the_report(report, beginning, variant):
+    """The report's "full" is the preset of its time, whose expert was `silhouette`."""
+    assert len(report["finished"][variant]) == 8  # as README says
+    assert report["frames"] == 8
+    quoted = row(ROOT / "README.md", beginning)
+    psnr, lpips, iou = (mean_of(report, variant, metric) for metric in ("psnr", "lpips", "iou"))
+    assert quoted[1:] == [f"{psnr:.1f} dB", f"{lpips:.3f}", f"{iou:.3f}"]
+
+
+def test_readme_quotes_the_record_of_the_embedded_expert():
+    psnr, iou, lpips = row(EXPERT, "mean")[2].replace("*", "").split(" / ")
+    quoted = row(ROOT / "README.md", "expert `embedded`")
+    assert quoted[1:] == [f"{float(psnr):.1f} dB", lpips, iou]
+
+
+def test_both_records_agree_on_the_expert_that_they_share(report):
+    psnr, iou, lpips = row(EXPERT, "mean")[1].split(" / ")
+    found = [mean_of(report, "full", metric) for metric in ("psnr", "iou", "lpips")]
+    assert [f"{found[0]:.2f}", f"{found[1]:.3f}", f"{found[2]:.3f}"] == [psnr, iou, lpips]
+
+
+def test_the_committed_table_is_that_of_the_committed_numbers(report):
+    head = row(TABLE, "variant")
+    for variant in report["finished"]:
+        named = dict(zip(head, row(TABLE, f"{variant} |"), strict=True))
+        for group, title in (("reference", "ref"), ("test", "test")):
+            assert named[f"{title} PSNR"] == f"{mean_of(report, variant, 'psnr', group):.2f}"
+            assert named[f"{title} LPIPS"] == f"{mean_of(report, variant, 'lpips', group):.3f}"
+        assert named["test IoU"] == f"{mean_of(report, variant, 'iou'):.3f}"
+
+
+@pytest.mark.parametrize(
+    ("variant", "quoted"),
+    [
+        ("full", "16.73 dB, IoU 0.668, LPIPS 0.176"),
+        ("no-finetuning", "16.72 dB, 0.669, 0.175"),
+        ("no-pseudo-views", "16.49 dB, 0.657, 0.191"),
+    ],
+)
+def test_the_ablations_are_quoted_on_the_objects_that_they_share(report, variant, quoted):
+    shared = set(report["finished"]["no-finetuning"])
+    assert len(shared) == 4
+    pairs = [report["finished"][variant][name]["report"]["test"] for name in shared]
+    psnr, iou, lpips = (fmean(pair[metric] for pair in pairs) for metric in ("psnr", "iou", "lpips"))
+    words = quoted.replace("IoU ", "").replace("LPIPS ", "")
+    assert words == f"{psnr:.2f} dB, {iou:.3f}, {lpips:.3f}"
+    assert quoted in (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8").replace("\n", " ")
