@@ -11,8 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import ar4d
@@ -20,6 +21,8 @@ from ar4d.errors import UserError
 from ar4d.files import atomic, write_text
 
 HEADER = "bench.json"
+FEATURES = ".safetensors"
+"""Suffix of the file with the features of set metrics."""
 PACKAGES = ("torch", "numpy", "numba", "scipy", "gsplat", "transformers", "diffusers")
 
 
@@ -68,8 +71,8 @@ def write_pair(out: Path, pair: Pair, result: Mapping[str, Any], features: Mappi
     """Writes a measurement; the file of numbers comes last, so that it stands for the whole."""
     path = pair.path(out)
     if features:
-        with atomic(path.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **_arrays(features))
+        with atomic(path.with_suffix(FEATURES)) as temporary:
+            save_file({name: value.cpu().contiguous() for name, value in features.items()}, temporary)
     write_text(path, json.dumps({"pair": vars(pair), **result}, indent=1))
 
 
@@ -88,18 +91,13 @@ def read_pairs(out: Path) -> dict[Pair, dict[str, Any]]:
 
 def read_features(out: Path, pair: Pair) -> dict[str, Tensor]:
     """The features of set metrics as written, {"PROTOCOL/METRIC/found" or ".../truth": [N, D]}."""
-    path = pair.path(out).with_suffix(".npz")
+    path = pair.path(out).with_suffix(FEATURES)
     if not path.exists():
         return {}
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: torch.from_numpy(file[name]) for name in file.files}
-    except (OSError, ValueError) as error:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
         raise UserError(f"{path} is damaged ({error}); delete it and its .json, and run again.") from error
-
-
-def _arrays(features: Mapping[str, Tensor]) -> dict[str, Any]:
-    return {name: value.cpu().numpy() for name, value in features.items()}
 
 
 def surroundings() -> dict[str, Any]:

@@ -9,15 +9,18 @@ from html.parser import HTMLParser
 from statistics import fmean, stdev
 
 import pytest
+import torch
 from PIL import Image
+from torch import Tensor, nn
 
 from ar4d.bench import run as running
-from ar4d.bench.results import Pair, read_pairs
+from ar4d.bench.results import Pair, read_features, read_pairs
 from ar4d.bench.tables import tables, worst_first
 from ar4d.bench.variants import ABLATIONS, settings_of, with_experts
 from ar4d.cli import main
 from ar4d.errors import UserError
 from ar4d.evaluation import lpips
+from ar4d.evaluation.frechet import frechet_distance
 from ar4d.presets import CPU, SV4D2_CPU
 from tests.support.bench_folder import moving_gaussians, write_object
 
@@ -198,6 +201,31 @@ def test_a_whole_lift_with_seeds(views, tmp_path, monkeypatch):
     assert sorted(pair.seed for pair in results) == [4, 4, 5]  # white has no randomness
     assert results[Pair("full", "ant", 5)]["protocols"]["sv4d2"]["psnr"] > 45
     assert results[Pair("full", "ant", 5)]["shape"]["depth_agreement"] > 0
+
+
+class Detector(nn.Module):
+    """Takes what `i3d_torchscript.pt` takes and gives the mean colours of the first and the last frame."""
+
+    def forward(self, x: Tensor, rescale: bool, resize: bool, return_features: bool) -> Tensor:
+        return torch.cat([x[:, :, 0].mean((2, 3)), x[:, :, -1].mean((2, 3))], dim=1)
+
+
+def test_fvd_is_over_all_objects(views, tmp_path, monkeypatch):
+    torch.jit.script(Detector()).save(str(tmp_path / "i3d.pt"))
+    monkeypatch.setenv("AR4D_I3D", str(tmp_path / "i3d.pt"))
+    options = ("--variants", "truth", "input-frame", "--protocols", "sv4d2")
+    assert bench("run", views, "--out", tmp_path / "out", *options) == 0
+    features = [read_features(tmp_path / "out", Pair("input-frame", name, 0)) for name in ("ant", "bee")]
+    found, truth = (torch.cat([f[f"sv4d2/fvd_f/{side}"] for f in features]) for side in ("found", "truth"))
+    assert found.shape == (2 * 8, 6)
+    table = tables(tmp_path / "out", read_pairs(tmp_path / "out"))[0]
+    rows = {row[0]: dict(zip(table.head, row, strict=True)) for row in table.rows}
+    assert rows["truth"]["FVD-F"] == rows["truth"]["FV4D"] == "0"
+    assert rows["input-frame"]["FVD-F"] == f"{frechet_distance(found, truth):.0f}"
+    path = Pair("truth", "ant", 0).path(tmp_path / "out").with_suffix(".safetensors")
+    path.write_bytes(b"damaged")
+    with pytest.raises(UserError, match="is damaged"):
+        tables(tmp_path / "out", read_pairs(tmp_path / "out"))
 
 
 @pytest.mark.parametrize(
