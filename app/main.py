@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import socket
@@ -11,10 +12,14 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from app import logs
 from app.runs.limits import Limits
+from app.space import usual_runs
 from ar4d.errors import UserError
 
 EXAMPLE_RUN = Path(__file__).parents[1] / "assets" / "example_run"
+
+_log = logging.getLogger(__name__)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,23 +30,42 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--runs",
         type=Path,
-        default=Path(os.environ.get("AR4D_RUNS", "runs")),
-        help="folder for runs, uploads and downloads (default: AR4D_RUNS or runs)",
+        default=usual_runs(),
+        help="folder for runs, uploads and downloads (default: AR4D_RUNS, a Space's /data/runs, or runs)",
     )
     parser.add_argument("--root-path", help="path prefix under which a reverse proxy serves the page")
     arguments = parser.parse_args(argv)
     try:
-        server = Server(arguments.runs, arguments.host, arguments.port, arguments.root_path)
+        logs.configure()
+        limits = Limits.from_environment()
+        server = Server(arguments.runs, arguments.host, arguments.port, arguments.root_path, limits)
     except (UserError, OSError) as error:
         print(f"ar4d: {error}", file=sys.stderr)
         return 2
     print(f"ar4d: {server.address}", flush=True)
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    stopped.wait()
-    server.close()
+    server.close(_wait_for_signal(server, limits.shutdown_seconds))
     return 0
+
+
+def _wait_for_signal(server: Server, grace_seconds: float) -> float:
+    """Waits for SIGTERM or Ctrl-C; returns the seconds that runs get to finish their frame.
+
+    Ctrl-C leaves no time, and a second signal ends the time that the first one left.
+    """
+    stopped = threading.Event()
+    received: list[int] = []
+
+    def on_signal(number: int, _: object) -> None:
+        if received:
+            server.service.jobs.hurry.set()
+        received.append(number)
+        stopped.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    stopped.wait()
+    _log.info("Stops on %s", signal.Signals(received[0]).name)
+    return grace_seconds if received[0] == signal.SIGTERM else 0.0
 
 
 class Server:
@@ -66,6 +90,9 @@ class Server:
         os.environ["GRADIO_TEMP_DIR"] = str(
             runs.resolve() / ".cache"
         )  # Gradio reads it when it builds its server
+        from starlette.middleware import Middleware
+
+        from app.headers import SecurityHeaders
         from app.page.layout import Page
         from app.page.theme import head, stylesheet, theme
         from app.server import Viewers, launch
@@ -81,7 +108,10 @@ class Server:
             host,
             port or _free_port(host),
             root_path,
-            app_kwargs={"routes": routes(self.service)},
+            app_kwargs={
+                "routes": routes(self.service),
+                "middleware": [Middleware(SecurityHeaders)],
+            },
             theme=theme(),
             css=stylesheet(),
             head=head(),
@@ -95,9 +125,13 @@ class Server:
         self.service.start()
         threading.Thread(target=_warm_up, daemon=True, name="ar4d-warm-up").start()
 
-    def close(self) -> None:
-        """Stops the server, its viewers and its workers."""
-        self.service.close()
+    def close(self, grace_seconds: float = 0.0) -> None:
+        """Stops the server, its viewers and its workers.
+
+        Args:
+            grace_seconds: how long runs at work may go on until they have stored their current frame.
+        """
+        self.service.close(grace_seconds)
         self.viewers.close_all()
         self.demo.close(verbose=False)
 
@@ -123,7 +157,7 @@ def routes(service: Any) -> list[Any]:
     from starlette.routing import Mount, Route
     from starlette.staticfiles import StaticFiles
 
-    from app import examples, result_routes
+    from app import examples, operation, result_routes
     from app.viewer.page import message_page
 
     def shared(request: Request) -> Response:
@@ -144,6 +178,7 @@ def routes(service: Any) -> list[Any]:
 
     return [
         *result_routes.routes(service),
+        *operation.routes(service),
         Route("/share/{share}", shared),
         Route("/example/{name}", example),
         Mount("/examples", StaticFiles(directory=examples.CLIPS, check_dir=False)),

@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from app.headers import viewer_headers
 from app.proxy import relay
 from app.viewer import RunViewer
 from app.viewer.page import FILES, MEDIA_TYPES, message_page, viewer_page
@@ -132,8 +133,9 @@ def routes(viewers: Viewers) -> list[BaseRoute]:
         if viewers.get(request.path_params["id"]) is None:
             return HTMLResponse(message_page(CLOSED_REASON), 404)
         if "gzip" not in request.headers.get("accept-encoding", ""):
-            return HTMLResponse(viewer_page())
-        return HTMLResponse(viewer_page(gzipped=True), headers={"Content-Encoding": "gzip"})
+            return HTMLResponse(viewer_page(), headers=viewer_headers())
+        headers = viewer_headers() | {"Content-Encoding": "gzip"}
+        return HTMLResponse(viewer_page(gzipped=True), headers=headers)
 
     async def with_slash(request: Request) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""
@@ -165,7 +167,7 @@ def routes(viewers: Viewers) -> list[BaseRoute]:
         return JSONResponse({"status": "ok", "viewers": len(viewers), "connections": viewers.connections()})
 
     return [
-        Route("/health", health),
+        Route("/healthz", health),
         Route("/viewer/{id}", with_slash),
         Route("/viewer/{id}/", page),
         Route("/viewer/{id}/web/{name}", file),

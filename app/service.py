@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.metrics import Metrics
 from app.runs import storage
 from app.runs.drafts import Box, CutoutRecord, source_of
 from app.runs.estimates import Estimate, Estimator
@@ -57,13 +58,16 @@ class Service:
         self.cache.mkdir(exist_ok=True)
         self.viewers = viewers
         self.estimator = Estimator(self.storage.root / "timings.jsonl")
-        self._utility_worker = Worker("utility")
+        self._utility_worker = Worker("utility", memory_mb=self.limits.decode_memory_mb)
+        self.metrics = Metrics()
         handles, self.device = workers(device)
-        self.jobs = Jobs(handles, self.estimator, self.device)
+        self.jobs = Jobs(handles, self.estimator, self.device, self.metrics)
+        self.metrics.watch(self)
         self.exports = Exports(self.cache, self.storage, self.limits, self._utility_worker.run)
         self._viewer_ids: dict[Path, str] = {}  # by run
         self._viewer_lock = threading.Lock()
         self._closed = threading.Event()
+        self._started = False
 
     def start(self) -> None:
         """Starts the workers, restores queued runs and starts the periodic clean-up."""
@@ -71,12 +75,34 @@ class Service:
         self.jobs.warm_up()
         self.jobs.restore(list(self.storage.all_runs()))
         threading.Thread(target=self._clean_up_regularly, daemon=True, name="ar4d-clean-up").start()
+        self._started = True
 
-    def close(self) -> None:
-        """Stops the workers; unfinished runs stay enqueued."""
+    def close(self, grace_seconds: float = 0.0) -> None:
+        """Stops the workers; unfinished runs stay enqueued.
+
+        Args:
+            grace_seconds: how long runs at work may go on until they have stored their current frame.
+        """
         self._closed.set()
-        self.jobs.close()
+        self.jobs.close(grace_seconds)
         self._utility_worker.close()
+
+    def require_ready(self) -> None:
+        """Checks that the server takes new runs.
+
+        Raises:
+            UserError: it is starting or stopping, or its disk is full.
+        """
+        if self._closed.is_set():
+            raise UserError("The server is shutting down.")
+        if not self._started:
+            raise UserError("The server is starting.")
+        self.storage.require_room()
+
+    def processes(self) -> dict[str, int]:
+        """Ids of the server's processes, by name."""
+        workers = {worker.name: worker.pid for worker in [*self.jobs.workers, self._utility_worker]}
+        return {"server": os.getpid()} | {name: pid for name, pid in workers.items() if pid is not None}
 
     # --- clips ----------------------------------------------------------------------------------
 
@@ -122,8 +148,8 @@ class Service:
             )
         self._check_size(size)
         limits = self.limits
-        task = CutOut(folder, settings, size, box, limits.clip_seconds, limits.clip_megapixels * 1e6)
-        self._run_utility_task(task)
+        bounds = limits.clip_seconds, limits.clip_megapixels * 1e6, limits.clip_frames
+        self._run_utility_task(CutOut(folder, settings, size, box, *bounds), limits.decode_seconds)
         os.utime(folder)
         return CutoutRecord.read(folder)
 
@@ -319,10 +345,15 @@ class Service:
 
     # --- internals ---------------------------------------------------------------------------------
 
-    def _run_utility_task(self, task: Any) -> Any:
+    def _run_utility_task(self, task: Any, seconds: float | None = None) -> Any:
         try:
-            return drain(self._utility_worker.run(task))
+            return drain(self._utility_worker.run(task, seconds))
         except WorkerDied as error:
+            if error.requested:
+                raise UserError(
+                    f"This took longer than the {seconds:.0f} s that this server allows; "
+                    "try a shorter or smaller clip."
+                ) from error
             raise UserError(f"{error} Try a shorter or smaller clip.") from error
         except TaskFailed as error:
             raise UserError(f"An error in this program: {error}. Please report it.") from error

@@ -1,4 +1,4 @@
-"""A Sphinx extension that writes tables from the code: settings, presets, experts and formats."""
+"""A Sphinx extension that writes tables from the code: settings, presets, experts, formats and limits."""
 
 from __future__ import annotations
 
@@ -49,6 +49,15 @@ def _presets(engine: str) -> list[list[str]]:
     return header + [[f"``{setting}``", *values] for setting, *values in rows]
 
 
+def _limits(_: str) -> list[list[str]]:
+    from app.runs.limits import Limits, variable
+
+    rows = [["variable", "default", "meaning"]]
+    for field in fields(Limits):
+        rows.append([f"``{variable(field.name)}``", f"``{field.default}``", _doc(Limits, field.name)])
+    return rows
+
+
 def _experts(_: str) -> list[list[str]]:
     from ar4d.experts.registry import ENTRIES
 
@@ -69,7 +78,13 @@ def _formats(_: str) -> list[list[str]]:
     return rows
 
 
-TABLES = {"settings": _settings, "presets": _presets, "experts": _experts, "formats": _formats}
+TABLES = {
+    "settings": _settings,
+    "presets": _presets,
+    "experts": _experts,
+    "formats": _formats,
+    "limits": _limits,
+}
 
 
 class CodeTable(Directive):

@@ -77,7 +77,13 @@ def source_of(folder: Path) -> Path:
 
 
 def cut_out(
-    folder: Path, settings: ClipSettings, size: int, box: Box | None, max_seconds: float, max_pixels: float
+    folder: Path,
+    settings: ClipSettings,
+    size: int,
+    box: Box | None,
+    max_seconds: float,
+    max_pixels: float,
+    max_frames: int,
 ) -> None:
     """Writes a draft's cut-out: `input/`, two sheets of pictures for the page, and draft.json.
 
@@ -89,6 +95,11 @@ def cut_out(
     if source.length > max_seconds:
         raise UserError(
             f"{source.name} is {source.length:.0f} s long and this server takes at most {max_seconds:.0f} s; "
+            "cut it shorter."
+        )
+    if len(source.times) > max_frames:
+        raise UserError(
+            f"{source.name} has {len(source.times):,} frames and this server takes at most {max_frames:,}; "
             "cut it shorter."
         )
     if source.width * source.height > max_pixels:

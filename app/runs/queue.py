@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from app.logs import about
+from app.metrics import Metrics
 from app.runs.estimates import Estimator
 from app.runs.progress import Progress
 from app.runs.storage import JobRecord, read_job_record, strip_server_paths, update_job_record
 from app.runs.tasks import Lift, LiftResult
 from app.runs.worker import TaskFailed, Worker, WorkerDied
 from ar4d.errors import UserError
-from ar4d.events import Event, drain
+from ar4d.events import Event, FrameFinished, StageFinished, drain
 from ar4d.runs import Run
 from ar4d.settings import EngineSettings
 
@@ -99,14 +101,23 @@ class Job:
 class Jobs:
     """The queue, first come, first served. Events reach listeners in the queue's own threads."""
 
-    def __init__(self, workers: Sequence[Worker], estimator: Estimator, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        workers: Sequence[Worker],
+        estimator: Estimator,
+        device: str = "cpu",
+        metrics: Metrics | None = None,
+    ) -> None:
         self.device, self.estimator = device, estimator
+        self.metrics = metrics or Metrics()
         self.workers = workers
         self._known: dict[Path, Job] = {}  # alive, or failed since the server started
         self._waiting: list[Job] = []
         self._running: dict[Job, Worker] = {}
         self._changed = threading.Condition()
         self._closed = False
+        self.hurry = threading.Event()
+        """Set to end the wait of `close` early."""
         self._threads = [
             threading.Thread(target=self._serve, args=(worker,), daemon=True, name=f"ar4d-{worker.name}")
             for worker in workers
@@ -205,11 +216,22 @@ class Jobs:
                 update_job_record(folder, enqueued=False)
                 _log.warning("%s is not resumed: %s", folder, error)
 
-    def close(self) -> None:
-        """Stops the workers; a server that starts later resumes unfinished runs."""
+    def counts(self) -> tuple[int, int]:
+        """How many runs wait, and how many are at work."""
+        with self._changed:
+            return len(self._waiting), len(self._running)
+
+    def close(self, grace_seconds: float = 0.0) -> None:
+        """Stops the workers; a server that starts later resumes unfinished runs.
+
+        Args:
+            grace_seconds: how long the runs at work may go on until they have stored their current frame.
+        """
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+            running = list(self._running)
+        _wait_for_frames(running, grace_seconds, self.hurry)
         for worker in self.workers:
             worker.close()
         for thread in self._threads:
@@ -235,7 +257,8 @@ class Jobs:
                 self._running[job] = worker
                 job.set_state("running")
             try:
-                self._work(job, worker)
+                with about(job.folder.name):
+                    self._work(job, worker)
             except Exception:  # noqa: BLE001 (one run must not stop the queue)
                 _log.exception("The run in %s failed", job.folder)
                 self._finish(
@@ -249,8 +272,14 @@ class Jobs:
 
     def _work(self, job: Job, worker: Worker) -> None:
         resumed = job.progress.frames_done > 0
+        _log.info("Starts on %s with %d frames finished", worker.name, job.progress.frames_done)
+
+        def on(event: Event) -> None:
+            self.metrics.on(event)
+            job.on(event)
+
         try:
-            result: LiftResult = drain(worker.run(Lift(job.folder)), job.on)
+            result: LiftResult = drain(worker.run(Lift(job.folder)), on)
         except UserError as error:
             return self._finish(job, "failed", str(error))
         except WorkerDied as error:
@@ -268,7 +297,12 @@ class Jobs:
 
     def _finish(self, job: Job, state: State, error: str = "") -> None:
         if self._closed and state != "finished":
+            _log.info("Interrupted by the server's end; the next server resumes it")
             return  # it stays enqueued, so that the next server resumes it
+        self.metrics.end(state)
+        _log.info(
+            "Ends as %s after %d frames%s", state, job.progress.frames_done, f": {error}" if error else ""
+        )
         job.set_state(state, strip_server_paths(error))
         try:
             update_job_record(job.folder, enqueued=False)
@@ -277,6 +311,23 @@ class Jobs:
             return
         if state != "failed":  # the folder records everything except why a worker died
             self._known.pop(job.folder, None)
+
+
+def _wait_for_frames(jobs: Sequence[Job], seconds: float, hurry: threading.Event) -> None:
+    """Waits until each run has stored its current frame or stage, or has ended; at most `seconds`."""
+    left = set(jobs) if seconds else set()
+    for job in list(left):
+
+        def stored(event: Event, job: Job = job) -> None:
+            if isinstance(event, FrameFinished | StageFinished):
+                left.discard(job)
+
+        job.follow(lambda: None, stored, lambda job=job: left.discard(job))
+        if not job.alive:
+            left.discard(job)
+    end = time.monotonic() + seconds
+    while left and time.monotonic() < end and not hurry.wait(0.05):
+        pass
 
 
 def _enqueued(folders: Sequence[Path]) -> list[tuple[JobRecord, Path]]:

@@ -13,6 +13,7 @@ import logging
 import re
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from pydantic import AliasChoices, ConfigDict, Field, with_config
 
 from app.runs.limits import Limits
 from ar4d.errors import UserError
-from ar4d.files import write_text
+from ar4d.files import readable_errors, write_text
 from ar4d.records import load_record
 
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
@@ -74,8 +75,14 @@ class Storage:
     """The folder that holds all runs and drafts."""
 
     def __init__(self, root: Path, limits: Limits) -> None:
+        """
+        Raises:
+            UserError: the folder cannot be made or written to.
+        """
         self.root, self.limits = root, limits
-        root.mkdir(parents=True, exist_ok=True)
+        with readable_errors(root / "runs"):
+            root.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=root).close()
 
     # --- finding --------------------------------------------------------------------------------
 

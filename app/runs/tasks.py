@@ -36,6 +36,11 @@ class Lift:
 
     folder: Path
 
+    @property
+    def run_id(self) -> str:
+        """The run's id, which the messages of the work are marked with."""
+        return self.folder.name
+
     def work(self, report: Report, stopped: threading.Event) -> LiftResult:
         from ar4d.events import Finished
         from ar4d.runs import Run
@@ -66,11 +71,13 @@ class CutOut:
     box: Box | None
     max_seconds: float
     max_pixels: float
+    max_frames: int
 
     def work(self, report: Report, stopped: threading.Event) -> None:
         from app.runs.drafts import cut_out
 
-        cut_out(self.folder, self.settings, self.size, self.box, self.max_seconds, self.max_pixels)
+        limits = self.max_seconds, self.max_pixels, self.max_frames
+        cut_out(self.folder, self.settings, self.size, self.box, *limits)
 
 
 @dataclass(frozen=True)

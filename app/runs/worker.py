@@ -19,6 +19,7 @@ from collections.abc import Callable, Generator
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
+from app import logs
 from ar4d.errors import UserError
 from ar4d.events import Event, from_json, to_json
 
@@ -66,14 +67,21 @@ class TaskFailed(Exception):
 class Worker:
     """The server's handle on one process, which is started when needed and restarted after it died."""
 
-    def __init__(self, name: str, environment: dict[str, str] | None = None, warm: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        environment: dict[str, str] | None = None,
+        warm: bool = False,
+        memory_mb: int | None = None,
+    ) -> None:
         """
         Args:
             environment: variables of the process, set before it imports heavy modules.
             warm: load torch and compile the kernels before the first task.
+            memory_mb: limit of the process's memory; a task that needs more fails.
         """
         self.name = name
-        self._arguments = (environment or {}, warm)
+        self._arguments = (environment or {}, warm, memory_mb)
         self._process: Any = None
         self._connection: Connection | None = None
         self._busy = threading.Lock()
@@ -94,8 +102,12 @@ class Worker:
             theirs.close()  # else its death would not close the pipe
             self._process, self._connection = process, ours
 
-    def run(self, task: Task) -> Generator[Event, None, Any]:
+    def run(self, task: Task, seconds: float | None = None) -> Generator[Event, None, Any]:
         """Yields a task's events; returns its result. One task at a time: others wait.
+
+        Args:
+            task: what to do.
+            seconds: after which the process is killed; by default it may take as long as it needs.
 
         Raises:
             UserError: the task raised it.
@@ -105,7 +117,7 @@ class Worker:
         with self._busy:
             self.start()
             assert self._connection is not None
-            self._stop_by = None
+            self._stop_by = None if seconds is None else time.monotonic() + seconds
             with self._sending:
                 self._connection.send(task)
             while True:
@@ -163,9 +175,12 @@ class Worker:
                 self._process.join(3)
 
 
-def _serve(connection: Connection, environment: dict[str, str], warm: bool) -> None:
+def _serve(connection: Connection, environment: dict[str, str], warm: bool, memory_mb: int | None) -> None:
     """Main function of the process."""
     os.environ.update(environment)
+    logs.configure()
+    if memory_mb is not None:
+        _limit_memory(memory_mb)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server handles Ctrl-C
     tasks: queue.SimpleQueue = queue.SimpleQueue()
     working = threading.Event()
@@ -178,6 +193,17 @@ def _serve(connection: Connection, environment: dict[str, str], warm: bool) -> N
         task, stopped = tasks.get()
         _do(task, stopped, connection)
         working.clear()
+
+
+def _limit_memory(megabytes: int) -> None:
+    """Bounds what the process may allocate, so that a hostile file cannot take the machine's memory."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    soft = megabytes * 10**6
+    if hard != resource.RLIM_INFINITY:
+        soft = min(soft, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def _listen(connection: Connection, tasks: queue.SimpleQueue, working: threading.Event) -> None:
@@ -204,7 +230,8 @@ def _do(task: Task, stopped: threading.Event, connection: Connection) -> None:
             connection.send((kind, value))
 
     try:
-        send("result", task.work(lambda event: send("event", to_json(event)), stopped))
+        with logs.about(getattr(task, "run_id", "")):
+            send("result", task.work(lambda event: send("event", to_json(event)), stopped))
     except UserError as error:
         send("user_error", str(error))
     except MemoryError:

@@ -1,4 +1,4 @@
-"""The command line: `ar4d lift | imagine | render | export | evaluate | app | …`.
+"""The command line: `ar4d lift | batch | imagine | render | export | evaluate | app | …`.
 
 Exit codes: 0 done, 2 something the user can mend (one sentence on stderr), 130 stopped by Ctrl-C.
 """
@@ -35,10 +35,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _commands() -> dict[str, Callable[[list[str]], None]]:
-    from ar4d.cli import app, bench, clean, experts, imagine, imports, inspect, lift, output
+    from ar4d.cli import app, batch, bench, clean, experts, imagine, imports, inspect, lift, output, space
 
     return {
         "lift": lift.main,
+        "batch": batch.main,
         "imagine": imagine.main,
         "render": output.render,
         "export": output.export,
@@ -47,6 +48,7 @@ def _commands() -> dict[str, Callable[[list[str]], None]]:
         "evaluate": output.evaluate,
         "bench": bench.main,
         "app": app.main,
+        "space": space.main,
         "info": inspect.info,
         "presets": inspect.presets,
         "doctor": inspect.doctor,

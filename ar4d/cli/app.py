@@ -18,12 +18,7 @@ The page is no top-level package of the wheel, because the name is too common to
 
 def main(argv: list[str]) -> None:
     """start the page in the browser"""
-    home = next((folder for folder in HOMES if (folder / "app" / "main.py").is_file()), None)
-    if home is None:
-        raise UserError(
-            "This installation has no page; run `python app.py` in a copy of the repository, or install a "
-            "wheel of ar4d."
-        )
+    home = home_of_page()
     absent = [name for name in ("gradio", "viser") if importlib.util.find_spec(name) is None]
     if absent:
         raise UserError(f"The page needs {' and '.join(absent)}; install with `pip install 'ar4d[app]'`.")
@@ -31,3 +26,18 @@ def main(argv: list[str]) -> None:
     from app.main import main as serve
 
     raise SystemExit(serve(argv))
+
+
+def home_of_page() -> Path:
+    """The folder that holds the package `app`.
+
+    Raises:
+        UserError: there is none.
+    """
+    for folder in HOMES:
+        if (folder / "app" / "main.py").is_file():
+            return folder
+    raise UserError(
+        "This installation has no page; run `python app.py` in a copy of the repository, or install a wheel "
+        "of ar4d."
+    )

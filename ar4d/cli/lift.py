@@ -43,13 +43,20 @@ class LiftArguments:
 
 def main(argv: list[str]) -> None:
     """turn a video into a 4D asset"""
-    arguments = _parse(argv)
+    arguments = parse(argv)
     run = _resumed(arguments) if arguments.resume else _new(arguments)
     show(run)
 
 
-def _parse(argv: list[str]) -> Any:
-    """`LiftArguments` and, as `settings`, those of the engine that the preset or the recorded run names."""
+def parse(argv: list[str], quiet: bool = False) -> Any:
+    """`LiftArguments` and, as `settings`, those of the engine that the preset or the recorded run names.
+
+    Args:
+        quiet: print nothing where the options are wrong.
+
+    Raises:
+        SystemExit: the options are wrong.
+    """
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     early.add_argument("--preset")
     early.add_argument("--engine")
@@ -68,7 +75,8 @@ def _parse(argv: list[str]) -> Any:
         frozen=True,
         namespace={"__doc__": LiftArguments.__doc__},
     )
-    return tyro.cli(kind, prog="ar4d lift", args=argv, default=kind(clip=source, input=input))
+    default = kind(clip=source, input=input)
+    return tyro.cli(kind, prog="ar4d lift", args=argv, default=default, console_outputs=not quiet)
 
 
 def _settings(preset: str | None, engine: str | None) -> EngineSettings:

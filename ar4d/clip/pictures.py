@@ -25,7 +25,7 @@ pi_heif.register_heif_opener()
 _KNOWN = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "PPM", "TGA", "HEIF")
 _FORMATS = [name for name in _KNOWN if name in Image.OPEN]
 _ANIMATED_FORMATS = ("GIF", "WEBP", "AVIF")
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".ppm", ".tga"} | {
+PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".ppm", ".tga"} | {
     ".heic",
     ".heif",
 }
@@ -154,7 +154,9 @@ def open_file(path: Path, fps: float | None) -> Stills | Animation:
 
 
 def open_folder(folder: Path, fps: float | None) -> Stills:
-    paths = [p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and not p.name.startswith(".")]
+    paths = [
+        p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and not p.name.startswith(".")
+    ]
     if not paths:
         raise UserError(f"The folder {folder} holds no images (PNG, JPEG, WebP, TIFF or BMP).")
     return Stills(sorted(paths, key=_natural), folder.name, fps or STILL_FPS)

@@ -72,7 +72,7 @@ def test_serves_the_viewer_page_and_its_files(viewers):
         for name in ("main.js", "style.css"):
             assert f"web/{name}" in page
             assert get(f"{address}web/{name}")[0] == 200
-        assert json.loads(get(address.split("/viewer/")[0] + "/health")[1])["viewers"] == 1
+        assert json.loads(get(address.split("/viewer/")[0] + "/healthz")[1])["viewers"] == 1
         assert len(viewer.id) >= 32
 
 

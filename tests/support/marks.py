@@ -10,8 +10,10 @@ import pytest
 
 SLOW = (
     "tests/app/test_api.py",
+    "tests/app/test_operation.py",
     "tests/app/test_prompt_jobs.py",
     "tests/app/test_queue.py",
+    "tests/app/test_security.py",
     "tests/app/test_server.py",
     "tests/bench/test_bench.py::test_several_processes_give_the_same_numbers",
     "tests/benchmarks/test_bench4d.py",
@@ -25,6 +27,8 @@ SLOW = (
     "tests/train/test_point_cloud_dataset.py",
     "tests/train/test_shapes.py",
     "tests/train/test_train.py",
+    "tests/cli/test_batch.py::test_a_batch_lifts_as_single_runs_do_and_goes_on",
+    "tests/cli/test_batch.py::test_a_killed_worker_costs_no_finished_frame",
     "tests/cli/test_cli.py::test_ctrl_c_keeps_what_is_done_and_resume_goes_on",
     "tests/cli/test_cli.py::test_replay_gives_the_same_asset",
     "tests/cli/test_cli.py::test_replay_takes_changes",
