@@ -42,12 +42,12 @@ def test_a_worker_is_bounded_in_memory_and_time() -> None:
 
 def test_an_upload_with_too_many_frames_or_too_slow_to_read_is_a_sentence(tmp_path: Path) -> None:
     video = disk_video(tmp_path, num_frames=6)
-    with service(tmp_path / "runs", Limits(clip_frames=5), started=False) as opened:
+    with service(tmp_path / "runs", Limits(clip_frames=5, decode_seconds=0.01), started=False) as opened:
         draft = opened.create_draft(TOKEN, video)
-        with pytest.raises(UserError, match="has 6 frames and this server takes at most 5; cut it"):
-            opened.cut_out(draft, ClipSettings(num_frames=2), 64)
-        opened.limits = Limits(decode_seconds=0.01)
         with pytest.raises(UserError, match="longer than the 0 s that this server allows; try a shorter"):
+            opened.cut_out(draft, ClipSettings(num_frames=2), 64)  # its process has not even started
+        opened.limits = Limits(clip_frames=5)
+        with pytest.raises(UserError, match="has 6 frames and this server takes at most 5; cut it"):
             opened.cut_out(draft, ClipSettings(num_frames=2), 64)
 
 
