@@ -104,6 +104,7 @@ def test_a_job_record_comes_back_as_it_was(name: str, created: float, pinned: bo
         assert read_job_record(path) == changed == JobRecord(name, created, pinned=pinned)
 
 
+SUFFIXES = (".mp4", ".gif", ".png", ".heic", "")
 HEADS = (
     b"",
     b"GIF89a",
