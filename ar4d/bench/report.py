@@ -165,8 +165,8 @@ def _recipe(header: Mapping[str, Any], results: Results) -> str:
     facts, objects = header["facts"], {pair.name for pair in results}
     seeds = {pair.seed for pair in results}
     return (
-        f"Preset {facts['preset']}, {facts['frames']} frames, size {facts['size']}; {len(objects)} objects, "
-        f"{len(seeds)} seeds, {len(results)} pairs."
+        f"Preset: {facts['preset']}. Frames: {facts['frames']}. Size: {facts['size']}. "
+        f"Objects: {len(objects)}. Seeds: {len(seeds)}. Pairs: {len(results)}."
     )
 
 

@@ -139,11 +139,11 @@ def measured(
         view.name: registry.measure(measures, found[view.name], Frames(view.rgb, view.rgba[..., 3]))
         for view in truth.views
     }
-    scores, features, notes = {}, {}, []
+    scores, features, notes = {}, {}, {}
     for name in names:
         result = protocols.measure_protocol(protocols.find(name), found, truth)
         scores[name] = dict(result.scores)
-        notes += [note for note in result.notes if note not in notes]
+        notes[name] = list(result.notes)
         for side, values in (("found", result.found), ("truth", result.truth)):
             features |= {f"{name}/{metric}/{side}": value for metric, value in values.items()}
     curves = {view.name: metrics.psnr(found[view.name].rgb, view.rgb).tolist() for view in truth.views}

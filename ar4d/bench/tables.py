@@ -95,7 +95,7 @@ def _protocol_table(
         distances = _distances(out, pairs, protocol, ready)
         rows.append((*row, *(formatted(name, distances.get(name)) for name in protocol.sets)))
     head = ("variant", "pairs", *map(title_of, (*metrics, *protocol.sets)))
-    reasons = {note for result in results.values() for note in result["notes"]}
+    reasons = {note for result in results.values() for note in result["notes"].get(protocol.name, ())}
     notes = (protocol.source, protocol.details, "Mean ± standard deviation over objects and seeds.")
     return Table(f"Protocol {protocol.name}", head, tuple(rows), (*remark, *notes, *sorted(reasons)))
 

@@ -157,7 +157,9 @@ def test_the_tables_give_mean_and_spread(measured, tmp_path):
     assert cells["LPIPS (VGG)"] == "–"
     after = "\n".join(lines[begin:])
     assert "VGG-16, v0.1" in after
-    assert "LPIPS (VGG) was not measured" in after
+    own = "\n".join(lines[begin : lines.index("## Protocol sv4d2")])
+    assert "LPIPS (VGG) was not measured" in own
+    assert "\nLPIPS was not measured" not in own  # another protocol's
     assert "Machine: " in after
     assert "torch " in after
 
