@@ -25,6 +25,7 @@ from ar4d.events import Event, from_json, to_json
 
 STOP = "stop"
 STOP_SECONDS = 20.0  # time that a task gets to stop by itself
+_IDLE_SECONDS = 1.0  # time that a process without a task gets to end; it may still be starting
 _POLL = 0.25  # seconds between checks that the process is alive
 
 _log = logging.getLogger(__name__)
@@ -145,8 +146,9 @@ class Worker:
         if self._process is None:
             return
         assert self._connection is not None
+        working = self._busy.locked()
         self._connection.close()
-        self._process.join(STOP_SECONDS)
+        self._process.join(STOP_SECONDS if working else _IDLE_SECONDS)
         self._end()
 
     @property
