@@ -7,27 +7,30 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.metrics import Metrics
 from app.runs import storage
-from app.runs.drafts import Box, CutoutRecord, source_of
+from app.runs.cutting import Cuts
+from app.runs.drafts import CutoutRecord, source_of
 from app.runs.estimates import Estimate, Estimator
 from app.runs.event_log import copy_history
 from app.runs.exports import Exports
 from app.runs.limits import Limits
 from app.runs.prompt_jobs import CLIP, PROMPT_ROLES
 from app.runs.queue import Job, Jobs
+from app.runs.repeats import find_same_run
 from app.runs.storage import Storage, read_job_record, safe_name, update_job_record
 from app.runs.tasks import CutOut
-from app.runs.worker import TaskFailed, Worker, WorkerDied
+from app.runs.uploads import require_size, take_in
+from app.runs.worker import Worker, readable_failures
 from ar4d.clip import Clip, ClipSettings
 from ar4d.engines.registry import engine_of
 from ar4d.errors import UserError
-from ar4d.events import drain
+from ar4d.events import Event, drain
 from ar4d.files import readable_errors
 from ar4d.imagine import experts_of
 from ar4d.runs import Recipe, Run
@@ -60,6 +63,7 @@ class Service:
         self.estimator = Estimator(self.storage.root / "timings.jsonl")
         self._utility_worker = Worker("utility", memory_mb=self.limits.decode_memory_mb)
         self.metrics = Metrics()
+        self._cuts = Cuts(self._utility_worker)
         handles, self.device = workers(device)
         self.jobs = Jobs(handles, self.estimator, self.device, self.metrics)
         self.metrics.watch(self)
@@ -106,41 +110,50 @@ class Service:
 
     # --- clips ----------------------------------------------------------------------------------
 
-    def create_draft(self, token: str, path: Path, name: str | None = None, command_source: str = "") -> Path:
-        """Makes a draft of a video.
+    def create_draft(
+        self, token: str, path: Path | Sequence[Path], name: str | None = None, command_source: str = ""
+    ) -> Path:
+        """Makes a draft of a video, of an archive, or of several pictures.
 
         Args:
-            path: path of the video, which is copied.
-            name: name of the copy; by default the file's name.
-            command_source: the video's name on a command line; by default `name`.
+            path: path of the video or paths of the pictures, which are copied.
+            name: name of the copy; by default the first file's name.
+            command_source: the video's name on a command line; by default the copy's.
 
         Returns:
             The draft's folder.
 
         Raises:
-            UserError: the file is too large, or the disk is full.
+            UserError: the files are too large or do not belong together, or the disk is full.
         """
         self.storage.require_room()
-        size = path.stat().st_size
-        if size > self.limits.upload_mb * 1e6:
-            raise UserError(
-                f"{path.name} has {size / 1e6:.0f} MB and this server accepts at most "
-                f"{self.limits.upload_mb} MB; make it shorter or smaller."
-            )
+        paths = [path] if isinstance(path, Path) else list(path)
+        most = self.limits.upload_mb * 1e6
+        require_size(paths, name or paths[0].name, most)
         folder = self.storage.new_draft(token)
-        copy = folder / "source" / safe_name(name or path.name)
-        with _whole_or_gone(folder), readable_errors(copy):
-            shutil.copyfile(path, copy)
+        with _whole_or_gone(folder), readable_errors(folder / "source"):
+            copy = take_in(paths, safe_name(name or paths[0].name), folder / "source", most)
             storage.create_job_record(folder, copy.name, command_source or copy.name)
         return folder
 
-    def cut_out(
-        self, folder: Path, settings: ClipSettings, size: int, box: Box | None = None
-    ) -> CutoutRecord:
+    def cut_out(self, folder: Path, settings: ClipSettings, size: int) -> CutoutRecord:
         """Makes the cut-out of a draft, replacing an earlier one.
 
         Raises:
-            UserError: as `ar4d.clip.load_clip`, or the clip exceeds the limits.
+            UserError: as `ar4d.clip.load_clip`, the clip exceeds the limits, or it was cancelled.
+        """
+        return drain(self.cutting_out(folder, settings, size))
+
+    def cutting_out(
+        self, folder: Path, settings: ClipSettings, size: int
+    ) -> Generator[Event, None, CutoutRecord]:
+        """Makes the cut-out of a draft and yields its progress.
+
+        Returns:
+            The cut-out's record.
+
+        Raises:
+            UserError: as `cut_out`.
         """
         if not 1 <= settings.num_frames <= self.limits.num_frames:
             raise UserError(
@@ -149,9 +162,17 @@ class Service:
         self._check_size(size)
         limits = self.limits
         bounds = limits.clip_seconds, limits.clip_megapixels * 1e6, limits.clip_frames
-        self._run_utility_task(CutOut(folder, settings, size, box, *bounds), limits.decode_seconds)
+        task = CutOut(folder, settings, size, *bounds)
+        with readable_failures(limits.decode_seconds):
+            whole = yield from self._cuts.run(task, limits.decode_seconds)
+        if not whole:
+            raise UserError("The cut-out was cancelled; the one before it, if there was one, is still there.")
         os.utime(folder)
         return CutoutRecord.read(folder)
+
+    def cancel_cut_out(self, folder: Path) -> None:
+        """Stops the cut-out of a draft if it is being made, or waits to be."""
+        self._cuts.cancel(folder)
 
     # --- runs -----------------------------------------------------------------------------------
 
@@ -194,18 +215,29 @@ class Service:
         if settings.kind == "scene":
             clip_settings = clip_settings.of_scene()
         if cutout.size != settings.size or cutout.settings != clip_settings:
-            cutout = self.cut_out(draft, clip_settings, settings.size, cutout.box)
+            cutout = self.cut_out(draft, clip_settings, settings.size)
         source, record = source_of(draft), read_job_record(draft)
         folder = self.storage.new_run(token)
         video = folder / "source" / source.name
         with _whole_or_gone(folder), readable_errors(video):
             video.parent.mkdir(parents=True)
-            os.link(source, video)
+            if source.is_dir():
+                shutil.copytree(source, video, copy_function=os.link)
+            else:
+                os.link(source, video)
             clip = Clip.load(draft / "input")
-            storage.create_job_record(folder, record.name, "" if cutout.box else record.command_source)
-            Run.create(folder, Recipe(str(video), clip_settings, settings), clip, experts_of(draft / CLIP))
+            storage.create_job_record(folder, record.name, record.command_source)
+            Run.create(folder, Recipe(str(video), cutout.settings, settings), clip, experts_of(draft / CLIP))
             self.jobs.submit(folder)
         return folder
+
+    def same_run(self, token: str, draft: Path, settings: EngineSettings) -> Path | None:
+        """The visitor's run that `create_run` would repeat, if there is one.
+
+        Raises:
+            UserError: the draft has no cut-out.
+        """
+        return find_same_run(self.jobs, self.storage.runs(token), draft, settings)
 
     def rerun(self, token: str, run: Path, settings: EngineSettings, first_frame: int) -> Path:
         """Makes and queues a run with other settings that takes over the first `first_frame` frames made.
@@ -344,19 +376,6 @@ class Service:
         return self.exports.make(run, format, options or {})
 
     # --- internals ---------------------------------------------------------------------------------
-
-    def _run_utility_task(self, task: Any, seconds: float | None = None) -> Any:
-        try:
-            return drain(self._utility_worker.run(task, seconds))
-        except WorkerDied as error:
-            if error.requested:
-                raise UserError(
-                    f"This took longer than the {seconds:.0f} s that this server allows; "
-                    "try a shorter or smaller clip."
-                ) from error
-            raise UserError(f"{error} Try a shorter or smaller clip.") from error
-        except TaskFailed as error:
-            raise UserError(f"An error in this program: {error}. Please report it.") from error
 
     def _check_size(self, size: int) -> None:
         if not 16 <= size <= self.limits.size:

@@ -161,6 +161,16 @@ class FrameFinished(_Timed):
 
 
 @dataclass(frozen=True)
+class Refined(_Timed):
+    """A stage that serves the whole clip has come to an asset that can be looked at, and goes on."""
+
+    stage: Stage
+    step: int
+    asset: Annotated[Asset4D | None, Field(exclude=True), _InMemory]
+    """The asset so far. None in an event that was read from JSON; the run's folder holds the newest."""
+
+
+@dataclass(frozen=True)
 class StageFinished(_Timed):
     """A stage is complete."""
 
@@ -229,6 +239,7 @@ Event = (
     | ViewsImagined
     | Step
     | FrameFinished
+    | Refined
     | StageFinished
     | Finished
     | Warned

@@ -127,6 +127,15 @@ SV4D2_CPU = SV4D2Settings(
     second_stage=SecondStageSettings(iterations=600),
 )
 
+CPU_DRAFT = replace(
+    CPU,
+    preset="cpu-draft",
+    size=192,
+    initialize=replace(CPU.initialize, gaussians=5000, iterations=150),
+    generate=replace(CPU.generate, iterations=90, steps_per_degree=0.5),
+    refine=replace(CPU.refine, iterations=700, warm_start=240),
+)
+
 CPU_HELD = replace(_held(CPU), preset="cpu-held")
 
 
@@ -158,6 +167,7 @@ for _preset in (
     Preset(PAPER, "paper: a GPU, the paper's own numbers", "cuda"),
     Preset(QUALITY, "quality: a GPU, the paper's schedule and a better refinement", "cuda"),
     Preset(FAST, "fast: a GPU, a few minutes", "cuda"),
+    Preset(CPU_DRAFT, "cpu-draft: a first look, a third of the time", "cpu"),
     Preset(CPU, "cpu: minutes on two cores", "cpu"),
     Preset(CPU_FINE, "cpu-fine: twice the size, four times as long", "cpu"),
     Preset(SV4D2, "sv4d2: a GPU, fits views from all sides (SV4D 2.0)", "cuda"),

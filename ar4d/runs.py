@@ -44,6 +44,7 @@ from ar4d.events import (
     Finished,
     FrameFinished,
     Planned,
+    Refined,
     Role,
     StageFinished,
     ViewsDrawn,
@@ -211,6 +212,11 @@ class Run(CleanedByHand):
         return self.folder / ASSET_FILE
 
     @property
+    def preview_path(self) -> Path:
+        """File of the asset as a refinement that is at work has it so far."""
+        return self.folder / "preview.safetensors"
+
+    @property
     def order(self) -> tuple[int, ...]:
         """Indices of the clip's frames in the order in which they are generated."""
         return generation_order(self.num_frames, self.record.canonical)
@@ -348,9 +354,13 @@ class Run(CleanedByHand):
                 save_begun(self.folder / "views", event.azimuths_deg, event.start, rgba)
             case ViewsImagined(grid=grid) if grid is not None:
                 grid.save(self.folder / "views")
+            case Refined(asset=asset) if asset is not None:
+                with atomic(self.preview_path) as path:
+                    asset.save(path)
             case Finished(asset=asset) if asset is not None:
                 with atomic(self.asset_path) as path:
                     asset.save(path)
+                self.preview_path.unlink(missing_ok=True)
                 metrics = Metrics(ReferenceQuality(list(event.psnr), list(event.ssim)))
                 write_text(self.folder / "metrics.json", json.dumps(dataclasses.asdict(metrics), indent=1))
             case _:

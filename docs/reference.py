@@ -26,7 +26,9 @@ def _rows(values: Any, prefix: str) -> list[list[str]]:
     for field in fields(values):
         value = getattr(values, field.name)
         option = f"{prefix}{field.name.replace('_', '-')}"
-        if is_dataclass(value):
+        if options := field.metadata.get("options"):
+            rows.append([" ".join(f"``{name}``" for name in options), "", _doc(type(values), field.name)])
+        elif is_dataclass(value):
             rows += _rows(value, f"{option}.")
         else:
             rows.append([f"``--{option}``", f"``{value}``", _doc(type(values), field.name)])

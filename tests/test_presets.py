@@ -3,7 +3,18 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from ar4d.errors import UserError
-from ar4d.presets import CPU, CPU_FINE, FAST, PAPER, PRESETS, QUALITY, comparison, default_for, find
+from ar4d.presets import (
+    CPU,
+    CPU_DRAFT,
+    CPU_FINE,
+    FAST,
+    PAPER,
+    PRESETS,
+    QUALITY,
+    comparison,
+    default_for,
+    find,
+)
 from ar4d.settings import FACING_DEG, facing_words
 
 
@@ -21,7 +32,7 @@ def test_paper_preset_has_the_papers_numbers():
 
 
 def test_pseudo_views_reach_all_around_before_every_preset_ends():
-    for settings in (PAPER, QUALITY, FAST, CPU, CPU_FINE):
+    for settings in (PAPER, QUALITY, FAST, CPU_DRAFT, CPU, CPU_FINE):
         g = settings.generate
         assert g.start_azimuth + g.iterations / g.steps_per_degree >= g.max_azimuth, settings.preset
 

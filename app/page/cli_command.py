@@ -6,7 +6,7 @@ import dataclasses
 import shlex
 from typing import Any
 
-from ar4d.clip import ClipSettings
+from ar4d.clip import ClipSettings, Corrections
 from ar4d.presets import known
 from ar4d.settings import EngineSettings
 
@@ -26,7 +26,9 @@ def _differences(values: Any, usual: Any, prefix: str) -> list[str]:
     for field in dataclasses.fields(values):
         value, other = getattr(values, field.name), getattr(usual, field.name)
         name = field.name.replace("_", "-")
-        if dataclasses.is_dataclass(value):
+        if isinstance(value, Corrections):
+            words += value.options()
+        elif dataclasses.is_dataclass(value):
             words += _differences(value, other, f"{prefix}{name}.")
         elif value != other:
             words += (

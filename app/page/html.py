@@ -42,6 +42,19 @@ def roughly(seconds: float) -> str:
     return duration(seconds) if seconds < 100 else duration(60 * round(seconds / 60)).removesuffix(" 0 s")
 
 
+def between(seconds: float) -> str:
+    """An estimated length of time as a range: "40 to 65 s", "3 to 5 min"."""
+    low, high = 0.8 * seconds, 1.3 * seconds
+    if high < 10:
+        return "10 s"
+    if high < 120:
+        return f"{max(5, 5 * round(low / 5))} to {5 * math.ceil(high / 5)} s"
+    low, high = max(1, round(low / 60)), math.ceil(high / 60)
+    if high < 90:
+        return f"{low} to {high} min"
+    return f"{low / 60:.1f} to {high / 60:.1f} h"
+
+
 def notice(text: str, kind: str = "plain") -> str:
     """A message in a box; empty if there is no text.
 
@@ -73,7 +86,8 @@ def panel(job: Job, state: State, position: int, seconds: float | None, expected
     progress = job.progress
     title, aside = _headline(progress, state, position, seconds)
     return (
-        f'<div class="panel {state}" data-state="{state}" data-frames="{progress.frames_done}">'
+        f'<div class="panel {state}" data-state="{state}" data-frames="{progress.frames_done}" '
+        f'data-run="{escape(job.folder.name)}" data-title="{escape(title)}">'
         f'<div class="headline"><strong>{escape(title)}</strong><span>{escape(aside)}</span></div>'
         f"{_bars(progress, state, expected)}{_cells(progress, state)}"
         f'<div class="facts">{_facts(progress, state)}</div>'
@@ -91,7 +105,7 @@ def _headline(progress: Progress, state: State, position: int, seconds: float | 
         if state == "finished":
             return STATES[state], f"{mean(progress.psnr.values()):.2f} dB at the reference view"
         return STATES[state], f"{progress.frames_done} of {progress.num_frames} frames are kept"
-    left = f"about {roughly(seconds)} left" if seconds else ""
+    left = f"about {between(seconds)} left" if seconds else ""
     if progress.task:
         return progress.task, left
     if progress.stage is None:
@@ -144,7 +158,8 @@ def _facts(progress: Progress, state: State) -> str:
     facts.append(f"{progress.frames_done} of {progress.num_frames} frames")
     experts = sorted({name for name, _ in progress.experts.values()})
     facts += [f"expert: {', '.join(experts)}"] if experts else []
-    facts += [progress.facing] if progress.facing else []
+    if progress.facing and progress.facing_guess:
+        facts.append(f"{progress.facing} ({progress.facing_guess[1]:.0%} sure)")
     return "".join(f"<span>{escape(fact)}</span>" for fact in facts)
 
 

@@ -12,10 +12,12 @@ import gradio as gr
 
 from app import api
 from app.page import html
-from app.page.session import Session, browser_state, report_user_errors, to_gradio_error
-from app.page.steps import gallery
+from app.page.cutout_handlers import CutoutHandlers
+from app.page.run_handlers import RunHandlers, tab_of
+from app.page.session import Session, browser_state, found, report_user_errors, to_gradio_error
+from app.page.steps import cutout, facing, gallery
 from app.page.steps.cutout import CutoutStep
-from app.page.steps.generate import GenerateStep
+from app.page.steps.generate import Buttons, GenerateStep
 from app.page.steps.result import ResultStep, link
 from app.page.steps.source import SourceStep
 from app.runs.drafts import CutoutRecord
@@ -54,12 +56,14 @@ class Page:
                         self.cutout = CutoutStep(service)
                     with gr.Tab("3 Generate", id="generate"):
                         self.generate = GenerateStep(service)
+                        self.cutting = CutoutHandlers(service, self.cutout, self.generate.facing)
                     with gr.Tab("4 Result", id="result"):
                         self.result = ResultStep(service)
                     with gr.Tab("Runs", id="runs") as self.runs_tab:
                         self.runs = gr.HTML(gallery.EMPTY, elem_id="runs", js_on_load=gallery.PRESSED)
                 with gr.Column(elem_id="stage", min_width=320):
                     self.viewer = gr.HTML(html.viewer_frame(example), elem_id="viewer")
+            self.run = RunHandlers(self)
             self._wire()
             api.add(service)
         self.demo.queue(default_concurrency_limit=None)
@@ -68,14 +72,14 @@ class Page:
 
     def _wire(self) -> None:
         step, cut, result = self.generate, self.cutout, self.result
-        self._opened = [
+        self.opened = [
             self.session, self.tabs, self.viewer, step.progress, step.settings_box, *step.parts,
-            *result.shown,
+            *step.buttons, step.question, step.facing.view, *result.shown,
         ]  # fmt: skip
-        self._cut = [*cut.shown, *cut.controls, step.start]
-        self._form = [step.preset, *step.form.components]
+        self._cut = [*cut.shown, *cut.controls, *step.buttons, step.facing.view]
+        self._form = [step.preset, *step.forms.components]
         self._estimates = [step.estimate, cut.estimate]
-        self._reopened = [*self._opened, *self._form]
+        self._reopened = [*self.opened, step.quality, step.preset, *step.chosen]
         arrived = self.demo.load(self._arrive, [self.session], [*self._reopened, *self._cut], **PRIVATE)
         for event in (self._tail(), self._guess()):
             arrived.then(**event)
@@ -84,16 +88,17 @@ class Page:
         self._wire_cutout()
         self._wire_settings()
         self._wire_runs()
+        result.facing_again.wire(self).success(**self._tail())
         result.share.input(self._share, [self.session, result.share], [result.link, self.viewer], **PRIVATE)
 
     def _wire_source(self) -> None:
         source = self.source
-        taken = [self.session, self.tabs, self.cutout.view, self.cutout.notices, self.cutout.proceed]
-        for event in (source.video.upload, source.video.stop_recording):
-            self._then_cut(event(self._take_file, [self.session, source.video], taken, **PRIVATE))
-        self._then_cut(
-            source.animation.upload(self._take_file, [self.session, source.animation], taken, **PRIVATE)
-        )
+        taken = [self.session, self.tabs, *self.cutout.shown]
+        uploads = ((source.drop.upload, source.drop), (source.webcam.stop_recording, source.webcam))
+        for event, component in uploads:
+            uploaded = event(self._take_file, [self.session, component], taken, **PRIVATE)
+            uploaded.then(lambda: None, None, component, **PRIVATE)  # the next one may come
+            self._then_cut(uploaded)
         self._then_cut(source.examples.select(self._take_example, [self.session], taken, **PRIVATE))
         made = source.generate.click(
             self._generate_clip, [self.session, *source.prompt_inputs], [*taken, source.generating], **PRIVATE
@@ -102,36 +107,41 @@ class Page:
         source.cancel.click(self._cancel_clip, [self.session], None, **PRIVATE)
 
     def _then_cut(self, taken: Any) -> None:
-        size = self.generate.form["size"]
-        taken.success(self._cut_new, [self.session, size], self._cut, **PRIVATE).then(**self._guess())
+        size, direction = self.generate.form["size"], self.generate.form["facing"]
+        reset = taken.success(lambda: "auto", None, direction, **PRIVATE)  # another subject
+        inputs = [self.session, size, direction]
+        reset.success(self.cutting.cut_new, inputs, self._cut, **PRIVATE).then(**self._guess())
 
     def _wire_cutout(self) -> None:
-        cut, size = self.cutout, self.generate.form["size"]
-        values = [self.session, size, *cut.controls]
-        controls = [cut.start.release, cut.end.release, cut.num_frames.release, cut.threshold.release]
-        controls += [cut.largest.input, cut.background.input, cut.framing.input, cut.canonical.input]
-        outputs = [*cut.shown, self.generate.start]
-        busy = {"trigger_mode": "always_last", "show_progress": "minimal", "show_progress_on": cut.view}
-        private = {"api_visibility": "private", **busy}
-        gr.on(controls, self._recut, values, outputs, **private).then(**self._guess())
-        cut.view.select(self._cut_in_box, values, outputs, **private)
-        cut.proceed.click(lambda: gr.Tabs(selected="generate"), None, self.tabs, **PRIVATE)
+        form = self.generate.form
+        shown = [*self.generate.buttons, self.generate.facing.view]
+        self.cutting.wire(self.session, form["size"], form["facing"], shown, self._guess)
+        show_generate = lambda: gr.Tabs(selected="generate")  # noqa: E731
+        self.cutout.proceed.click(show_generate, None, self.tabs, **PRIVATE)
 
     def _wire_settings(self) -> None:
         step = self.generate
-        step.preset.input(self._preset, [step.preset], step.form.components, **PRIVATE).then(**self._guess())
-        gr.on([c.input for c in step.form.components], trigger_mode="always_last", **self._guess())
+        both = [step.quality, step.preset, *step.chosen]
+        for choice in (step.preset, step.quality):
+            choice.input(self._preset, [choice], both, **PRIVATE).then(**self._guess())
+        step.facing.view.select(
+            self.run.face, [self.session], [step.form["facing"], step.facing.view], **PRIVATE
+        )
+        gr.on([c.input for c in step.forms.components], trigger_mode="always_last", **self._guess())
         step.dice.click(lambda: random.randrange(2**31), None, step.form["seed"], **PRIVATE)
         step.start.click(None, js=STARTING)
-        begin = step.start.click(self._start, [self.session, *self._form], self._opened, **BUSY)
+        inputs = [self.session, *self._form]
+        begin = step.start.click(self.run.start, inputs, self.opened, **BUSY)
         begin.then(None, js=STARTED)
         begin.success(**self._tail())
-        step.cancel.click(self._cancel, [self.session], None, **PRIVATE)
-        step.resume.click(self._resume, [self.session], None, **PRIVATE).success(**self._tail())
+        step.start_anyway.click(self.run.start_anyway, inputs, self.opened, **BUSY).success(**self._tail())
+        step.open_same.click(self.run.open_same, inputs, self.opened, **BUSY).success(**self._tail())
+        step.cancel.click(self.run.cancel, [self.session], None, **PRIVATE)
+        step.resume.click(self.run.resume, [self.session], None, **PRIVATE).success(**self._tail())
         step.result.click(lambda: gr.Tabs(selected="result"), None, self.tabs, **PRIVATE)
         again = [self.session, step.first_frame, *self._form]
-        step.rerun.click(self._rerun, again, self._opened, **BUSY).success(**self._tail())
-        step.refine.click(self._refine, [self.session, *self._form], self._opened, **BUSY).success(
+        step.rerun.click(self.run.rerun, again, self.opened, **BUSY).success(**self._tail())
+        step.refine.click(self.run.refine, [self.session, *self._form], self.opened, **BUSY).success(
             **self._tail()
         )
 
@@ -155,30 +165,23 @@ class Page:
     def _arrive(self, stored: Any, request: gr.Request) -> list[Any]:
         """Restores the visitor's draft and run when the page is opened or reloaded."""
         session = Session.from_browser(stored)
-        run = self._found(self.service.storage.run, session.visitor, session.run)
-        draft = self._found(self.service.storage.draft, session.visitor, session.draft)
-        record = self._found(CutoutRecord.read, draft) if draft else None
+        run = found(self.service.storage.run, session.visitor, session.run)
+        draft = found(self.service.storage.draft, session.visitor, session.draft)
+        record = found(CutoutRecord.read, draft) if draft else None
         session = session.replace(run=run and run.name, draft=draft and draft.name)
-        job = self._found(self.service.jobs.get, run) if run else None
-        tab = _tab_of(job) if job else "cutout" if record else None
+        job = found(self.service.jobs.get, run) if run else None
+        tab = tab_of(job) if job else "cutout" if record else None
         controls = self.cutout.settings_of(record) if record else [gr.skip()] * len(self.cutout.controls)
-        ready = gr.Button(interactive=record is not None)
-        cut = [*self.cutout.show(draft, record), *controls, ready]
-        return [*self._open(session, job, tab, request), *self.generate.settings_of(job), *cut]
-
-    @staticmethod
-    def _found(find: Any, *arguments: Any) -> Any:
-        """The value that `find` returns; None if it raises, because it was deleted or is damaged."""
-        try:
-            return find(*arguments)
-        except UserError:
-            return None
+        ready = Buttons.for_state(job.state if job else None).updates(record is not None)
+        arrows = facing.of_draft(self.generate.facing, draft, record, "auto")
+        cut = [*self.cutout.show(draft, record), *controls, *ready, arrows]
+        return [*self.open(session, job, tab, request), *self.generate.settings_of(job), *cut]
 
     def _leave(self, request: gr.Request) -> None:
         self._following.pop(request.session_hash or "", None)
 
-    def _open(self, session: Session, job: Job | None, tab: str | None, request: gr.Request) -> list[Any]:
-        """Shows a run: the values of `self._opened`. Without a tab, the visitor's own choice stays."""
+    def open(self, session: Session, job: Job | None, tab: str | None, request: gr.Request) -> list[Any]:
+        """Shows a run: the values of `self.opened`. Without a tab, the visitor's own choice stays."""
         frame: Any = gr.skip()
         if job is not None:
             frame = html.viewer_frame(self.service.viewer_path(job.folder))
@@ -190,6 +193,9 @@ class Page:
             frame,
             *boxes,
             *self.generate.parts_of(job),
+            *Buttons.for_state(job.state if job else None).updates(session.draft is not None),
+            gr.Column(visible=False),
+            gr.skip(),
             *results,
         ]
 
@@ -216,9 +222,9 @@ class Page:
     # --- the steps ------------------------------------------------------------------------------
 
     @report_user_errors
-    def _take_file(self, stored: Any, path: str | None) -> list[Any]:
+    def _take_file(self, stored: Any, paths: str | list[str] | None) -> list[Any]:
         session = Session.from_browser(stored)
-        return self._taken(session, self.source.from_file(session.visitor, path))
+        return self._taken(session, self.source.from_files(session.visitor, paths))
 
     @report_user_errors
     def _take_example(self, stored: Any, event: gr.EventData) -> list[Any]:
@@ -230,7 +236,8 @@ class Page:
         session = Session.from_browser(stored)
         try:
             for progress, draft in self.source.from_prompt(session.visitor, *prompt):
-                yield [*(self._taken(session, draft) if draft else [gr.skip()] * 5), progress]
+                nothing = [gr.skip()] * (2 + len(self.cutout.shown))
+                yield [*(self._taken(session, draft) if draft else nothing), progress]
         except (UserError, WorkerDied, TaskFailed) as error:
             raise to_gradio_error(error) from error
 
@@ -239,45 +246,14 @@ class Page:
         self.source.prompt_jobs.cancel(Session.from_browser(stored).visitor)
 
     def _taken(self, session: Session, draft: Path) -> list[Any]:
-        working = '<div class="cutout-empty busy"><p>Looking for the subject …</p></div>'
         stored = session.replace(draft=draft.name).to_browser()
-        return [stored, gr.Tabs(selected="cutout"), working, "", gr.Button(interactive=False)]
-
-    def _cut_new(self, stored: Any, size: float) -> list[Any]:
-        shown, record = self._cut_out(stored, size, None, None)
-        controls = self.cutout.settings_of(record) if record else [gr.skip()] * len(self.cutout.controls)
-        return [*shown, *controls, gr.Button(interactive=record is not None)]
-
-    def _recut(self, stored: Any, size: float, *values: Any) -> list[Any]:
-        session = Session.from_browser(stored)
-        draft = self._found(self.service.storage.draft, session.visitor, session.draft)
-        old = self._found(CutoutRecord.read, draft) if draft else None
-        shown, record = self._cut_out(stored, size, old and old.box, list(values))
-        return [*shown, gr.Button(interactive=record is not None)]
-
-    def _cut_in_box(self, event: gr.EventData, stored: Any, size: float, *values: Any) -> list[Any]:
-        drawn = event._data.get("box")  # None if the box was removed
-        box = drawn and tuple(min(max(float(x), 0.0), 1.0) for x in drawn)
-        shown, record = self._cut_out(stored, size, box, list(values))
-        return [*shown, gr.Button(interactive=record is not None)]
-
-    def _cut_out(
-        self, stored: Any, size: float, box: Any, values: list[Any] | None
-    ) -> tuple[list[Any], CutoutRecord | None]:
-        """The cut-out for the page; an error message takes its place if it fails."""
-        session = Session.from_browser(stored)
-        try:
-            draft = self.service.storage.draft(session.visitor, session.draft or "")
-            record = self.cutout.cut(draft, int(size), box, values)
-        except UserError as error:
-            shown = self.cutout.show(None, None)
-            shown[1] = html.problem(error)
-            return shown, None
-        return self.cutout.show(draft, record), record
+        empty = self.cutout.show(None, None)
+        return [stored, gr.Tabs(selected="cutout"), cutout.BUSY, *empty[1:]]
 
     @report_user_errors
     def _preset(self, preset: str) -> list[Any]:
-        return self.generate.form.updates(find(preset).settings)
+        updates = self.generate.values_of(find(preset).settings)
+        return [self.generate.quality_of(preset), preset, *updates]
 
     def _estimate(self, stored: Any, num_frames: float, preset: str, *values: Any) -> list[str]:
         try:
@@ -287,43 +263,8 @@ class Page:
         return [guess, guess]
 
     @report_user_errors
-    def _start(self, request: gr.Request, stored: Any, preset: str, *values: Any) -> list[Any]:
-        session = Session.from_browser(stored)
-        draft = self.service.storage.draft(session.visitor, session.draft or "")
-        run = self.service.create_run(session.visitor, draft, self.generate.settings(preset, list(values)))
-        job = self.service.jobs.get(run)
-        return self._open(session.replace(run=run.name), job, "generate", request)
-
-    @report_user_errors
-    def _cancel(self, stored: Any) -> None:
-        self.service.jobs.cancel(self._run(Session.from_browser(stored)))
-
-    @report_user_errors
-    def _resume(self, stored: Any) -> None:
-        session = Session.from_browser(stored)
-        self.service.resume(session.visitor, self._run(session))
-
-    @report_user_errors
-    def _rerun(self, request: gr.Request, stored: Any, frame: float, preset: str, *values: Any) -> list[Any]:
-        return self._again(Session.from_browser(stored), int(frame) - 1, preset, list(values), request)
-
-    @report_user_errors
-    def _refine(self, request: gr.Request, stored: Any, preset: str, *values: Any) -> list[Any]:
-        session = Session.from_browser(stored)
-        total = self.service.jobs.get(self._run(session)).progress.num_frames
-        return self._again(session, total, preset, list(values), request)
-
-    def _again(
-        self, session: Session, frame: int, preset: str, values: list[Any], request: gr.Request
-    ) -> list[Any]:
-        settings = self.generate.settings(preset, values)
-        run = self.service.rerun(session.visitor, self._run(session), settings, frame)
-        job = self.service.jobs.get(run)
-        return self._open(session.replace(run=run.name), job, "generate", request)
-
-    @report_user_errors
     def _share(self, stored: Any, on: bool, request: gr.Request) -> list[Any]:
-        run = self._run(Session.from_browser(stored))
+        run = self.run_of(Session.from_browser(stored))
         share = self.service.share(run, bool(on))
         return [
             link(_address(request), share),
@@ -348,7 +289,7 @@ class Page:
             case "open":
                 job = self.service.jobs.get(run)
                 session = session.replace(run=run.name)
-                opened = self._open(session, job, _tab_of(job), request)
+                opened = self.open(session, job, tab_of(job), request)
                 shown = [*opened, *self.generate.settings_of(job)]
             case "pin":
                 self.service.pin(run)
@@ -361,7 +302,7 @@ class Page:
     def _cards(self, session: Session, sort: str = "newest") -> str:
         return gallery.cards(self.service, self.service.storage.runs(session.visitor), session.run, sort)
 
-    def _run(self, session: Session) -> Path:
+    def run_of(self, session: Session) -> Path:
         """
         Raises:
             UserError: the visitor has no open run.
@@ -369,11 +310,6 @@ class Page:
         if session.run is None:
             raise UserError("There is no run yet; press Generate first.")
         return self.service.storage.run(session.visitor, session.run)
-
-
-def _tab_of(job: Job) -> str:
-    """The step that shows a run."""
-    return "result" if job.state == "finished" else "generate"
 
 
 def _address(request: gr.Request) -> str:

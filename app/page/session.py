@@ -74,3 +74,11 @@ def to_gradio_error(error: Exception, on_page: bool = True) -> gr.Error:
     text = storage.strip_server_paths(str(error))
     text = html.escape(text, quote=False) if on_page else text
     return gr.Error(text, SECONDS_SHOWN, title="This did not work", print_exception=False)
+
+
+def found(find: Callable[..., Any], *arguments: Any) -> Any:
+    """The value that `find` returns; None if it raises, because it was deleted or is damaged."""
+    try:
+        return find(*arguments)
+    except UserError:
+        return None

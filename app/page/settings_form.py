@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from ar4d.engines.registry import engines
 from ar4d.errors import UserError
 from ar4d.experts.registry import entries
 from ar4d.presets import find
@@ -30,10 +31,69 @@ class Leaf:
     """The role of the expert that it names, if it names one."""
 
 
+class EngineForms:
+    """The forms of all engines; the one of the chosen preset's engine is shown and read.
+
+    AR4D's is laid out by hand, the others come from their dataclasses.
+    """
+
+    def __init__(self) -> None:
+        self.own = SettingsForm()
+        self._forms = {"ar4d": self.own}
+        self.columns: dict[str, Any] = {}
+
+    def add_others(self) -> None:
+        """Adds the forms of the other engines to the current layout, hidden."""
+        for name, engine in engines().items():
+            if name == "ar4d":
+                continue
+            self._forms[name] = form = SettingsForm(engine.settings_type)
+            with gr.Column(visible=False) as self.columns[name], gr.Tabs():
+                for group in form.groups():
+                    with gr.Tab(_title(group) if group else "General"), gr.Row(elem_classes="grid"):
+                        form.rest(group)
+
+    @property
+    def components(self) -> list[Any]:
+        """The components of all forms."""
+        return [component for form in self._forms.values() for component in form.components]
+
+    def updates(self, settings: EngineSettings) -> list[Any]:
+        """The values of `components` for other settings: those of other engines stay."""
+        values = []
+        for name, form in self._forms.items():
+            here = name == settings.engine
+            values += form.updates(settings) if here else [gr.skip()] * len(form.components)
+        return values
+
+    def visible(self, engine: str) -> list[Any]:
+        """The values of `columns` for an engine."""
+        return [gr.Column(visible=name == engine) for name in self.columns]
+
+    def read(self, preset: str, values: Sequence[Any]) -> Any:
+        """The settings that the form of the preset's engine shows.
+
+        Raises:
+            UserError: there is no such preset, or a value does not fit its setting.
+        """
+        engine, start = find(preset).settings.engine, 0
+        for name, form in self._forms.items():
+            end = start + len(form.components)
+            if name == engine:
+                return form.read(preset, values[start:end])
+            start = end
+        raise UserError(f"The page has no form for the engine {engine}; use the command line.")
+
+
 class SettingsForm:
     """Components by the dotted name of their setting, in the order in which they were made."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type[EngineSettings] = Settings) -> None:
+        """
+        Args:
+            kind: the dataclass of an engine's settings.
+        """
+        self.leaves = leaves(kind)
         self._components: dict[str, Any] = {}
 
     @property
@@ -53,7 +113,7 @@ class SettingsForm:
             info: by default the setting's description.
             options: further arguments of the component.
         """
-        leaf = leaves()[key]
+        leaf = self.leaves[key]
         info = leaf.schema.get("description", "") if info is None else info
         common = {"label": label or _title(key), "info": info or None, "value": leaf.default, **options}
         self._components[key] = component = _component(leaf, common)
@@ -61,16 +121,20 @@ class SettingsForm:
 
     def rest(self, group: str) -> None:
         """Adds the components of a group ("" is the top level) that do not exist yet."""
-        for key in leaves():
+        for key in self.leaves:
             own_group = key.partition(".")[0] if "." in key else ""
             if own_group == group and key not in self._components and key not in HIDDEN:
                 self.field(key)
+
+    def groups(self) -> list[str]:
+        """The names of the groups, the top level ("") last."""
+        return [*dict.fromkeys(key.split(".")[0] for key in self.leaves if "." in key), ""]
 
     def updates(self, settings: EngineSettings) -> list[Any]:
         """The values of the components for other settings."""
         return [_get(settings, key) for key in self._components]
 
-    def read(self, preset: str, values: Sequence[Any]) -> Settings:
+    def read(self, preset: str, values: Sequence[Any]) -> Any:
         """The settings that the components show.
 
         Raises:
@@ -90,9 +154,10 @@ def change(settings: EngineSettings, changes: Any) -> Any:
     """
     if not isinstance(changes, dict):
         raise UserError('Settings are a dictionary such as {"generate.iterations": 100}.')
+    known = leaves(type(settings))
     values = dataclasses.asdict(settings)
     for key, value in changes.items():
-        if key not in leaves() or key in HIDDEN:
+        if key not in known or key in HIDDEN:
             raise UserError(f'There is no setting "{key}"; `ar4d presets` lists them.')
         *groups, name = key.split(".")
         inner = values
@@ -103,9 +168,9 @@ def change(settings: EngineSettings, changes: Any) -> Any:
 
 
 @cache
-def leaves() -> dict[str, Leaf]:
-    """Every setting of AR4D by its dotted name."""
-    return dict(_walk(Settings(), ""))
+def leaves(kind: type[EngineSettings] = Settings) -> dict[str, Leaf]:
+    """Every setting of an engine by its dotted name."""
+    return dict(_walk(kind(), ""))
 
 
 def _walk(settings: Any, prefix: str) -> Iterator[tuple[str, Leaf]]:

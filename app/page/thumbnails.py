@@ -49,6 +49,11 @@ def asset_picture(run: Run, frame: int) -> str | None:
     return _picture_of(run.folder, run.result_path, frame)
 
 
+def preview_picture(run: Run, frame: int) -> str | None:
+    """The asset that a refinement has so far, at a frame's time; None while it does not exist."""
+    return _picture_of(run.folder, run.preview_path, frame)
+
+
 def _picture_of(run: Path, source: Path, frame: int) -> str | None:
     try:
         changed = source.stat().st_mtime
@@ -74,7 +79,7 @@ def _render(run: Path, source: Path, frame: int) -> Image.Image:
     from ar4d.rendering import render
 
     opened = Run.open(run)
-    if source == opened.result_path:
+    if source in (opened.result_path, opened.preview_path):
         asset = load_asset(source)
         gaussians = asset.at(frame_time(frame, asset.num_frames))
     else:

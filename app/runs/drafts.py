@@ -5,25 +5,31 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import tempfile
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from pydantic import ConfigDict, with_config
 
-from ar4d.clip import Clip, ClipSettings, load_clip
+from ar4d.clip import Clip, ClipSettings, Corrections
+from ar4d.clip.loading import Prepared, finish, prepare
+from ar4d.clip.motion import measure_motion
+from ar4d.clip.progress import OnFrame, ignore
 from ar4d.clip.sources import Source, choose_frames, open_source
 from ar4d.errors import UserError
 from ar4d.files import atomic, write_text
 from ar4d.records import load_record
 
-WHOLE_SIDE = 320  # pixels of a whole picture's longer side on the page
+WHOLE_SIDE = 640  # pixels of a whole picture's longer side on the page: corrections are drawn on it
 TILE_SIDE = 256  # pixels of a cut-out frame on the page
-_SHARPNESS = 2.0  # source pixels per pixel of the clip that a box keeps
+STRIP_SIDE = 64  # pixels of a film strip's pictures
+STRIP_COUNT = 16  # pictures of the film strip
+PROGRESS_SIDE = 96  # pixels of a picture that is shown while the work goes on
 
-Box = tuple[float, float, float, float]  # left, top, right, bottom in [0, 1] of the whole picture
+_REMEMBERED = 2  # drafts whose found subject is kept in memory, so that a correction need not find it again
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -34,8 +40,19 @@ class CutoutRecord:
     settings: ClipSettings
     size: int
     """Width and height of the cut-out in pixels."""
-    box: Box | None
     num_frames: int
+    """Frames of the clip."""
+    numbers: list[int]
+    """Number of each of them among the chosen frames, from 1."""
+    num_chosen: int
+    """Chosen frames of the source, those that are not used included."""
+    fastest: float
+    """Largest motion of the subject from one frame to the next, in shares of its size."""
+    frames_needed: int
+    """Frames that the motion would need."""
+    facing: tuple[float, float] | None
+    """Guess of the azimuth that the subject faces in the first frame, degrees, right up to 180, and the
+    probability that it is; None where no guess can be made."""
     fps: float
     length: float
     """Length of the source in seconds."""
@@ -50,9 +67,11 @@ class CutoutRecord:
     matting: str
     warnings: list[str]
     whole_tile: tuple[int, int]
-    """Width and height of one picture in whole.jpg."""
-    whole_count: int
-    """Number of pictures in whole.jpg."""
+    """Width and height of one picture in whole.jpg, which holds the chosen frames."""
+    strip_tile: tuple[int, int]
+    """Width and height of one picture in strip.jpg."""
+    strip_count: int
+    """Pictures in strip.jpg, evenly spaced over the whole source."""
     canonical_reason: str = ""
     """Why the canonical frame is the one it is; empty where the first was taken without a choice."""
 
@@ -80,18 +99,61 @@ def cut_out(
     folder: Path,
     settings: ClipSettings,
     size: int,
-    box: Box | None,
     max_seconds: float,
     max_pixels: float,
     max_frames: int,
+    on_frame: OnFrame = ignore,
 ) -> None:
-    """Writes a draft's cut-out: `input/`, two sheets of pictures for the page, and draft.json.
+    """Writes a draft's cut-out: `input/`, sheets of pictures for the page, and draft.json.
+
+    The corrections in `settings` count the frames as the present cut-out does; where the frames are
+    chosen otherwise now, they move to the same pictures.
+
+    Args:
+        on_frame: is called as the frames are worked on.
 
     Raises:
         UserError: the video cannot be read, is too long or too large, or shows no subject.
     """
     path = source_of(folder)
-    source = open_source(path, settings.fps)
+    source = _source(path, settings.fps, max_seconds, max_pixels, max_frames)
+    settings, notes = _renumbered(folder, source, settings)
+    prepared = _prepared(path, settings, on_frame)
+    loaded = finish(prepared, settings, size, on_frame)
+    clip = loaded.clip
+    clip.save(folder / "input")
+    _write_sheet(folder / "cutout.webp", list(clip.frames), (TILE_SIDE, TILE_SIDE))
+    tile = _write_pictures(folder / "whole.jpg", source, prepared.wanted, WHOLE_SIDE)
+    shown = np.unique(np.linspace(0, len(source.times) - 1, STRIP_COUNT).round().astype(int)).tolist()
+    strip_tile = _write_pictures(folder / "strip.jpg", source, shown, STRIP_SIDE)
+    motion = measure_motion(clip.frames, loaded.numbers)
+    record = CutoutRecord(
+        settings=settings,
+        size=size,
+        num_frames=clip.num_frames,
+        numbers=list(loaded.numbers),
+        num_chosen=loaded.num_chosen,
+        fastest=motion.fastest,
+        frames_needed=motion.frames_needed(clip.num_frames),
+        facing=_guess_facing(clip),
+        fps=clip.fps,
+        length=source.length,
+        source_frames=len(source.times),
+        width=source.width,
+        height=source.height,
+        crop=(clip.crop.x, clip.crop.y, clip.crop.side),
+        matting=clip.matting,
+        warnings=[*notes, *clip.warnings],
+        whole_tile=tile,
+        strip_tile=strip_tile,
+        strip_count=len(shown),
+        canonical_reason=clip.canonical_reason,
+    )
+    write_text(folder / "draft.json", json.dumps(dataclasses.asdict(record)))
+
+
+def _source(path: Path, fps: float | None, max_seconds: float, max_pixels: float, max_frames: int) -> Source:
+    source = open_source(path, fps)
     if source.length > max_seconds:
         raise UserError(
             f"{source.name} is {source.length:.0f} s long and this server takes at most {max_seconds:.0f} s; "
@@ -107,67 +169,81 @@ def cut_out(
             f"{source.name} is {source.width}×{source.height} pixels large and this server takes at most "
             f"{max_pixels / 1e6:.0f} megapixels; make it smaller."
         )
-    clip = load_clip(path, settings, size) if box is None else _load_boxed(source, settings, size, box)
-    clip.save(folder / "input")
-    with atomic(folder / "cutout.webp") as sheet:
-        _sheet([Image.fromarray(frame) for frame in clip.frames], (TILE_SIDE, TILE_SIDE)).save(
-            sheet, "WEBP", quality=82, alpha_quality=90, method=2
-        )
-    scale = min(1.0, WHOLE_SIDE / max(source.width, source.height))
-    wanted = choose_frames(source, settings.start, settings.end, settings.num_frames)
-    pictures = [Image.fromarray(picture) for _, picture in source.read(wanted, scale)]
+    return source
+
+
+def _guess_facing(clip: Clip) -> tuple[float, float] | None:
+    from ar4d.experts.embedded.expert import guess_facing
+
+    return guess_facing(clip.frames)
+
+
+def _prepared(path: Path, settings: ClipSettings, on_frame: OnFrame) -> Prepared:
+    """The subject before any correction; from memory where the last cut-outs have found it already."""
+    alike = dataclasses.replace(settings, framing="keep", canonical=0, corrections=Corrections())
+    key = path, path.stat().st_mtime_ns, alike
+    prepared = _found.pop(key, None) or prepare(path, settings, on_frame)
+    _found[key] = prepared
+    while len(_found) > _REMEMBERED:
+        _found.pop(next(iter(_found)))
+    return prepared
+
+
+_found: dict[Any, Prepared] = {}
+
+
+def _renumbered(folder: Path, source: Source, settings: ClipSettings) -> tuple[ClipSettings, list[str]]:
+    """The settings with their corrections at the same pictures as before, and what to say of lost ones."""
+    try:
+        before = CutoutRecord.read(folder).settings
+    except UserError:
+        return settings, []
+    if not settings.corrections or settings.corrections != before.corrections:
+        return settings, []
+    old = choose_frames(source, before.start, before.end, before.num_frames)
+    new = choose_frames(source, settings.start, settings.end, settings.num_frames)
+    numbers = {index: number for number, index in enumerate(new, 1)}
+    same = {number: numbers[index] for number, index in enumerate(old, 1) if index in numbers}
+    corrections = settings.corrections.renumbered(same)
+    lost = settings.corrections.count - corrections.count
+    notes = []
+    if lost:
+        what = "A correction was" if lost == 1 else f"{lost} corrections were"
+        notes = [f"{what} removed, because other frames are chosen now: look at the cut-out again."]
+    return dataclasses.replace(settings, corrections=corrections), notes
+
+
+def _write_pictures(path: Path, source: Source, indices: list[int], side: int) -> tuple[int, int]:
+    """Writes a sheet of whole pictures; returns the size of one."""
+    scale = min(1.0, side / max(source.width, source.height))
     tile = max(1, round(source.width * scale)), max(1, round(source.height * scale))
-    with atomic(folder / "whole.jpg") as sheet:
-        _sheet(pictures, tile, (255, 255, 255, 255)).convert("RGB").save(sheet, "JPEG", quality=80)
-    record = CutoutRecord(
-        settings=settings,
-        size=size,
-        box=box,
-        num_frames=clip.num_frames,
-        fps=clip.fps,
-        length=source.length,
-        source_frames=len(source.times),
-        width=source.width,
-        height=source.height,
-        crop=(clip.crop.x, clip.crop.y, clip.crop.side),
-        matting=clip.matting,
-        warnings=list(clip.warnings),
-        canonical_reason=clip.canonical_reason,
-        whole_tile=tile,
-        whole_count=len(pictures),
-    )
-    write_text(folder / "draft.json", json.dumps(dataclasses.asdict(record)))
+    read = dict(source.read(indices, scale))
+    blank = np.full((tile[1], tile[0], 4), 128, np.uint8)
+    pictures = [Image.fromarray(read.get(index, blank)) for index in indices]
+    with atomic(path) as sheet:
+        whole = _sheet(pictures, tile, (255, 255, 255, 255)).convert("RGB")
+        whole.save(sheet, "JPEG", quality=80)
+    return tile
 
 
-def _load_boxed(source: Source, settings: ClipSettings, size: int, box: Box) -> Clip:
-    """Loads the clip inside a box, as if the video showed nothing else."""
-    left, top = math.floor(box[0] * source.width), math.floor(box[1] * source.height)
-    right, bottom = math.ceil(box[2] * source.width), math.ceil(box[3] * source.height)
-    if right - left < 16 or bottom - top < 16:
-        raise UserError("The box is too small to hold a subject; draw a larger one.")
-    wanted = choose_frames(source, settings.start, settings.end, settings.num_frames)
-    times = source.times[wanted]
-    fps = (len(times) - 1) / float(times[-1] - times[0]) if len(times) > 1 else 10.0
-    scale = min(1.0, _SHARPNESS * size / max(right - left, bottom - top))
-    with tempfile.TemporaryDirectory(prefix="ar4d-box-") as folder:
-        part = Path(folder) / source.name
-        part.mkdir()
-        for index, picture in source.read(wanted, scale):
-            sx, sy = picture.shape[1] / source.width, picture.shape[0] / source.height
-            inside = picture[round(top * sy) : round(bottom * sy), round(left * sx) : round(right * sx)]
-            Image.fromarray(inside).save(part / f"{index:06d}.png", compress_level=1)
-        whole = dataclasses.replace(settings, start=None, end=None, num_frames=len(times), fps=fps)
-        clip = load_clip(part, whole, size)
-    factor = (right - left) / clip.crop.source_width
-    crop = dataclasses.replace(
-        clip.crop,
-        x=left + clip.crop.x * factor,
-        y=top + clip.crop.y * factor,
-        side=clip.crop.side * factor,
-        source_width=source.width,
-        source_height=source.height,
-    )
-    return dataclasses.replace(clip, crop=crop)
+def _write_sheet(path: Path, frames: list[np.ndarray], tile: tuple[int, int]) -> None:
+    with atomic(path) as sheet:
+        pictures = [Image.fromarray(frame) for frame in frames]
+        _sheet(pictures, tile).save(sheet, "WEBP", quality=82, alpha_quality=90, method=2)
+
+
+def write_progress(folder: Path, number: int, picture: np.ndarray) -> None:
+    """Writes a small picture of a frame that is finished while others are worked on."""
+    image = Image.fromarray(picture)
+    image.thumbnail((PROGRESS_SIDE, PROGRESS_SIDE))
+    (folder / "progress").mkdir(exist_ok=True)
+    with atomic(folder / "progress" / f"{number:04d}.webp") as file:
+        image.save(file, "WEBP", quality=70, method=0)
+
+
+def forget_progress(folder: Path) -> None:
+    """Deletes what `write_progress` has written."""
+    shutil.rmtree(folder / "progress", ignore_errors=True)
 
 
 def _sheet(pictures: list[Image.Image], tile: tuple[int, int], background=(0, 0, 0, 0)) -> Image.Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,7 @@ from ar4d.runs import Run
 from ar4d.settings import facing_words
 
 SPEED_SECONDS = 5.0  # over which the speed is averaged
+SMOOTHING_SECONDS = 15.0  # in which the time left follows a new estimate
 
 
 @dataclass
@@ -96,10 +98,15 @@ class Progress:
     """Index of the frame that stage 1 lifts."""
     facing: str = ""
     """Estimated facing direction in words."""
+    facing_guess: tuple[float, float] | None = None
+    """The estimate: azimuth in degrees, right up to 180, and the probability that it is."""
     warnings: list[str] = field(default_factory=list)
     log: list[tuple[float, str]] = field(default_factory=list)
+    generated: dict[int, float] = field(default_factory=dict)
+    """dB, by frame, as the stages before a refinement of the whole clip left it."""
     _before: int = 0  # steps of this stage's earlier frames
     _recent: list[tuple[float, int]] = field(default_factory=list)
+    _left: tuple[float, float] | None = None  # when the time left was asked for, and what was said
 
     @staticmethod
     def read(run: Run) -> Progress:
@@ -161,8 +168,9 @@ class Progress:
                 self.say(event.reason, event.time)
             case FacingEstimated():
                 self.facing = f"faces {facing_words(event.azimuth_deg)}"
+                self.facing_guess = event.azimuth_deg, event.probability
                 sure = f"{event.probability:.0%} sure"
-                self.say(f"The object {self.facing} ({sure}); Facing corrects it", event.time)
+                self.say(f"The object {self.facing} ({sure}); the arrows correct it", event.time)
             case Warned() if event.message not in self.warnings:
                 self.warnings.append(event.message)
                 self.say(f"Note: {event.message}", event.time)
@@ -180,6 +188,7 @@ class Progress:
                 stage.finished, stage.seconds = True, stage.seconds + event.seconds
                 self.say(f"{stage.title} finished in {event.seconds:.1f} s", event.time)
             case Finished():
+                self.generated = dict(self.psnr)
                 self.psnr, self.ssim = dict(enumerate(event.psnr)), dict(enumerate(event.ssim))
                 self.stage = None
                 mean = sum(event.psnr) / max(len(event.psnr), 1)
@@ -202,6 +211,26 @@ class Progress:
         else:
             here = left / speed
         return here + sum(expected.get(name, 0.0) for name in later)
+
+    def smooth_seconds_left(self, expected: Mapping[Stage, float], now: float) -> float | None:
+        """`seconds_left` without jumps: it counts down, and follows a new estimate within seconds.
+
+        With the time Δ since it was last asked for and the estimate e, it is l + (e − l)(1 − exp(−Δ/τ)),
+        where l is the last answer less Δ and τ is `SMOOTHING_SECONDS`.
+        """
+        estimate = self.seconds_left(expected, now)
+        if estimate is None:
+            self._left = None
+            return None
+        if self._left is None:
+            self._left = now, estimate
+            return estimate
+        at, said = self._left
+        passed = max(now - at, 0.0)
+        due = max(said - passed, 0.0)
+        left = due + (estimate - due) * (1 - math.exp(-passed / SMOOTHING_SECONDS))
+        self._left = now, left
+        return left
 
     def _planned(self, info: StageInfo) -> StageProgress:
         """A stage of the plan, with what is known of it from before an interruption."""

@@ -201,7 +201,7 @@ class Jobs:
         expected = self.estimator.estimate(
             job.settings, progress.num_frames, self.device, progress.frames_done
         ).seconds
-        return progress.seconds_left(expected, time.time()) or 0.0
+        return progress.smooth_seconds_left(expected, time.time()) or 0.0
 
     def restore(self, folders: Sequence[Path]) -> None:
         """Queues the runs that were queued or at work when the server ended, in their old order."""

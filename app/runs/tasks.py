@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from app.runs.drafts import Box
+    import numpy as np
+
     from app.runs.worker import Report
     from ar4d.clip import ClipSettings
     from ar4d.events import Event
@@ -61,23 +62,41 @@ class Lift:
         return LiftResult(finished, memory, _gpu_memory())
 
 
+class _Cancelled(Exception):
+    """The visitor has cancelled a cut-out."""
+
+
 @dataclass(frozen=True)
 class CutOut:
-    """Cuts the subject out of a draft's video."""
+    """Cuts the subject out of a draft's video; returns whether it was finished."""
 
     folder: Path
     settings: ClipSettings
     size: int
-    box: Box | None
     max_seconds: float
     max_pixels: float
     max_frames: int
 
-    def work(self, report: Report, stopped: threading.Event) -> None:
-        from app.runs.drafts import cut_out
+    def work(self, report: Report, stopped: threading.Event) -> bool:
+        from app.runs.drafts import cut_out, forget_progress, write_progress
+        from ar4d.events import Progress
 
-        limits = self.max_seconds, self.max_pixels, self.max_frames
-        cut_out(self.folder, self.settings, self.size, self.box, *limits)
+        def on_frame(task: str, number: int, total: int, picture: np.ndarray | None) -> None:
+            if stopped.is_set():
+                raise _Cancelled
+            if picture is not None:
+                write_progress(self.folder, number, picture)
+            report(Progress(task, number, total))
+
+        forget_progress(self.folder)
+        try:
+            limits = self.max_seconds, self.max_pixels, self.max_frames
+            cut_out(self.folder, self.settings, self.size, *limits, on_frame)
+        except _Cancelled:
+            return False
+        finally:
+            forget_progress(self.folder)
+        return True
 
 
 @dataclass(frozen=True)

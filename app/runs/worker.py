@@ -15,7 +15,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
@@ -175,6 +175,26 @@ class Worker:
             if self._process.is_alive():
                 end()
                 self._process.join(3)
+
+
+@contextlib.contextmanager
+def readable_failures(seconds: float) -> Iterator[None]:
+    """Turns a worker's failure at a short task into a sentence for the visitor.
+
+    Args:
+        seconds: that the task was given.
+    """
+    try:
+        yield
+    except WorkerDied as error:
+        if error.requested:
+            raise UserError(
+                f"This took longer than the {seconds:.0f} s that this server allows; "
+                "try a shorter or smaller clip."
+            ) from error
+        raise UserError(f"{error} Try a shorter or smaller clip.") from error
+    except TaskFailed as error:
+        raise UserError(f"An error in this program: {error}. Please report it.") from error
 
 
 def _serve(connection: Connection, environment: dict[str, str], warm: bool, memory_mb: int | None) -> None:

@@ -17,6 +17,7 @@ from app.viewer.live import DEPTH_COLORS, Layout, View, draw, encode
 from app.viewer.scene import place_reference, start_server
 from app.viewer.splats import pack
 from app.viewer.stages import SingleFlightCache, Stages
+from ar4d.asset import Asset4D, load_asset
 from ar4d.clip import Clip
 from ar4d.errors import UserError
 from ar4d.events import (
@@ -26,6 +27,7 @@ from ar4d.events import (
     FrameFinished,
     Planned,
     Progress,
+    Refined,
     Stage,
     StageInfo,
     StageStarted,
@@ -106,6 +108,11 @@ class RunViewer:
                 self._set_frame(event)
                 self._psnr[event.frame_index] = event.psnr
                 self._progress = None
+            case Refined():
+                asset = event.asset or self._preview()
+                if asset is None:
+                    return
+                self._stages.set_preview(asset)
             case Finished(asset=None) if self._run:  # from now on, frames are read from the run's folder
                 self.show_run(self._run)
             case Finished(asset=asset) if asset is not None:
@@ -115,6 +122,15 @@ class RunViewer:
                 return
         self._notified = time.monotonic()
         self._notify()
+
+    def _preview(self) -> Asset4D | None:
+        """The asset that the run's refinement has so far; None if it has just been replaced."""
+        if self._run is None or not self._run.preview_path.exists():
+            return None
+        try:
+            return load_asset(self._run.preview_path)
+        except UserError:  # the run has ended meanwhile, and its asset comes next
+            return None
 
     def _is_due(self) -> bool:
         return time.monotonic() > self._notified + STEP_SECONDS

@@ -90,6 +90,7 @@ class Stages:
         self._frames: dict[int, Gaussians | Path] = {}
         self._made_by: dict[int, Stage] = {}
         self._asset: Asset4D | None = None
+        self._preview: Asset4D | None = None
         self._lock = threading.Lock()
         self._loaded: SingleFlightCache[Gaussians] = SingleFlightCache(4)
         self._evaluated: SingleFlightCache[Gaussians] = SingleFlightCache(4)
@@ -122,6 +123,18 @@ class Stages:
             self._asset = asset.to(self._device)
             self.forget()
 
+    def set_preview(self, asset: Asset4D) -> None:
+        """Takes the asset as the last stage has it so far."""
+        with self._lock:
+            self.revision += self._preview is not None
+            self._preview = asset.to(self._device)
+            self.forget()
+
+    @property
+    def _newest(self) -> Asset4D | None:
+        """The finished asset, or else what there is of it."""
+        return self._asset if self._asset is not None else self._preview
+
     @property
     def asset(self) -> Asset4D | None:
         """The finished asset; None until it exists."""
@@ -134,8 +147,9 @@ class Stages:
 
     def limits(self, stage: Stage) -> tuple[int, int] | None:
         """The first and last position that a stage can show; None while it has no result of its own."""
-        if self._asset is not None and self._names[-1:] == [stage]:
-            return 0, self._asset.num_frames - 1
+        newest = self._newest
+        if newest is not None and self._names[-1:] == [stage]:
+            return 0, newest.num_frames - 1
         made_by = dict(self._made_by)
         if stage not in made_by.values():
             return None
@@ -167,8 +181,9 @@ class Stages:
         return self._evaluated.get((stage, position), lambda: self._evaluate(stage, position))
 
     def _evaluate(self, stage: Stage, position: float) -> Gaussians:
-        if self._asset is not None and stage == self._names[-1]:
-            return self._asset.at(min(position / max(self._asset.num_frames - 1, 1), 1.0))
+        newest = self._newest
+        if newest is not None and stage == self._names[-1]:
+            return newest.at(min(position / max(newest.num_frames - 1, 1), 1.0))
         before = int(position)
         weight = position - before
         if weight == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ import tyro
 
 from ar4d.cli.imagine import generate_clip
 from ar4d.cli.progress import show
-from ar4d.clip import ClipSettings, load_clip, read_views
+from ar4d.clip import ClipSettings, Corrections, load_clip, read_views
 from ar4d.devices import resolve_device
 from ar4d.engines.registry import engine_named
 from ar4d.errors import UserError
@@ -38,6 +38,12 @@ class LiftArguments:
     """Continue the run in --out from its last whole frame."""
     from_: Annotated[Path | None, tyro.conf.arg(name="from", metavar="RUN.JSON")] = None
     """Repeat a recorded run; other options override its values."""
+    keep: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A place that belongs to the subject, as FRAME:X,Y; may be given several times."""
+    drop: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A place that does not belong to the subject, as FRAME:X,Y; may be given several times."""
+    box: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A box around the subject, as FRAME:LEFT,TOP,RIGHT,BOTTOM; may be given several times."""
     input: Annotated[ClipSettings, tyro.conf.arg(name="")] = field(default_factory=ClipSettings)
 
 
@@ -104,13 +110,20 @@ def _new(arguments: Any) -> Run:
     if source is None:
         source = arguments.out / "imagined.mp4"
         generate_clip(arguments.prompt, ImagineSettings(), arguments.settings.device, source)
-    input = arguments.input.of_scene() if arguments.settings.kind == "scene" else arguments.input
+    input = _corrected(arguments)
+    input = input.of_scene() if arguments.settings.kind == "scene" else input
     clip = load_clip(source, input, arguments.settings.size)
     recipe = Recipe(str(source.resolve()), input, arguments.settings)
     grid = None
     if arguments.views is not None:
         grid = read_views(arguments.views, clip, input, arguments.settings.elevation_deg)
     return Run.create(arguments.out, recipe, clip, experts_of(source), grid)
+
+
+def _corrected(arguments: Any) -> ClipSettings:
+    """The clip's settings with the corrections of the options, which replace those of a recorded run."""
+    corrections = Corrections.from_options(arguments.keep, arguments.drop, arguments.box)
+    return replace(arguments.input, corrections=corrections) if corrections else arguments.input
 
 
 def _resumed(arguments: Any) -> Run:

@@ -7,14 +7,16 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+import tyro
 from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
+from ar4d.clip.corrections import Corrections
 from ar4d.clip.framing import Crop
 from ar4d.clip.matting import Background, subject_opacity
 from ar4d.errors import UserError
@@ -49,11 +51,16 @@ class ClipSettings:
     canonical: Literal["auto"] | int = 0
     """Index, counted from 0, of the clip's frame that stage 1 lifts and from which the others are generated
     forwards and backwards; auto takes the sharpest, most complete, least occluded, best lit frame."""
+    corrections: Annotated[Corrections, tyro.conf.Suppress] = dataclasses.field(
+        default=Corrections(), metadata={"options": ("--keep", "--drop", "--box")}
+    )
+    """Places to keep or to drop and boxes, each in one frame; optical flow carries them through the clip. On
+    the command line: --keep FRAME:X,Y, --drop FRAME:X,Y and --box FRAME:LEFT,TOP,RIGHT,BOTTOM."""
 
     def of_scene(self) -> ClipSettings:
         """The same for a scene, of which nothing is cut away."""
         framing = "whole" if self.framing == "union" else self.framing
-        return dataclasses.replace(self, framing=framing, background="none")
+        return dataclasses.replace(self, framing=framing, background="none", corrections=Corrections())
 
 
 @dataclass(frozen=True, eq=False)

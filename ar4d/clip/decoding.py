@@ -46,8 +46,8 @@ class Video:
         self._matrix, (self.width, self.height) = self._look_at_first_frame()
         self._field_order: FieldOrder | None = self._detect_interlacing()
 
-    def label(self, index: int) -> str:
-        return f"frame {index} ({self.times[index]:.2f} s)"
+    def place(self, index: int) -> str:
+        return f"{self.times[index]:.2f} s"
 
     def read(self, indices: Sequence[int], scale: float) -> Iterator[tuple[int, np.ndarray]]:
         with self._open() as container:

@@ -48,7 +48,7 @@ class Stills:
         self.warnings: list[str] = []
         self._paths = paths
 
-    def label(self, index: int) -> str:
+    def place(self, index: int) -> str:
         return self._paths[index].name
 
     def read(self, indices: Sequence[int], scale: float) -> Iterator[tuple[int, np.ndarray]]:
@@ -108,8 +108,8 @@ class Animation:
             self.warnings.append(f"{self.name} is damaged: only its first {len(durations)} frames are used.")
         return durations
 
-    def label(self, index: int) -> str:
-        return f"frame {index} ({self.times[index]:.2f} s)"
+    def place(self, index: int) -> str:
+        return f"{self.times[index]:.2f} s"
 
     def read(self, indices: Sequence[int], scale: float) -> Iterator[tuple[int, np.ndarray]]:
         size = scaled_size(self.width, self.height, scale)

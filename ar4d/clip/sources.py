@@ -29,8 +29,8 @@ class Source(Protocol):
     length: float  # seconds, with the time that the last frame stays
     warnings: list[str]  # grows while frames are read
 
-    def label(self, index: int) -> str:
-        """What to call a frame when the user has to find it."""
+    def place(self, index: int) -> str:
+        """Where a frame is in the source: its time, or its file."""
         ...
 
     def read(self, indices: Sequence[int], scale: float) -> Iterator[tuple[int, np.ndarray]]:

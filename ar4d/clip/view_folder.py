@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ar4d.clip.clip import Clip, ClipSettings
+from ar4d.clip.corrections import Corrections
 from ar4d.clip.framing import Crop, enclosing_crop, resample, window_of
 from ar4d.clip.loading import MAX_SIZE, load_clip
 from ar4d.errors import UserError
@@ -118,7 +119,7 @@ def _view(path: Path, clip: Clip, settings: ClipSettings) -> np.ndarray:
     crop = clip.crop
     around = enclosing_crop(crop.source_width, crop.source_height)
     size = min(MAX_SIZE, math.ceil(clip.size * around.side / crop.side))
-    whole = load_clip(path, replace(settings, framing="whole", subject=None), size)
+    whole = load_clip(path, replace(settings, framing="whole", subject=None, corrections=Corrections()), size)
     width, height = whole.crop.source_width, whole.crop.source_height
     if (width, height) != (crop.source_width, crop.source_height):
         raise UserError(

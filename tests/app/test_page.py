@@ -100,8 +100,7 @@ def lifted(browser: Browser, server: Server, clip: Path) -> Any:
 
 def upload(page: Page, path: Path) -> None:
     page.get_by_role("tab", name="1 Input").click()
-    page.get_by_text("Drop Video Here").wait_for()
-    page.set_input_files("#video input[type=file]", path)
+    page.set_input_files("#drop input[type=file]", path)
 
 
 def cut_out(page: Page, path: Path) -> None:
@@ -110,7 +109,7 @@ def cut_out(page: Page, path: Path) -> None:
 
 
 def wait_for_state(page: Page, state: str) -> None:
-    page.locator(f".panel.{state}").wait_for()
+    page.locator(f".panel.{state}").wait_for(state="attached")
 
 
 def viewer(page: Page) -> FrameLocator:
@@ -148,7 +147,7 @@ def test_a_result_can_be_scrubbed_exported_and_repeated(
         first = page.locator("iframe.viewer").get_attribute("src") or ""
         page.get_by_role("tab", name="3 Generate").click()
         page.get_by_role("button", name="Settings").click()
-        expect(page.get_by_label("Preset")).to_have_value(re.compile("^cpu:"))
+        expect(page.get_by_label("Normal", exact=True)).to_be_checked()
         page.get_by_text("Repeat a part of this run").click()
         page.get_by_role("button", name="Only the refinement").click()
         expect(page.locator("iframe.viewer")).not_to_have_attribute("src", first)
@@ -165,8 +164,7 @@ def test_a_run_outlives_reload_cancel_and_its_worker(browser: Browser, server: S
     with visit(browser, server, NARROW) as page:
         cut_out(page, clip)
         page.get_by_role("button", name="Continue").click()
-        page.get_by_label("Preset").click()
-        page.get_by_role("option", name=re.compile("cpu-fine")).click()
+        page.get_by_label("Fine", exact=True).check()
         expect(page.locator("#estimate")).to_contain_text("cpu-fine")
         page.locator("#generate").click()
         page.locator(".panel.running:not([data-frames='0'])").wait_for()
@@ -252,41 +250,20 @@ def test_bad_uploads_are_one_sentence_each(browser: Browser, server: Server, tmp
         keep(page, "bad-large")
         upload(page, text)
         expect(page.locator("#too-large")).to_be_hidden()
-        expect(page.locator("#cutout-notices")).to_contain_text(
+        expect(page.locator("#cutout")).to_contain_text(
             "text.mp4 is neither a video nor an image that can be read"
         )
-        expect(page.get_by_role("button", name="Continue")).to_be_disabled()
+        expect(page.get_by_role("button", name="Continue")).to_be_hidden()
         keep(page, "bad-text")
     with visit(browser, server) as page:
         upload(page, empty)
-        expect(page.locator("#cutout-notices")).to_contain_text("No subject was found in empty.mp4")
-        expect(page.get_by_role("button", name="Continue")).to_be_disabled()
+        expect(page.locator("#cutout")).to_contain_text("No subject was found in empty.mp4")
+        expect(page.get_by_role("button", name="Continue")).to_be_hidden()
 
 
 def test_the_server_itself_refuses_what_is_too_large(server: Server) -> None:
     files = {"files": ("large.mp4", bytes(3_000_000))}
     assert httpx.post(f"{server.address}gradio_api/upload", files=files).status_code == 413
-
-
-def test_a_box_and_the_controls_cut_again(browser: Browser, server: Server, clip: Path) -> None:
-    with visit(browser, server, color_scheme="dark") as page:
-        cut_out(page, clip)
-        area = page.locator("ar4d-cutout .whole").bounding_box()
-        assert area is not None
-        page.mouse.move(area["x"] + 0.02 * area["width"], area["y"] + 0.3 * area["height"])
-        page.mouse.down()
-        page.mouse.move(area["x"] + 0.7 * area["width"], area["y"] + 0.7 * area["height"], steps=4)
-        page.mouse.up()
-        facts = "JSON.parse(document.querySelector('ar4d-cutout')?.dataset.facts ?? '{}')"
-        page.wait_for_function(f"() => {facts}.box")
-        keep(page, "dark-box")
-        page.get_by_role("button", name="Remove the box").click()
-        page.wait_for_function(f"() => {facts}.box === null")
-        number = page.get_by_label("number input for Frames")
-        number.fill("3")
-        number.press("Enter")
-        number.blur()
-        expect(page.locator("ar4d-cutout output")).to_contain_text("of 3")
 
 
 def test_a_narrow_dark_page_has_everything_in_reach(browser: Browser, server: Server, lifted: Any) -> None:
@@ -305,6 +282,7 @@ def test_an_example_needs_only_the_mouse(browser: Browser, server: Server) -> No
         page.locator("button[data-name=fish]").click()
         expect(page.locator("ar4d-cutout output")).to_contain_text("of 24")
         page.get_by_role("tab", name="3 Generate").click()
+        page.get_by_role("button", name=re.compile("^Research")).click()
         seed = page.get_by_label("Seed")
         before = seed.input_value()
         page.get_by_role("button", name="Dice").click()

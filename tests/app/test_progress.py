@@ -21,7 +21,7 @@ def test_the_estimated_facing_is_shown() -> None:
     progress = Progress(4)
     progress.on(FacingEstimated(70.0, 0.91))
     assert progress.facing == "faces right or left"
-    assert progress.log[-1][1] == "The object faces right or left (91% sure); Facing corrects it"
+    assert progress.log[-1][1] == "The object faces right or left (91% sure); the arrows correct it"
 
 
 def test_an_interrupted_stage_shows_the_share_of_the_whole_stage() -> None:

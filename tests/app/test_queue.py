@@ -317,7 +317,7 @@ def test_uploads_over_the_limits_are_refused(busy: Service, tmp_path: Path) -> N
 def test_a_box_cuts_out_what_is_inside(busy: Service, tmp_path: Path) -> None:
     import numpy as np
 
-    from ar4d.clip import Clip, ClipSettings
+    from ar4d.clip import Clip, ClipSettings, Corrections, KeyBox
     from tests.support.footage import disk, over, write_video
 
     pictures = []
@@ -329,7 +329,8 @@ def test_a_box_cuts_out_what_is_inside(busy: Service, tmp_path: Path) -> None:
     whole = busy.cut_out(draft, ClipSettings(), 64)
     colors = Clip.load(draft / "input").frames
     assert colors[..., 2][colors[..., 3] > 200].mean() > 120  # the larger disk, a blue one
-    boxed = busy.cut_out(draft, ClipSettings(), 64, (0.0, 0.0, 0.5, 1.0))
+    corrections = Corrections(boxes=(KeyBox(1, 0.0, 0.0, 0.4, 1.0),))
+    boxed = busy.cut_out(draft, ClipSettings(corrections=corrections), 64)
     clip = Clip.load(draft / "input")
     seen = clip.frames[..., 3] > 200
     assert clip.frames[..., 0][seen].mean() > 150  # the red one

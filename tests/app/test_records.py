@@ -24,8 +24,12 @@ CUTOUT = dataclasses.asdict(
     CutoutRecord(
         settings=ClipSettings(num_frames=3),
         size=64,
-        box=(0.0, 0.0, 0.5, 1.0),
         num_frames=3,
+        numbers=[1, 2, 3],
+        num_chosen=3,
+        fastest=0.1,
+        frames_needed=3,
+        facing=(10.0, 0.6),
         fps=10.0,
         length=0.2,
         source_frames=3,
@@ -35,7 +39,8 @@ CUTOUT = dataclasses.asdict(
         matting="alpha",
         warnings=[],
         whole_tile=(128, 80),
-        whole_count=3,
+        strip_tile=(64, 40),
+        strip_count=3,
     )
 )
 
@@ -79,7 +84,7 @@ def test_whole_records_are_read(tmp_path: Path) -> None:
     (tmp_path / "draft.json").write_text(json.dumps(CUTOUT))
     assert read_job_record(tmp_path) == JobRecord("ball", 10.0, True, 1)
     assert CutoutRecord.read(tmp_path).settings == ClipSettings(num_frames=3)
-    assert CutoutRecord.read(tmp_path).box == (0.0, 0.0, 0.5, 1.0)
+    assert CutoutRecord.read(tmp_path).numbers == [1, 2, 3]
 
 
 def test_records_of_the_first_version_are_read(tmp_path: Path) -> None:

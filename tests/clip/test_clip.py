@@ -89,7 +89,7 @@ def test_frames_without_the_subject_are_left_out_and_named(tmp_path):
     assert clip.num_frames == 6
     assert clip.frames[..., 3].max(axis=(1, 2)).min() == 255
     (warning,) = clip.warnings
-    assert "frame_3.png, frame_4.png" in warning
+    assert "frame 4 (frame_3.png), frame 5 (frame_4.png)" in warning
     assert clip.fps == pytest.approx(5 / 0.7)
 
 

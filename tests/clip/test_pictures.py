@@ -19,7 +19,7 @@ def test_a_folder_is_read_in_natural_order(tmp_path):
     (folder / "notes.txt").write_text("no image")
     (folder / ".hidden.png").write_bytes(b"no image either")
     source = open_folder(folder, None)
-    assert [source.label(i) for i in range(12)] == [f"frame_{i}.png" for i in range(12)]
+    assert [source.place(i) for i in range(12)] == [f"frame_{i}.png" for i in range(12)]
     np.testing.assert_allclose(source.times, np.arange(12) / 10)
     for index, picture in enumerate(read_all(source)):
         assert center_of(picture) == pytest.approx((20 + index, HEIGHT / 2), abs=0.3)

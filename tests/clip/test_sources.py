@@ -21,7 +21,7 @@ class Timeline:
         self.length = float(self.times[-1] + last)
         self.warnings: list[str] = []
 
-    def label(self, index: int) -> str:
+    def place(self, index: int) -> str:
         return str(index)
 
     def read(self, indices: Sequence[int], scale: float) -> Iterator[tuple[int, np.ndarray]]:

@@ -93,7 +93,7 @@ def test_a_subject_hardly_darker_than_the_ground_has_a_steady_outline(tmp_path):
     found = areas(clip)
     np.testing.assert_allclose(found, exact, rtol=0.05)
     assert np.ptp(found) < 0.03 * found.mean()
-    assert said(clip, "Subject and background can hardly be told apart in frame 0")
+    assert said(clip, "Subject and background can hardly be told apart in frame 1")
 
 
 def glass(count: int = 3) -> list[np.ndarray]:
@@ -128,7 +128,7 @@ def test_a_change_of_the_exposure_is_levelled_and_named(tmp_path):
         difference = found[inside][:, :3].astype(float) - exact[inside][:, :3]
         assert np.abs(difference.mean(axis=0)).max() < 5
     assert said(
-        clip, "The exposure changes: frame 0 (0.00 s), frame 1 (0.10 s), frame 2 (0.20 s) had 45 to 80 %"
+        clip, "The exposure changes: frame 1 (0.00 s), frame 2 (0.10 s), frame 3 (0.20 s) had 45 to 80 %"
     )
     assert not said(expected, "exposure")
 
@@ -137,7 +137,7 @@ def test_textured_footage_is_levelled_too(tmp_path):
     pictures = room(5)
     pictures[0] = np.round(pictures[0] * 0.6).astype(np.uint8)
     clip = load(tmp_path / "room.mp4", pictures)
-    assert said(clip, "The exposure changes: frame 0")
+    assert said(clip, "The exposure changes: frame 1")
     brightness = [frame[frame[..., 3] > 250][:, :3].mean() for frame in clip.frames]
     assert brightness[0] == pytest.approx(brightness[2], rel=0.08)
 
@@ -147,15 +147,15 @@ def test_the_black_frames_of_a_fade_are_left_out_and_named(tmp_path):
     pictures = [np.round(on_floor(figure(130 + 4 * k)) * g).astype(np.uint8) for k, g in enumerate(gains)]
     clip = load(tmp_path / "fade.mp4", pictures)
     assert clip.num_frames == 6
-    assert said(clip, "frame 0 (0.00 s), frame 1 (0.10 s): too dark to be used")
-    assert said(clip, "frame 2 (0.20 s), frame 3 (0.30 s) had 50 to 85 %")
+    assert said(clip, "frame 1 (0.00 s), frame 2 (0.10 s): too dark to be used")
+    assert said(clip, "frame 3 (0.20 s), frame 4 (0.30 s) had 50 to 85 %")
 
 
 def test_a_fade_of_a_clip_with_alpha_is_named(tmp_path):
     pictures = moving_disk(6)
     pictures[0][..., :3] //= 3
     clip = load_clip(write_images(tmp_path / "fade", pictures), ClipSettings(), 64)
-    assert said(clip, "much darker or brighter than usual in frame_0.png")
+    assert said(clip, "much darker or brighter than usual in frame 1 (frame_0.png)")
 
 
 def two_subjects(count: int = 3) -> list[np.ndarray]:

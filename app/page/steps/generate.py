@@ -13,19 +13,25 @@ from typing import Any
 import gradio as gr
 
 from app.page import charts, html, thumbnails
-from app.page.settings_form import SettingsForm, leaves
-from app.runs.queue import Job
+from app.page.settings_form import EngineForms, SettingsForm
+from app.page.steps.facing import FacingChoice
+from app.runs.queue import Job, State
 from app.service import Service
 from ar4d.engines.registry import engine_of
-from ar4d.presets import Preset, default_for, known
-from ar4d.settings import Settings
+from ar4d.presets import default_for, known
+from ar4d.settings import EngineSettings, Settings
 
+PREVIEW_STEPS = 50  # of a refinement, after which another frame of it is shown
 REFRESH_SECONDS = 0.5  # between two snapshots of a run
 SWITCHES = {
     "initialize.finetune": ("Fine-tuning", "of the first frame"),
     "generate.autoregressive": ("Autoregression", "each frame from the last"),
     "generate.progressive_views": ("Pseudo-views", "hold the unseen sides"),
     "refine.enabled": ("Refinement", "one field for all frames"),
+}
+QUALITIES = {
+    "cpu": {"Draft": "cpu-draft", "Normal": "cpu", "Fine": "cpu-fine"},
+    "cuda": {"Draft": "cpu", "Normal": "fast", "Fine": "quality"},
 }
 BLANK = html.figures([("Input", None), ("Render", None)])
 
@@ -35,8 +41,53 @@ class Snapshot:
     """A run at one moment: what the page shows, and whether the run is still alive."""
 
     alive: bool
-    values: tuple[Any, ...]
-    """The values of `GenerateStep.shown`."""
+    values: tuple[str, ...]
+    """The values of the first components of `GenerateStep.shown`."""
+    state: State
+
+
+@dataclass(frozen=True)
+class Buttons:
+    """Which buttons a run's state offers; the primary one is what comes next."""
+
+    start: str
+    """The label of the button that starts a run; empty while there is none to start."""
+    primary: str
+    """The name of the primary button."""
+    names: tuple[str, ...]
+    """Those that are shown beside `start`."""
+
+    @staticmethod
+    def for_state(state: State | None, new_clip: bool = False) -> Buttons:
+        """The buttons of a state.
+
+        Args:
+            state: the run's; None if there is no run.
+            new_clip: a clip was chosen that the run is not of.
+        """
+        if state in ("queued", "running"):
+            return Buttons("Queue this clip as well" if new_clip else "", "cancel", ("cancel",))
+        if state is None or new_clip:
+            return Buttons("Generate", "start", ("result",) if state == "finished" else ())
+        if state == "finished":
+            return Buttons("Generate again", "result", ("result",))
+        return Buttons("Start from the beginning", "resume", ("resume",))
+
+    def updates(self, ready: bool) -> list[Any]:
+        """The values of `GenerateStep.buttons`.
+
+        Args:
+            ready: there is a cut-out that a run can be made of.
+        """
+        start = {"value": self.start or "Generate", "visible": bool(self.start), "interactive": ready}
+        others = [
+            gr.Button(visible=name in self.names, variant=self._variant(name))
+            for name in ("cancel", "resume", "result")
+        ]
+        return [gr.Button(**start, variant=self._variant("start")), *others]
+
+    def _variant(self, name: str) -> Any:
+        return "primary" if name == self.primary else "secondary"
 
 
 class GenerateStep:
@@ -49,18 +100,26 @@ class GenerateStep:
         with gr.Column(visible=False) as self.progress:
             self.panel = gr.HTML("", elem_id="panel")
             self.pictures = gr.HTML(BLANK, elem_id="pictures")
-            with gr.Row(elem_classes="tight"):
-                self.cancel = gr.Button("Cancel", interactive=False, min_width=90)
-                self.resume = gr.Button("Resume", interactive=False, min_width=90)
-                self.result = gr.Button("Result", interactive=False, min_width=90)
             with gr.Accordion("Curves and log", open=False):
                 self.curves = gr.HTML("", elem_id="curves")
                 self.log = gr.HTML("", elem_id="log")
         with gr.Accordion("Settings", open=True) as self.settings_box:
             self._build_settings()
         self.estimate = gr.HTML("", elem_id="estimate")
-        self.start = gr.Button("Generate", variant="primary", interactive=False, elem_id="generate")
-        with gr.Accordion("Repeat a part of this run", open=False):
+        with gr.Row(elem_classes="tight next"):
+            self.start = gr.Button("Generate", variant="primary", interactive=False, elem_id="generate")
+            self.cancel = gr.Button("Cancel", visible=False, elem_id="cancel-run")
+            self.resume = gr.Button("Resume", visible=False, elem_id="resume-run")
+            self.result = gr.Button("See the result", visible=False, elem_id="see-result")
+        with gr.Column(visible=False, elem_id="same-run") as self.question:
+            gr.HTML(
+                '<p class="notice warning" role="alert">The same clip was lifted with the same settings '
+                "already: a second run gives the same result.</p>"
+            )
+            with gr.Row(elem_classes="tight"):
+                self.start_anyway = gr.Button("Start it again", min_width=120)
+                self.open_same = gr.Button("Open the one there is", variant="primary", min_width=120)
+        with gr.Accordion("Repeat a part of this run", open=False, visible=False) as self.repeat:
             gr.HTML(
                 '<p class="hint">Makes a new run with the settings above and reuses the earlier frames.</p>'
             )
@@ -71,60 +130,99 @@ class GenerateStep:
 
     def _build_settings(self) -> None:
         usual = default_for(self.service.device).settings
-        presets = [(preset.label, name) for name, preset in _presets().items()]
-        self.preset = gr.Dropdown(presets, value=usual.preset, label="Preset")
-        self.form = form = SettingsForm()
-        with gr.Row(elem_classes="tight switches"):
-            for key, (label, info) in SWITCHES.items():
-                form.field(key, label, info, min_width=150)
-        with gr.Row(elem_classes="tight seed", equal_height=True):
-            form.field("seed", "Seed", "", min_width=90)
-            self.dice = gr.Button("Dice", size="sm", min_width=50, elem_id="dice")
-            form.field("size", "Size", "", min_width=90)
-            form.field("elevation_deg", "Elevation", "", min_width=90)
-        form.field(
-            "facing", "Facing", "which way the object faces in the first frame; right is the picture's right"
+        self.quality = gr.Radio(
+            [(label, name) for label, name in self._qualities().items()],
+            value=usual.preset,
+            label="Quality",
+            info="more steps and Gaussians take longer; the estimate below follows",
         )
-        with gr.Accordion("Advanced: all settings", open=False, elem_id="advanced"), gr.Tabs():
-            for group, label in self._groups():
-                with gr.Tab(label), gr.Row(elem_classes="grid"):
-                    form.rest(group)
+        self.facing = FacingChoice("facing")
+        self.forms = EngineForms()
+        self.form = form = self.forms.own
+        with gr.Accordion(
+            "Research: seed, parts of the method, all settings", open=False, elem_id="advanced"
+        ):
+            presets = [(preset.label, name) for name, preset in known().items()]
+            self.preset = gr.Dropdown(
+                presets, value=usual.preset, label="Preset", info="a named set of all settings"
+            )
+            with gr.Column() as self.forms.columns["ar4d"]:
+                with gr.Row(elem_classes="tight switches"):
+                    for key, (label, info) in SWITCHES.items():
+                        form.field(key, label, info, min_width=150)
+                with gr.Row(elem_classes="tight seed", equal_height=True):
+                    form.field("seed", "Seed", "same seed, same result", min_width=110)
+                    self.dice = gr.Button("Dice", size="sm", min_width=50, elem_id="dice")
+                with gr.Row(elem_classes="tight"):
+                    form.field("size", "Size", "pixels of a clip's side", min_width=110)
+                    form.field("elevation_deg", "Elevation", "degrees; positive: camera above", min_width=110)
+                form.field("facing", "Facing", "what the arrows above set; right is the picture's right")
+                with gr.Tabs():
+                    for group, label in self._groups():
+                        with gr.Tab(label), gr.Row(elem_classes="grid"):
+                            form.rest(group)
+            self.forms.add_others()
         for component, value in zip(form.components, form.updates(usual), strict=True):
             component.value = value
+
+    def _qualities(self) -> dict[str, str]:
+        """The presets to choose from first, by their labels."""
+        return QUALITIES["cuda" if self.service.device == "cuda" else "cpu"]
+
+    def quality_of(self, preset: str) -> str | None:
+        """The value of `quality` for a preset; None for one that is only under Research."""
+        return preset if preset in self._qualities().values() else None
 
     @staticmethod
     def _groups() -> list[tuple[str, str]]:
         """The groups of the settings with their titles; a group of a stage has the stage's title."""
         settings = Settings()
         titles = {stage.name: stage.title for stage in engine_of(settings).plan(settings, num_frames=2)}
-        groups = dict.fromkeys(key.split(".")[0] for key in leaves() if "." in key)
-        return [*((name, titles.get(name, name.capitalize())) for name in groups), ("", "General")]
+        names = SettingsForm(Settings).groups()
+        return [(name, titles.get(name, name.capitalize()) if name else "General") for name in names]
+
+    @property
+    def buttons(self) -> list[Any]:
+        """The components that `Buttons.updates` fills."""
+        return [self.start, self.cancel, self.resume, self.result]
 
     @property
     def shown(self) -> list[Any]:
         """The components that a `Snapshot` fills."""
-        return [self.panel, self.pictures, self.curves, self.log, self.cancel, self.resume, self.result]
+        return [self.panel, self.pictures, self.curves, self.log, *self.buttons]
 
     @property
     def parts(self) -> list[Any]:
         """The components that `parts_of` fills: those that repeat a part of a run."""
-        return [self.first_frame, self.rerun, self.refine]
+        return [self.repeat, self.first_frame, self.rerun, self.refine]
 
-    def settings(self, preset: str, values: list[Any]) -> Settings:
+    def settings(self, preset: str, values: list[Any]) -> Any:
         """The settings that the form shows.
 
         Raises:
             UserError: a value does not fit.
         """
-        return self.form.read(preset, values)
+        return self.forms.read(preset, values)
 
     def settings_of(self, job: Job | None) -> list[Any]:
-        """The preset and the form with the settings of a run."""
-        if job is None or not isinstance(job.settings, Settings):
-            return [gr.skip()] * (1 + len(self.form.components))
+        """The quality, the preset and the form with the settings of a run."""
+        if job is None:
+            return [gr.skip()] * (2 + len(self.chosen))
         settings = job.settings
-        preset = settings.preset if settings.preset in _presets() else next(iter(_presets()))
-        return [preset, *self.form.updates(settings)]
+        alike = [name for name, other in known().items() if other.settings.engine == settings.engine]
+        if not alike:  # a package that is not installed any more
+            return [gr.skip()] * (2 + len(self.chosen))
+        preset = settings.preset if settings.preset in alike else alike[0]
+        return [self.quality_of(preset), preset, *self.values_of(settings)]
+
+    @property
+    def chosen(self) -> list[Any]:
+        """The components that `values_of` fills: all forms, and the columns that hold them."""
+        return [*self.forms.components, *self.forms.columns.values()]
+
+    def values_of(self, settings: EngineSettings) -> list[Any]:
+        """The forms with other settings; the one of their engine is shown."""
+        return [*self.forms.updates(settings), *self.forms.visible(settings.engine)]
 
     def guess(self, num_frames: int, preset: str, values: list[Any]) -> str:
         """The estimate for the settings of the form, as HTML."""
@@ -137,9 +235,11 @@ class GenerateStep:
         """The components of `parts`, for a run that may be made again from one of its frames."""
         done = 0 if job is None or job.alive else job.progress.frames_done
         if job is None or done == 0:
-            return [gr.Slider(interactive=False), gr.Button(interactive=False), gr.Button(interactive=False)]
+            off = [gr.Slider(interactive=False), gr.Button(interactive=False), gr.Button(interactive=False)]
+            return [gr.Accordion(visible=False), *off]
         total = job.progress.num_frames
         return [
+            gr.Accordion(visible=True),
             gr.Slider(minimum=1, maximum=max(min(done + 1, total), 2), value=1, interactive=total > 1),
             gr.Button(interactive=True),
             gr.Button(interactive=done == total and total > 1),
@@ -171,37 +271,37 @@ class GenerateStep:
             panel = html.panel(job, state, position, seconds, expected)
             curves, log = charts.curves(job.progress), html.log(job.progress)
             frame = job.progress.order[max(job.progress.frames_done - 1, 0)]
-            psnr = job.progress.psnr.get(frame)
+            refining = job.run.preview_path.exists()
+            if refining:  # another frame each time, so that the whole clip is seen
+                frame = job.progress.step // PREVIEW_STEPS % max(job.progress.num_frames, 1)
+            psnr = None if refining else job.progress.psnr.get(frame)
         quality = f" · {psnr:.1f} dB" if psnr is not None else ""
         picture = thumbnails.asset_picture if state == "finished" else thumbnails.frame_picture
+        picture = thumbnails.preview_picture if refining else picture
         pair = html.figures(
             [
                 (f"Frame {frame + 1}", thumbnails.input_picture(run, frame)),
                 (f"Render{quality}", picture(job.run, frame)),
             ]
         )
-        buttons = (alive, state in ("stopped", "failed"), state == "finished")
-        return Snapshot(alive, (panel, pair, curves, log, *buttons))
+        return Snapshot(alive, (panel, pair, curves, log), state)
 
     async def follow(self, run: Path, is_current: Callable[[], bool]) -> AsyncGenerator[list[Any], None]:
         """Yields changes of `shown` until the run ends or another follower replaces this one."""
-        before: tuple[Any, ...] = (None,) * len(self.shown)
+        before, state = ("",) * (len(self.shown) - len(self.buttons)), None
         while is_current():
             snapshot = await asyncio.to_thread(self.snapshot, run)
-            if snapshot.values != before:
-                yield [
-                    gr.skip() if new == old else gr.Button(interactive=new) if isinstance(new, bool) else new
-                    for new, old in zip(snapshot.values, before, strict=True)
+            new_state = snapshot.state != state
+            if snapshot.values != before or new_state:
+                changes = [
+                    gr.skip() if new == old else new for new, old in zip(snapshot.values, before, strict=True)
                 ]
-                before = snapshot.values
+                ready = Buttons.for_state(snapshot.state).updates(True)
+                yield [*changes, *(ready if new_state else [gr.skip()] * len(ready))]
+                before, state = snapshot.values, snapshot.state
             if not snapshot.alive:
                 return
             await asyncio.sleep(REFRESH_SECONDS)
 
     def _expected(self, job: Job) -> dict[str, float]:
         return self.service.estimate(job.settings, job.progress.num_frames).seconds
-
-
-def _presets() -> dict[str, Preset]:
-    """The presets that the form can show: AR4D's own, and those of other packages for it."""
-    return {name: preset for name, preset in known().items() if isinstance(preset.settings, Settings)}

@@ -11,12 +11,13 @@ import gradio as gr
 
 from app.page import html, thumbnails
 from app.page.cli_command import lift_command
+from app.page.quality import both_stages
+from app.page.steps.facing_again import FacingAgain
 from app.runs.cleanups import summary
 from app.runs.progress import Progress
 from app.runs.queue import Job
 from app.runs.storage import JobRecord, read_job_record
 from app.service import Service
-from ar4d.clip import ClipSettings
 from ar4d.errors import UserError
 from ar4d.events import Stage
 from ar4d.runs import Run
@@ -44,6 +45,7 @@ class ResultStep:
         self.service = service
         self.numbers = gr.HTML(EMPTY, elem_id="numbers")
         self.stages = gr.HTML("", elem_id="stages")
+        self.facing_again = FacingAgain()
         with gr.Column(visible=False) as self.files:
             gr.HTML("<h3>Take it with you</h3>")
             self.exports = gr.HTML("", elem_id="exports")
@@ -93,7 +95,7 @@ class ResultStep:
         ticket = self.service.exports.ticket(job.folder)
         numbers = html.numbers(_numbers(job)) if job.progress.psnr else ""
         return [
-            numbers + MEASURED if finished else WORKING + numbers,
+            both_stages(job.progress) + numbers + MEASURED if finished else WORKING + numbers,
             _stages(job, ticket),
             gr.Column(visible=finished),
             *(_files(job, ticket) if finished else ("", "")),
@@ -180,18 +182,7 @@ def _numbers(job: Job) -> list[tuple[str, str]]:
 def _command(run: Run, record: JobRecord) -> str:
     """The shell command that repeats the run."""
     recipe, out = run.record.recipe, f"runs/{Path(record.name).stem}"
-    if record.command_source:
-        return lift_command(record.command_source, out, recipe.clip, recipe.settings)
-    return (
-        "# The cut-out was corrected by a box. Download “Cut-out” above and unpack it first.\n"
-        + lift_command("cutout", out, _as_cut_out(run), recipe.settings)
-    )
-
-
-def _as_cut_out(run: Run) -> ClipSettings:
-    """Settings that read the downloaded cut-out without changing it."""
-    clip = run.clip
-    return ClipSettings(num_frames=clip.num_frames, framing="keep", background="alpha", fps=clip.fps)
+    return lift_command(record.command_source or record.name, out, recipe.clip, recipe.settings)
 
 
 def link(address: str, share: str | None) -> str:

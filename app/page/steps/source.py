@@ -19,8 +19,6 @@ from ar4d.events import ClipJudged, Event, ExpertChosen, Progress, Warned
 from ar4d.experts.registry import Entry
 from ar4d.imagine import ImagineSettings
 
-PICTURES = [".gif", ".webp", ".apng", ".png"]
-
 
 class SourceStep:
     """The components of step 1."""
@@ -29,24 +27,29 @@ class SourceStep:
         self.service, limits = service, service.limits
         self.prompt_jobs = prompt_jobs or PromptJobs(service.cache, service.device)
         with gr.Tabs(elem_classes="kinds"):
-            with gr.Tab("Video"):
-                self.video = gr.Video(
-                    label="One object, filmed by a camera that stands still",
-                    sources=["upload", "webcam"],
+            with gr.Tab("File"):
+                self.drop = gr.File(
+                    label="Drop a video, GIF, pictures or a ZIP archive of pictures",
+                    file_count="multiple",
+                    height=200,
+                    elem_id="drop",
+                )
+                gr.HTML(
+                    f'<p class="hint" data-max-mb="{limits.upload_mb}"><b>A good clip</b> shows one '
+                    "whole object that moves, filmed by a camera that stands still, before a "
+                    "background that differs from it, in even light, for 1 to 5 seconds. "
+                    f"Up to {limits.upload_mb} MB and {limits.clip_seconds / 60:.0f} minutes.</p>"
+                )
+                gr.HTML('<p class="notice error" id="too-large" role="alert" hidden></p>')
+            with gr.Tab("Webcam"):
+                self.webcam = gr.Video(
+                    label="Hold the camera still",
+                    sources=["webcam"],
                     webcam_options=gr.WebcamOptions(mirror=False),
                     include_audio=True,  # else Gradio re-encodes the video, which needs ffmpeg
                     height=264,
-                    elem_id="video",
+                    elem_id="webcam",
                 )
-                with gr.Row(elem_classes="tight", equal_height=True):
-                    gr.HTML(
-                        f'<p class="hint" data-max-mb="{limits.upload_mb}">MP4, MOV or WebM, up to '
-                        f"{limits.upload_mb} MB and {limits.clip_seconds / 60:.0f} minutes.</p>"
-                    )
-                    self.animation = gr.UploadButton(
-                        "GIF, WebP or PNG …", file_types=PICTURES, size="sm", scale=0, min_width=160
-                    )
-                gr.HTML('<p class="notice error" id="too-large" role="alert" hidden></p>')
             with gr.Tab("Prompt"):
                 self._build_prompt()
         gr.HTML("<h3>Or choose an example</h3>")
@@ -66,14 +69,16 @@ class SourceStep:
     def _build_prompt(self) -> None:
         offers = self.prompt_jobs.offers()
         able = [entry for entry, why in offers if not why]
+        self.prompt = gr.Textbox(
+            label="Subject",
+            placeholder="a red fox walking",
+            info="one subject, and what it does",
+            lines=2,
+            max_length=1000,
+            interactive=bool(able),
+        )
+        gr.HTML(html.notice("" if able else prompt_obstacle(offers)))
         with gr.Column(visible=bool(able)):
-            self.prompt = gr.Textbox(
-                label="Subject",
-                placeholder="a red fox walking",
-                info="one subject, and what it does",
-                lines=2,
-                max_length=1000,
-            )
             self.picture = gr.Image(
                 label="Or a picture, which is animated",
                 type="filepath",
@@ -97,7 +102,6 @@ class SourceStep:
                 self.generate = gr.Button("Make a clip", variant="primary", elem_id="generate-clip")
                 self.cancel = gr.Button("Cancel", min_width=90)
             self.generating = gr.HTML("", elem_id="generating")
-        gr.HTML(html.notice("" if able else prompt_obstacle(offers)))
         gr.HTML(offers_list(offers) if offers else "")
 
     @property
@@ -139,15 +143,17 @@ class SourceStep:
             shutil.rmtree(folder, ignore_errors=True)
         yield "", draft
 
-    def from_file(self, token: str, path: str | None) -> Path:
-        """A draft of an uploaded or recorded file.
+    def from_files(self, token: str, paths: str | list[str] | None) -> Path:
+        """A draft of uploaded or recorded files.
 
         Raises:
             UserError: nothing was uploaded, or as `Service.create_draft`.
         """
-        if not path:
+        if not paths:
             raise UserError("No file was uploaded; choose it again.")
-        return self.service.create_draft(token, Path(path))
+        return self.service.create_draft(
+            token, [Path(p) for p in ([paths] if isinstance(paths, str) else paths)]
+        )
 
     def from_example(self, token: str, name: str) -> Path:
         """A draft of an example.
@@ -163,15 +169,12 @@ class SourceStep:
 
 def prompt_obstacle(offers: list[tuple[Entry, str]]) -> str:
     """Why no clip can be made from a prompt here, and what to do instead."""
-    if not offers:
-        return (
-            "This version has no expert that makes a clip from a prompt. Make a short clip of one object on "
-            "a plain background with any video generator, and drop it under “Video”."
-        )
+    why = "This version cannot make a clip from words."
+    if offers:
+        why = "Making a clip from words needs a larger machine, with a GPU (what exactly is listed below)."
     return (
-        f"None of {', '.join(entry.name for entry, _ in offers)} can make a clip here (reasons below). "
-        "Make a short clip of one object on a plain background with any video generator, and drop it under "
-        "“Video”."
+        f"{why} Make a short clip of one object on a plain background with any video generator, and drop it "
+        "under “File”."
     )
 
 

@@ -6,6 +6,8 @@ cut is made frame by frame on the part of a larger picture that the clip shows.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -27,6 +29,7 @@ from ar4d.clip.matting.refinement import (
 )
 from ar4d.clip.matting.saliency import saliency
 from ar4d.clip.matting.shadows import find_shadows
+from ar4d.clip.progress import OnFrame, ignore
 from ar4d.errors import UserError
 
 Background = Literal["auto", "alpha", "plain", "matting", "none"]
@@ -84,7 +87,12 @@ class Matte(Protocol):
 
 
 def choose_matte(
-    survey: np.ndarray, background: Background, threshold: float, selection: Selection, name: str
+    survey: np.ndarray,
+    background: Background,
+    threshold: float,
+    selection: Selection,
+    name: str,
+    on_frame: OnFrame = ignore,
 ) -> Matte:
     """Choose alpha if there is any, else the key for a plain background, else the network.
 
@@ -93,6 +101,7 @@ def choose_matte(
         threshold: alpha from which on a mask's pixel is the subject's.
         selection: what to take for the subject.
         name: of the source, for messages.
+        on_frame: is called as the network goes through the frames.
 
     Raises:
         UserError: `background` asks for alpha and there is none, or the network is not installed.
@@ -109,12 +118,18 @@ def choose_matte(
     pictures = survey[..., :3]
     inside = find_picture(pictures)
     if inside is None:
-        return _separate(pictures, background, threshold, selection)
-    inner = _separate(pictures[:, inside[0], inside[1]], background, threshold, selection)
+        return _separate(pictures, background, threshold, selection, on_frame)
+    inner = _separate(pictures[:, inside[0], inside[1]], background, threshold, selection, on_frame)
     return Framed(inner, inside, pictures.shape[1:3])
 
 
-def _separate(pictures: np.ndarray, background: Background, threshold: float, selection: Selection) -> Matte:
+def _separate(
+    pictures: np.ndarray,
+    background: Background,
+    threshold: float,
+    selection: Selection,
+    on_frame: OnFrame,
+) -> Matte:
     """Key a plain background where there is one; otherwise ask the network."""
     if background in ("auto", "plain"):
         plain = keying.find_plain_background(pictures, forced=background == "plain")
@@ -128,7 +143,7 @@ def _separate(pictures: np.ndarray, background: Background, threshold: float, se
                     return faint
             if plausible:
                 return keyed
-    return Salient(pictures, threshold, selection)
+    return Salient(pictures, threshold, selection, on_frame=on_frame)
 
 
 def _shows_more(pictures: np.ndarray, strict: keying.PlainBackground, plain: keying.PlainBackground) -> bool:
@@ -229,19 +244,33 @@ class Keyed:
         found = np.stack(
             [keying.subject_mask(p, c, plain.tolerance) for p, c in zip(pictures, plain.colors, strict=True)]
         )
-        found = open_gaps(pictures, found, plain)
-        masks, self.findings = _select(found, selection)
-        if lines is not None:
+        self._pictures, self._selection, self._lines = pictures, selection, lines
+        self.everything = open_gaps(pictures, found, plain)
+        self._choose(self.everything)
+
+    def _choose(self, found: np.ndarray) -> None:
+        """Take the subject out of everything that was found, [F, h, w] bool."""
+        masks, self.findings = _select(found, self._selection)
+        if self._lines is not None:
             self.findings.append(_LINES)
-        shadows = find_shadows(pictures, masks, plain.colors)
+        shadows = find_shadows(self._pictures, masks, self._plain.colors)
         if shadows.masks.any():
-            masks = _select(masks & ~shadows.masks, Selection(selection.largest_component))[0]
+            masks = _select(masks & ~shadows.masks, Selection(self._selection.largest_component))[0]
             frames = tuple(np.flatnonzero(shadows.masks.any(axis=(1, 2))).tolist())
             self.findings.append(Finding(_SHADOW, frames))
         if shadows.doubtful:
             self.findings.append(Finding(_DOUBTFUL_SHADOW, shadows.doubtful))
         self.masks = masks.astype(np.float32)
-        self.findings += self._faint(pictures)
+        self.findings += self._faint(self._pictures)
+
+    def within(self, windows: Sequence[tuple[slice, slice]], on_frame: OnFrame = ignore) -> Keyed:
+        """The same of a part of each picture: what lies outside is no candidate for the subject."""
+        inside = np.zeros_like(self.everything)
+        for frame, (rows, columns) in enumerate(windows):
+            inside[frame, rows, columns] = True
+        other = copy.copy(self)
+        other._choose(self.everything & inside)
+        return other
 
     def _faint(self, pictures: np.ndarray) -> list[Finding]:
         """Frames in which the subject can hardly be told from the background."""
@@ -289,13 +318,33 @@ class Salient:
     inside = _EVERYWHERE
     opacity = 1.0
 
-    def __init__(self, pictures: np.ndarray, threshold: float, selection: Selection) -> None:
-        self._threshold = threshold
-        maps = resize_maps(steady(saliency(pictures), pictures), *pictures.shape[1:3])
+    def __init__(
+        self,
+        pictures: np.ndarray,
+        threshold: float,
+        selection: Selection,
+        windows: Sequence[tuple[slice, slice]] | None = None,
+        on_frame: OnFrame = ignore,
+    ) -> None:
+        """
+        Args:
+            windows: rows and columns of each frame that the network is shown, in place of the whole picture.
+        """
+        self._pictures, self._threshold, self._selection = pictures, threshold, selection
+        if windows is None:
+            maps = resize_maps(steady(saliency(pictures, on_frame), pictures), *pictures.shape[1:3])
+        else:
+            parts = saliency([p[where] for p, where in zip(pictures, windows, strict=True)], on_frame)
+            maps = steady(_placed(parts, windows, pictures.shape[:3]), pictures)
         maps = np.stack([fill_false_holes(m, p, threshold) for m, p in zip(maps, pictures, strict=True)])
-        subject, self.findings = _select(maps > threshold, selection)
+        self.everything = maps > threshold
+        subject, self.findings = _select(self.everything, selection)
         # With its soft outline, which lies outside what is above the threshold.
         self.masks = maps * np.stack([dilate(mask, 9) for mask in subject])
+
+    def within(self, windows: Sequence[tuple[slice, slice]], on_frame: OnFrame = ignore) -> Salient:
+        """The same of a part of each picture, which the network then sees larger."""
+        return Salient(self._pictures, self._threshold, self._selection, windows, on_frame)
 
     def cut_out(self, frame: int, picture: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray]:
         mask = self.masks[frame]
@@ -305,6 +354,15 @@ class Salient:
         low, high = 0.6 * self._threshold, self._threshold + 0.4 * (1 - self._threshold)
         alpha = np.clip((guided - low) / (high - low), 0, 1)
         return foreground_colors(values, alpha, scale), alpha
+
+
+def _placed(parts: np.ndarray, windows: Sequence[tuple[slice, slice]], shape: tuple[int, ...]) -> np.ndarray:
+    """Maps [F, h, w] of whole pictures that hold the parts' maps, and 0 around them."""
+    maps = np.zeros(shape, np.float32)
+    for frame, (rows, columns) in enumerate(windows):
+        part = maps[frame, rows, columns]
+        part[...] = resize_maps(parts[frame : frame + 1], *part.shape)[0]
+    return maps
 
 
 class Framed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Generator, Sequence
 
@@ -25,13 +26,14 @@ from ar4d.engines.ar4d.fitting import (
     seed_networks,
 )
 from ar4d.engines.ar4d.hold import Hold
-from ar4d.events import Event, StageFinished, StageStarted, Step
+from ar4d.events import Event, Refined, StageFinished, StageStarted, Step
 from ar4d.gaussians import Gaussians
 from ar4d.losses import Terms, geometry, photometric, psnr
 from ar4d.parameters import Parameters
 from ar4d.rendering import render
-from ar4d.settings import ReferenceRig, RefineSettings
+from ar4d.settings import FieldSettings, ReferenceRig, RefineSettings
 
+PREVIEW_SECONDS = 4.0  # between two looks at the asset on its way
 WARM_LR = 2e-3
 WARM_SHARE = 0.05
 WHITE = 254 / 255
@@ -74,7 +76,7 @@ def refine(
     field = global_field(options.field, paths, hold.freedom, canonical)
     if options.warm_start:
         yield from _learn_motion(field, first, frames, options, seed, sigmoid_colors)
-    yield from _fit(parameters, field, hold, frames, targets, options, rig, seed)
+    yield from _fit(parameters, field, hold, frames, targets, options, rig, seed, fps)
     yield StageFinished("refine", time.perf_counter() - started)
     for tensor in parameters.state().values():
         tensor.requires_grad_(False)
@@ -90,6 +92,7 @@ def _fit(
     options: RefineSettings,
     rig: ReferenceRig,
     seed: int,
+    fps: float,
 ) -> Generator[Event, None, None]:
     """Eq. 10: l_ref + l_depth, one random frame and one random azimuth a step.
 
@@ -111,6 +114,7 @@ def _fit(
     fit = fit_of(fitted)
     spoiled = SpoiledWarning(fit, "the refinement")
     reference = orbit(0.0, rig.elevation_deg, size=rig.size)
+    shown = time.monotonic()
     render_there = renderer_of(len(frames[0]), rig.pseudo_size, frames[0].means.device)
     clip = [pictured(target) for target in targets]
     coarse_steps = options.coarse_share * options.iterations if options.target == "input" else 0
@@ -139,6 +143,18 @@ def _fit(
             yield Step(
                 "refine", None, step, total, fit.loss, psnr(fit.view, comparisons[0].expected.rgb).item()
             )
+            if time.monotonic() > shown + PREVIEW_SECONDS and step < total:
+                yield Refined("refine", step, _snapshot(parameters, field, options.field, len(frames), fps))
+                shown = time.monotonic()
+
+
+def _snapshot(
+    parameters: Parameters, field: DeformationField, settings: FieldSettings, num_frames: int, fps: float
+) -> DeformedGaussians:
+    """The asset as it is now, which does not change while the fit goes on."""
+    copied = {name: tensor.detach().clone() for name, tensor in parameters.state().items()}
+    frozen = Parameters(**copied, sigmoid_colors=parameters.sigmoid_colors)
+    return DeformedGaussians(frozen, copy.deepcopy(field).requires_grad_(False), settings, num_frames, fps)
 
 
 def _learn_motion(

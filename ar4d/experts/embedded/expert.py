@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
@@ -120,6 +121,22 @@ class Embedded:
         prediction = self.network(encode(pictures.expand(len(repeated), -1, -1, -1, -1), view_mask, repeated))
         per_plane = (part.unflatten(0, (len(planes), -1)) for part in vars(prediction).values())
         return Prediction(*(part.mean(1) for part in per_plane))
+
+
+def guess_facing(frames: np.ndarray) -> tuple[float, float] | None:
+    """Guess which way the subject of a clip faces in its first frame.
+
+    Args:
+        frames: [F, S, S, 4] uint8, straight alpha.
+
+    Returns:
+        The azimuth in degrees, in [-90, 90): the subject faces this azimuth or the opposite one; and the
+        probability that it is right to within 22.5 degrees. None where the weights are not installed.
+    """
+    if not WEIGHTS.exists():
+        return None
+    clip = torch.from_numpy(frames).float() / 255
+    return Embedded.load(torch.device("cpu")).with_clip(clip).facing_estimate
 
 
 def load_networks(path: Path, sha256: str) -> tuple[Network, FacingNetwork]:

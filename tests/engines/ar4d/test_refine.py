@@ -11,7 +11,7 @@ from ar4d.asset import frame_time
 from ar4d.cameras import RADIUS, orbit
 from ar4d.engines.ar4d import refine as stage
 from ar4d.engines.ar4d.fitting import fit_of
-from ar4d.events import Step
+from ar4d.events import Refined, Step
 from ar4d.images import on_white
 from ar4d.presets import CPU, PAPER
 from ar4d.rendering import render
@@ -180,3 +180,14 @@ def test_stage_2_stays_as_it_is():
         assert all(
             torch.equal(a, b) for a, b in zip(frame.state().values(), before.state().values(), strict=True)
         )
+
+
+def test_the_asset_can_be_looked_at_on_its_way(monkeypatch):
+    options = small(CPU.refine, iterations=40)
+    _, plain = refined(options)
+    monkeypatch.setattr(stage, "PREVIEW_SECONDS", 0.0)
+    events, asset = refined(options)
+    assets = [event.asset for event in events if isinstance(event, Refined)]
+    assert len(assets) >= 2
+    assert not torch.equal(assets[0].at(0.5).means, assets[-1].at(0.5).means)  # none of them changes later
+    assert torch.equal(asset.at(0.5).means, plain.at(0.5).means)  # looking changes nothing
