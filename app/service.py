@@ -7,8 +7,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ from app.runs.limits import Limits
 from app.runs.prompt_jobs import CLIP, PROMPT_ROLES
 from app.runs.queue import Job, Jobs
 from app.runs.repeats import find_same_run
-from app.runs.storage import Storage, read_job_record, safe_name, update_job_record
+from app.runs.storage import Storage, read_job_record, safe_name, update_job_record, whole_or_gone
 from app.runs.tasks import CutOut
 from app.runs.uploads import require_size, take_in
 from app.runs.worker import Worker, readable_failures
@@ -35,6 +34,8 @@ from ar4d.files import readable_errors
 from ar4d.imagine import experts_of
 from ar4d.runs import Recipe, Run
 from ar4d.settings import EngineSettings, Settings
+
+Cutting = Generator[Event, None, CutoutRecord]
 
 if TYPE_CHECKING:
     from app.server import Viewers
@@ -124,36 +125,30 @@ class Service:
             The draft's folder.
 
         Raises:
-            UserError: the files are too large or do not belong together, or the disk is full.
+            UserError: they are too large or do not belong together, or the disk is full.
         """
         self.storage.require_room()
         paths = [path] if isinstance(path, Path) else list(path)
         most = self.limits.upload_mb * 1e6
         require_size(paths, name or paths[0].name, most)
         folder = self.storage.new_draft(token)
-        with _whole_or_gone(folder), readable_errors(folder / "source"):
+        with whole_or_gone(folder), readable_errors(folder / "source"):
             copy = take_in(paths, safe_name(name or paths[0].name), folder / "source", most)
             storage.create_job_record(folder, copy.name, command_source or copy.name)
         return folder
 
     def cut_out(self, folder: Path, settings: ClipSettings, size: int) -> CutoutRecord:
-        """Makes the cut-out of a draft, replacing an earlier one.
-
-        Raises:
-            UserError: as `ar4d.clip.load_clip`, the clip exceeds the limits, or it was cancelled.
-        """
+        """Makes the cut-out of a draft; raises as `cutting_out`."""
         return drain(self.cutting_out(folder, settings, size))
 
-    def cutting_out(
-        self, folder: Path, settings: ClipSettings, size: int
-    ) -> Generator[Event, None, CutoutRecord]:
+    def cutting_out(self, folder: Path, settings: ClipSettings, size: int) -> Cutting:
         """Makes the cut-out of a draft and yields its progress.
 
         Returns:
             The cut-out's record.
 
         Raises:
-            UserError: as `cut_out`.
+            UserError: as `ar4d.clip.load_clip`, the clip exceeds the limits, or it was cancelled.
         """
         if not 1 <= settings.num_frames <= self.limits.num_frames:
             raise UserError(
@@ -166,7 +161,7 @@ class Service:
         with readable_failures(limits.decode_seconds):
             whole = yield from self._cuts.run(task, limits.decode_seconds)
         if not whole:
-            raise UserError("The cut-out was cancelled; the one before it, if there was one, is still there.")
+            raise UserError("The cut-out was cancelled; an earlier one is still there.")
         os.utime(folder)
         return CutoutRecord.read(folder)
 
@@ -219,7 +214,7 @@ class Service:
         source, record = source_of(draft), read_job_record(draft)
         folder = self.storage.new_run(token)
         video = folder / "source" / source.name
-        with _whole_or_gone(folder), readable_errors(video):
+        with whole_or_gone(folder), readable_errors(video):
             video.parent.mkdir(parents=True)
             if source.is_dir():
                 shutil.copytree(source, video, copy_function=os.link)
@@ -260,7 +255,7 @@ class Service:
         self.check(settings, clip.num_frames)
         folder = self.storage.new_run(token)
         record = read_job_record(run)
-        with _whole_or_gone(folder), readable_errors(folder / "frames"):
+        with whole_or_gone(folder), readable_errors(folder / "frames"):
             (folder / "frames").mkdir(parents=True)
             storage.create_job_record(folder, record.name, record.command_source)
             anew = first_frame if first_frame < clip.num_frames else None
@@ -404,13 +399,3 @@ class Service:
                 shutil.rmtree(folder, ignore_errors=True)
         with self._viewer_lock:
             self._viewer_ids = {run: id for run, id in self._viewer_ids.items() if self.viewers.get(id)}
-
-
-@contextmanager
-def _whole_or_gone(folder: Path) -> Iterator[None]:
-    """Deletes the folder if the body raises, so that nothing half made is left behind."""
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise

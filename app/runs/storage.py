@@ -16,6 +16,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -302,3 +303,13 @@ def _created(folder: Path) -> float:
 
 def _touched(folder: Path) -> float:
     return folder.stat().st_mtime
+
+
+@contextmanager
+def whole_or_gone(folder: Path) -> Iterator[None]:
+    """Deletes the folder if the body raises, so that nothing half made is left behind."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
