@@ -227,11 +227,7 @@ class Service:
         return folder
 
     def same_run(self, token: str, draft: Path, settings: EngineSettings) -> Path | None:
-        """The visitor's run that `create_run` would repeat, if there is one.
-
-        Raises:
-            UserError: the draft has no cut-out.
-        """
+        """The visitor's run that `create_run` would repeat, if any; raises as `CutoutRecord.read`."""
         return find_same_run(self.jobs, self.storage.runs(token), draft, settings)
 
     def rerun(self, token: str, run: Path, settings: EngineSettings, first_frame: int) -> Path:
