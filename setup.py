@@ -12,8 +12,8 @@ setup(
     packages=[*find_packages(include=["ar4d", "ar4d.*"]), "ar4d.bundled.assets", *PAGE],
     package_dir={"ar4d.bundled.app": "app", "ar4d.bundled.assets": "assets"},
     package_data={
-        "ar4d": ["py.typed", "experts/embedded/weights/*"],
-        "ar4d.bundled.app": ["viewer/web/*", "page/web/*"],
+        "ar4d": ["py.typed", "experts/embedded/weights/*", "player/web/*"],
+        "ar4d.bundled.app": ["page/web/*"],
         "ar4d.bundled.assets": [
             "examples/*",
             "example_run/*",

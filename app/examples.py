@@ -45,7 +45,7 @@ class ExampleRuns:
         from app.viewer import RunViewer
 
         run = Run.open(folder)
-        viewer = RunViewer(None, run.record.recipe.settings.elevation_deg)
+        viewer = RunViewer(None, run.record.recipe.settings.elevation_deg, record=True)
         viewer.show_run(run)
         viewer.notice(NOTICE)
         return self._viewers.add(viewer)

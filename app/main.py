@@ -144,7 +144,7 @@ class Server:
         if example is None or not (example / "run.json").exists():
             return None
         run = Run.open(example)
-        viewer = RunViewer(None, run.record.recipe.settings.elevation_deg)
+        viewer = RunViewer(None, run.record.recipe.settings.elevation_deg, record=True)
         viewer.show_run(run)
         viewer.notice(NOTICE)
         return self.viewers.add(viewer, keep=True)
@@ -158,28 +158,21 @@ def routes(service: Any) -> list[Any]:
     from starlette.staticfiles import StaticFiles
 
     from app import examples, operation, result_routes
-    from app.viewer.page import message_page
-
-    def shared(request: Request) -> Response:
-        path = service.shared(request.path_params["share"])
-        if path is None:
-            return HTMLResponse(
-                message_page("Nothing is shared under this link. The sharing may have ended."), 404
-            )
-        return RedirectResponse(f"..{path}")
+    from app.share import share_routes
+    from ar4d.player.page import message_page
 
     shown = examples.ExampleRuns(service.viewers)
 
     def example(request: Request) -> Response:
         path = shown.viewer_path(request.path_params["name"])
         if path is None:
-            return HTMLResponse(message_page("There is no finished example of this name."), 404)
+            return HTMLResponse(message_page("There is no finished example of this name.", home="../"), 404)
         return RedirectResponse(f"..{path}")
 
     return [
         *result_routes.routes(service),
         *operation.routes(service),
-        Route("/share/{share}", shared),
+        *share_routes(service),
         Route("/example/{name}", example),
         Mount("/examples", StaticFiles(directory=examples.CLIPS, check_dir=False)),
     ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import PurePath
 from typing import Any
 
@@ -19,10 +20,10 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from app.headers import viewer_headers
-from app.proxy import relay
 from app.viewer import RunViewer
-from app.viewer.page import FILES, MEDIA_TYPES, message_page, viewer_page
 from app.viewer.protocol import CLOSED, CLOSED_REASON, close, converse
+from ar4d.errors import UserError
+from ar4d.player.page import CLIENT, FILES, MEDIA_TYPES, PageText, message_page, served_page, viser_client
 
 MAX_MESSAGE = 64 << 20  # bytes of one websocket message
 
@@ -122,20 +123,36 @@ class Viewers:
             self.reap()
 
 
+_CACHED = {"Cache-Control": "max-age=86400"}
+
+
+@cache
+def _zipped_client() -> bytes:
+    return gzip.compress(viser_client().encode())
+
+
 def routes(viewers: Viewers) -> list[BaseRoute]:
     """The routes of the viewers.
 
-    All addresses are relative, so that a reverse proxy may serve them under any prefix. viser's client
-    connects to its page's address without the last slash.
+    All addresses are relative, so that a reverse proxy may serve them under any prefix.
     """
 
-    async def page(request: Request) -> Response:
-        if viewers.get(request.path_params["id"]) is None:
-            return HTMLResponse(message_page(CLOSED_REASON), 404)
-        if "gzip" not in request.headers.get("accept-encoding", ""):
-            return HTMLResponse(viewer_page(), headers=viewer_headers())
-        headers = viewer_headers() | {"Content-Encoding": "gzip"}
-        return HTMLResponse(viewer_page(gzipped=True), headers=headers)
+    def page(request: Request) -> Response:
+        viewer = viewers.get(request.path_params["id"])
+        if viewer is None:
+            return HTMLResponse(message_page(CLOSED_REASON, home="../../"), 404)
+        text = PageText(poster="poster.webp" if viewer.has_poster else "")
+        return HTMLResponse(served_page(text), headers=viewer_headers())
+
+    def poster(request: Request) -> Response:
+        viewer = viewers.get(request.path_params["id"])
+        try:
+            picture = viewer.poster() if viewer else None
+        except UserError:
+            picture = None
+        if picture is None:
+            return HTMLResponse(message_page("There is no picture here."), 404)
+        return Response(picture, media_type="image/webp", headers={"Cache-Control": "max-age=60"})
 
     async def with_slash(request: Request) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""
@@ -143,19 +160,16 @@ def routes(viewers: Viewers) -> list[BaseRoute]:
 
     async def file(request: Request) -> Response:
         name = request.path_params["name"]
+        if name == CLIENT and "gzip" in request.headers.get("accept-encoding", ""):
+            return Response(
+                _zipped_client(), headers=_CACHED | {"Content-Encoding": "gzip"}, media_type="text/html"
+            )
+        if name == CLIENT:
+            return Response(viser_client(), headers=_CACHED, media_type="text/html")
         if name not in FILES:
             return HTMLResponse(message_page(f"There is no {name} here."), 404)
         media_type = MEDIA_TYPES[PurePath(name).suffix]
         return Response(FILES[name], media_type=media_type, headers={"Cache-Control": "max-age=300"})
-
-    async def scene(websocket: WebSocket) -> None:
-        with viewers.watching(websocket.path_params["id"]) as viewer:
-            if viewer is None:
-                return await close(websocket, CLOSED, CLOSED_REASON)
-            try:
-                await relay(websocket, viewer.port)
-            except OSError:  # closed between the two lines above
-                await close(websocket, CLOSED, CLOSED_REASON)
 
     async def stream(websocket: WebSocket) -> None:
         with viewers.watching(websocket.path_params["id"]) as viewer:
@@ -170,9 +184,8 @@ def routes(viewers: Viewers) -> list[BaseRoute]:
         Route("/healthz", health),
         Route("/viewer/{id}", with_slash),
         Route("/viewer/{id}/", page),
+        Route("/viewer/{id}/poster.webp", poster),
         Route("/viewer/{id}/web/{name}", file),
-        WebSocketRoute("/viewer/{id}", scene),
-        WebSocketRoute("/viewer/{id}/", scene),
         WebSocketRoute("/viewer/{id}/stream", stream),
     ]
 

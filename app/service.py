@@ -327,7 +327,7 @@ class Service:
             id = self._viewer_ids.get(run)
             if id is not None and self.viewers.get(id) is not None:
                 return f"/viewer/{id}/"
-            viewer = RunViewer(None)
+            viewer = RunViewer(None, record=True)
             self._feed(viewer, run)
             self._viewer_ids[run] = viewer.id
             return self.viewers.add(viewer)
@@ -353,10 +353,9 @@ class Service:
             self._close_viewer(run)  # its address is no longer valid
         return share
 
-    def shared(self, share: str) -> str | None:
-        """Path of the viewer that a link leads to; None if there is no such link."""
-        run = self.storage.shared(share)
-        return self.viewer_path(run) if run is not None else None
+    def shared(self, share: str) -> Path | None:
+        """The run that a link leads to; None if there is no such link."""
+        return self.storage.shared(share)
 
     def export(self, run: Path, format: str, options: dict[str, Any] | None = None) -> Path:
         """Exports a finished run; returns one file, which is a ZIP archive if the format writes several.

@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=7861)
     args = parser.parse_args()
 
-    viewers, viewer = Viewers(), RunViewer(None)
+    viewers, viewer = Viewers(), RunViewer(None, record=True)
     try:
         viewer.show_run(Run.open(args.run))
     except UserError as error:

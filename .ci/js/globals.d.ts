@@ -1,11 +1,11 @@
 // What viser's client and our own pages keep on the window.
 
 interface Window {
-  /** viser's queue, camera and scene nodes; see app/viewer/web/bridge.js. */
+  /** viser's queue, camera and scene nodes; see ar4d/player/web/bridge.js. */
   __viserMutable: any;
   __viserSceneTree: any;
   __viserTestpoints: any;
-  /** The viewer's player, for tests. */
+  /** The player, for tests. */
   ar4d: any;
   ar4dToggleTheme: () => void;
 }

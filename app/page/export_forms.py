@@ -37,7 +37,9 @@ def groups() -> list[dict[str, Any]]:
 def card(format: Format) -> dict[str, Any]:
     """One format as JSON."""
     title, _, summary = format.label.partition(": ")
-    fields = [_field(name, schema, format) for name, schema in schema_of(format.options).items()]
+    schemas = schema_of(format.options).items()
+    asked = ((name, schema) for name, schema in schemas if schema.get("format") != "path")  # no visitor's
+    fields = [_field(name, schema, format) for name, schema in asked]
     names = format.option_names
     return {
         "name": format.name,

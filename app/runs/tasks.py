@@ -118,14 +118,16 @@ class Export:
 
         from ar4d.files import atomic
         from ar4d.formats import export, find_format
+        from ar4d.formats.from_run import options_of_run
         from ar4d.runs import Run
 
         progress = self._progress(report, stopped)
         progress("Reading the result", 0, 1)
         run, kind = Run.open(self.folder), find_format(self.format)
-        asset, values = run.result(self.original), dict(self.options)
-        if "elevation_deg" in kind.option_names:
-            values.setdefault("elevation_deg", run.record.recipe.settings.elevation_deg)
+        asset, of_run = run.result(self.original), options_of_run(kind, run)
+        values = {**of_run, **self.options}
+        if "input" in of_run:  # a visitor must not have other folders read
+            values["input"] = of_run["input"]
         options = kind.make_options(values)
         if self.out.suffix != ".zip":
             return export(asset, self.format, self.out, options, on_progress=progress)[0]

@@ -14,16 +14,11 @@ from torch import Tensor
 
 from ar4d.cameras import Cameras
 from ar4d.gaussians import Gaussians
+from ar4d.player.state import DEPTH_COLORS
 from ar4d.rendering import render
 
 Mode = Literal["rgb", "depth", "alpha"]
 Layout = Literal["row", "column"]  # of two views
-
-DEPTH_COLORS = (
-    (48, 18, 59), (70, 107, 227), (40, 187, 236), (49, 242, 153), (162, 252, 60),
-    (237, 208, 58), (251, 128, 34), (210, 49, 5), (122, 4, 3),
-)  # fmt: skip
-"""Colours of depth in equal steps, from the far side of the object to its near side; also the browser's."""
 
 
 @dataclass(frozen=True)

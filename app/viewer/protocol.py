@@ -1,6 +1,6 @@
 """The protocol between a browser and a viewer: one websocket per visitor.
 
-The browser sends questions (JSON, see `Splats`, `Picture`, `Input`), each with an `id` that it chooses.
+The browser sends questions (JSON, see `Question`), each with an `id` that it chooses.
 The answer is binary: the id as uint32, four bytes of padding, then the data. If there is no answer, the
 viewer sends JSON `{"id": …, "error": "one sentence"}`. The viewer also sends `{"state": …}` at the start
 and whenever the run changes.
@@ -84,9 +84,19 @@ class Input(BaseModel):
         return viewer.input_frame(self.frame)
 
 
-_question: TypeAdapter[Splats | Picture | Input] = TypeAdapter(
-    Annotated[Splats | Picture | Input, Field(discriminator="want")]
-)
+class Recorded(BaseModel):
+    """A request for the recording of the finished asset: a uint32, as many bytes of JSON, the data."""
+
+    id: int = Field(ge=0, lt=2**32)
+    want: Literal["recording"]
+
+    def answer(self, viewer: RunViewer) -> bytes:
+        """The data to send."""
+        return viewer.recording()
+
+
+Question = Splats | Picture | Input | Recorded
+_question: TypeAdapter[Question] = TypeAdapter(Annotated[Question, Field(discriminator="want")])
 
 
 async def converse(websocket: WebSocket, viewer: RunViewer) -> None:
@@ -116,9 +126,7 @@ async def close(websocket: WebSocket, code: int, reason: str) -> None:
         await websocket.close(code, reason)
 
 
-async def _answer(
-    websocket: WebSocket, viewer: RunViewer, question: Splats | Picture | Input, sending: asyncio.Lock
-) -> None:
+async def _answer(websocket: WebSocket, viewer: RunViewer, question: Question, sending: asyncio.Lock) -> None:
     try:
         loop = asyncio.get_running_loop()
         data = await loop.run_in_executor(_workers, question.answer, viewer)

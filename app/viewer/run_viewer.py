@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
+import logging
 import os
 import secrets
+import struct
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
 
 import torch
 from PIL import Image
 
-from app.viewer.live import DEPTH_COLORS, Layout, View, draw, encode
-from app.viewer.scene import place_reference, start_server
-from app.viewer.splats import pack
+from app.viewer.live import Layout, View, draw, encode
 from app.viewer.stages import SingleFlightCache, Stages
 from ar4d.asset import Asset4D, load_asset
 from ar4d.clip import Clip
@@ -33,7 +36,10 @@ from ar4d.events import (
     StageStarted,
     Step,
 )
-from ar4d.gaussians import Gaussians
+from ar4d.formats.player import record
+from ar4d.player.packing import pack
+from ar4d.player.pictures import poster, preview, webp
+from ar4d.player.state import DEPTH_COLORS, extent
 from ar4d.runs import Run
 
 STEP_SECONDS = 0.25  # time between two reports of progress within a frame
@@ -41,7 +47,10 @@ DEFAULT_FPS = 8.0  # frame rate until a clip or an asset is known
 LOOP_BYTES = 32 << 20
 """Size of the cache of packed splats: a loop of 24 frames of 8,000 Gaussians in quarter steps. With it,
 many visitors who watch the same loop cost hardly more than one."""
+POSTER_BYTES = 4 << 20
 INPUT_SIDE = 256  # pixels of the clip's frames beside the 3D view
+_recorder = ThreadPoolExecutor(1, thread_name_prefix="ar4d-recorder")  # one at a time, beside the runs
+_log = logging.getLogger(__name__)
 MAX_PIXELS = {"cpu": 1_000_000, "cuda": 2_500_000}  # largest view that the server draws
 
 
@@ -56,7 +65,11 @@ class RunViewer:
         counts: numbers of splat buffers asked for and packed, and of views drawn.
     """
 
-    def __init__(self, clip: Clip | None, elevation_deg: float = 0.0) -> None:
+    def __init__(self, clip: Clip | None, elevation_deg: float = 0.0, record: bool = False) -> None:
+        """
+        Args:
+            record: make a recording of the finished asset, which a browser fetches once and plays by itself.
+        """
         self.id = secrets.token_urlsafe(24)
         self.counts: Counter[str] = Counter()
         self.closed = False
@@ -72,15 +85,13 @@ class RunViewer:
         self._notified = 0.0  # when the watchers were last notified
         self._notice = ""
         self._extent = 1.0
+        self._record = record
+        self._recording: tuple[int, bytes] | None = None  # with the revision that it shows
+        self._recording_of: int | None = None  # the revision that is being recorded
         self._watchers: set[Callable[[], None]] = set()
         self._lock = threading.Lock()
-        self._server = start_server()
-        self._place_reference(elevation_deg)
-
-    @property
-    def port(self) -> int:
-        """Port of the viser server, which listens on this machine only."""
-        return self._server.get_port()
+        self._elevation_deg = elevation_deg
+        self._posters: SingleFlightCache[bytes] = SingleFlightCache(POSTER_BYTES, len)
 
     # --- the run -------------------------------------------------------------------
 
@@ -159,10 +170,10 @@ class RunViewer:
         if run.asset_path.exists():
             stages.set_asset(run.result())
         stages.revision = self._stages.revision + 1
-        self._extent = _extent(stages.first())
+        self._extent = extent(stages.first())
         self._inputs, self._clip_fps = _thumbnails(clip), clip.fps
         self._run, self._stages, self._progress = run, stages, None
-        self._place_reference(run.record.recipe.settings.elevation_deg)
+        self._elevation_deg = run.record.recipe.settings.elevation_deg
         self._notify()
 
     def pause(self) -> None:
@@ -176,17 +187,12 @@ class RunViewer:
         self._notify()
 
     def close(self) -> None:
-        """Stops the server and notifies the watchers; closing twice does nothing."""
+        """Ends the conversations with all browsers; closing twice does nothing."""
         with self._lock:
             if self.closed:
                 return
             self.closed = True
         self._notify()
-        self._server.stop()
-
-    def _place_reference(self, elevation_deg: float) -> None:
-        self._elevation_deg = elevation_deg
-        place_reference(self._server, elevation_deg)
 
     def _set_frame(self, event: FrameFinished) -> None:
         """Takes a frame from the run's folder if it is there, else from the event."""
@@ -197,7 +203,7 @@ class RunViewer:
             return  # the file was deleted
         self._stages.set_frame(index, frame, event.stage)
         if index == self._stages.canonical:
-            self._extent = _extent(self._stages.first())
+            self._extent = extent(self._stages.first())
 
     # --- the browsers ------------------------------------------------------------
 
@@ -222,6 +228,7 @@ class RunViewer:
             "extent": self._extent,
             "depthColors": DEPTH_COLORS,
             "live": self._device != "cpu",
+            "recorded": self._recording is not None and self._recording[0] == stages.revision,
             "maxPixels": MAX_PIXELS[self._device],
         }
 
@@ -266,6 +273,28 @@ class RunViewer:
         images = [draw(self._stages.at(stage, position), view, self._extent) for stage in stages]
         return encode(torch.cat(images, dim=1 if layout == "row" else 0), quality)
 
+    @property
+    def has_poster(self) -> bool:
+        """Whether there is something to draw a poster of."""
+        return self._stages.first() is not None
+
+    def poster(self, form: Literal["webp", "jpeg"] = "webp") -> bytes:
+        """The newest result's first frame from the clip's camera: a WebP with alpha, or a JPEG for previews.
+
+        Raises:
+            UserError: there is no result yet.
+        """
+        stages = self._stages
+        finished = [name for name in stages.names if stages.limits(name) is not None]
+        if not finished:
+            raise UserError("There is nothing to draw a poster of yet.")
+
+        def make() -> bytes:
+            image = poster(stages.at(finished[-1], 0.0), self._elevation_deg)
+            return webp(image) if form == "webp" else preview(image)
+
+        return self._posters.get((form, finished[-1], stages.revision), make)
+
     def input_frame(self, index: int) -> bytes:
         """A small PNG of the clip's frame, with its alpha.
 
@@ -276,6 +305,36 @@ class RunViewer:
             raise UserError(f"The clip has no frame {index}.")
         return self._inputs[index]
 
+    def recording(self) -> bytes:
+        """The recording of the finished asset: the length of its description, that as JSON, its data.
+
+        Raises:
+            UserError: there is none yet.
+        """
+        if self._recording is None:
+            raise UserError("The asset is not recorded yet.")
+        return self._recording[1]
+
+    def _start_recording(self) -> None:
+        """Records the asset in the background, if anybody watches and it is not recorded yet."""
+        revision, asset = self._stages.revision, self._stages.asset
+        with self._lock:
+            wanted = self._record and asset is not None and bool(self._watchers)
+            if not wanted or self._recording_of == revision:
+                return
+            self._recording_of = revision
+        _recorder.submit(self._make_recording, asset, revision)
+
+    def _make_recording(self, asset: Asset4D, revision: int) -> None:
+        try:
+            made = record(asset)
+        except Exception:  # noqa: BLE001 (it is only a faster way to the same view)
+            _log.exception("An asset could not be recorded; its splats are sent one by one")
+            return
+        meta = json.dumps(made.meta).encode()
+        self._recording = revision, struct.pack("<I", len(meta)) + meta + made.data
+        self._notify()
+
     def rest(self) -> None:
         """Frees what can be computed again, when the last visitor has left."""
         self._buffers.clear()
@@ -285,6 +344,7 @@ class RunViewer:
         """Calls `callback` (in any thread) whenever the state changes; returns a function that ends it."""
         with self._lock:
             self._watchers.add(callback)
+        self._start_recording()
 
         def unsubscribe() -> None:
             with self._lock:
@@ -297,19 +357,12 @@ class RunViewer:
             watchers = tuple(self._watchers)
         for watcher in watchers:
             watcher()
+        self._start_recording()
 
 
 def _live_device() -> str:
     """The device for drawing views. A ZeroGPU Space can use its GPU inside special calls only."""
     return "cuda" if torch.cuda.is_available() and not os.environ.get("SPACES_ZERO_GPU") else "cpu"
-
-
-def _extent(gaussians: Gaussians | None) -> float:
-    """The radius around the origin that holds nearly all of the object; 1 if there is none yet."""
-    if gaussians is None:
-        return 1.0
-    distances = gaussians.means.norm(dim=-1).cpu()
-    return max(float(distances.quantile(0.98)), 1e-3) if len(distances) else 1.0
 
 
 def _thumbnails(clip: Clip) -> list[bytes]:

@@ -81,6 +81,7 @@ def export(argv: list[str]) -> None:
     """write a run as files for other programs: splats, a mesh, a video, a web page"""
     from ar4d.formats import all_formats, find_format
     from ar4d.formats import export as write
+    from ar4d.formats.from_run import options_of_run
 
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     early.add_argument("--format", default="html")
@@ -116,8 +117,9 @@ def export(argv: list[str]) -> None:
         args=argv,
     )
     run, options = Run.open(arguments.run), arguments.options
-    if "elevation_deg" in format.option_names and "--elevation-deg" not in " ".join(argv):
-        options = replace(options, elevation_deg=run.record.recipe.settings.elevation_deg)
+    asked = " ".join(argv).replace("_", "-")
+    of_run = options_of_run(format, run).items()
+    options = replace(options, **{k: v for k, v in of_run if f"--{k.replace('_', '-')}" not in asked})
     out = arguments.out or arguments.run / "exports" / format.default_name(options)
     with counted() as on_progress:
         written = write(run.result(arguments.original), format.name, out, options, on_progress=on_progress)

@@ -22,7 +22,7 @@ from ar4d.formats.mesh import GlbOptions, MeshOptions, export_glb, export_usd_me
 from ar4d.formats.picture import PictureOptions, export_picture
 from ar4d.formats.player import PlayerOptions, export_player
 from ar4d.formats.progress import reported_to
-from ar4d.formats.sizes import Estimate, per_gaussian, per_pixel, per_vertex
+from ar4d.formats.sizes import Content, Estimate, per_gaussian, per_pixel, per_vertex
 from ar4d.formats.splats import FrameOptions, SplatOptions, SpzOptions, export_splats
 from ar4d.formats.splats.glb import encode_splat_glb
 from ar4d.formats.splats.ply import encode_compressed_ply, encode_ply
@@ -277,11 +277,16 @@ def _register_videos() -> None:
     )  # fmt: skip
 
 
+def _player_size(content: Content, options: Any) -> float:
+    """viser's client and our own files, and what a Gaussian takes in each key frame."""
+    return 1e6 + per_gaussian(7.2)(content, options)
+
+
 def _register_own() -> None:
     register(
         Format(
             "html", "Player: one web page, plays offline", ".html", PlayerOptions, export_player,
-            opens="any browser", main=("title",), estimate=per_gaussian(12),
+            opens="any browser", main=("title",), estimate=_player_size, module="viser", extra="app",
         )
     )  # fmt: skip
     _register_videos()

@@ -27,7 +27,7 @@ FLAGS = [
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
 ]
-HARMLESS = ("computeBoundingSphere", "THREE.Clock", "GPU stall", "GL Driver Message")
+HARMLESS = ("GPU stall", "GL Driver Message")
 
 
 @contextmanager

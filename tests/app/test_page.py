@@ -225,11 +225,11 @@ def test_a_shared_link_shows_the_viewer_until_it_is_withdrawn(
         context = browser.new_context(reduced_motion="reduce")
         guest = context.new_page()
         guest.goto(link)
-        assert "/viewer/" in guest.url
+        assert "/share/" in guest.url
         guest.wait_for_function("() => window.ar4d?.state?.finished", timeout=PATIENCE)
         page.get_by_label("Share a link").uncheck()
         expect(box).to_have_value("")
-        guest.get_by_text("This viewer is closed").wait_for(timeout=PATIENCE)
+        guest.get_by_text("Nothing is shared under this link").wait_for(timeout=PATIENCE)
         response = guest.goto(link)
         assert response is not None
         assert response.status == 404

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import io
 import json
 import threading
 import time
@@ -9,20 +11,20 @@ import urllib.request
 from contextlib import contextmanager
 
 import gradio as gr
+import numpy as np
 import psutil
 import pytest
 import uvicorn
-import viser
+from PIL import Image
 from websockets.asyncio.client import connect
-from websockets.typing import Data, Subprotocol
 
 from app.server import Viewers, launch
 from app.viewer import RunViewer
 from app.viewer.protocol import CLOSED, CLOSED_REASON
 from ar4d.events import FrameFinished
+from ar4d.player.page import CLIENT
+from ar4d.player.pictures import POSTER_SIZE
 from tests.support.browser import fish, serving
-
-VISER = f"viser-v{viser.__version__}"
 
 
 def get(address: str) -> tuple[int, str]:
@@ -33,14 +35,13 @@ def get(address: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def websocket(address: str, protocol: str | None = None) -> connect:
-    protocols = [Subprotocol(protocol)] if protocol else None
-    return connect(address.replace("http", "ws"), subprotocols=protocols, max_size=None)
+def websocket(address: str) -> connect:
+    return connect(address.replace("http", "ws"), max_size=None)
 
 
-async def closing_of(address: str, protocol: str | None = None) -> tuple[int, str]:
+async def closing_of(address: str) -> tuple[int, str]:
     """The code and reason with which the server ends a connection that only listens."""
-    async with websocket(address, protocol) as connection:
+    async with websocket(address) as connection:
         await asyncio.wait_for(connection.wait_closed(), 10)
         assert connection.close_code is not None
         return connection.close_code, connection.close_reason or ""
@@ -69,7 +70,7 @@ def test_serves_the_viewer_page_and_its_files(viewers):
         assert 'id="ar4d"' in page
         assert 'id="root"' in page  # viser's own place
         assert get(address.rstrip("/"))[1] == page  # redirected
-        for name in ("main.js", "style.css"):
+        for name in ("main.js", "stage.css", CLIENT):
             assert f"web/{name}" in page
             assert get(f"{address}web/{name}")[0] == 200
         assert json.loads(get(address.split("/viewer/")[0] + "/healthz")[1])["viewers"] == 1
@@ -88,44 +89,47 @@ def test_says_in_a_sentence_that_a_viewer_is_not_there(viewers):
         status, page = get(unknown)
         assert status == 404
         assert CLOSED_REASON in page
-        for socket, protocol in ((unknown, VISER), (unknown.rstrip("/"), VISER), (unknown + "stream", None)):
-            assert asyncio.run(closing_of(socket, protocol)) == (CLOSED, CLOSED_REASON)
+        assert asyncio.run(closing_of(unknown + "stream")) == (CLOSED, CLOSED_REASON)
 
 
-@pytest.mark.parametrize("slash", ["", "/"])
-def test_relays_the_websocket_to_viser(viewers, slash):
-    async def first_message(address: str) -> Data:
-        async with websocket(address, VISER) as connection:
-            assert connection.subprotocol == VISER
-            return await asyncio.wait_for(connection.recv(), 10)
-
+def test_serves_a_poster_of_what_is_finished(viewers):
     with one_viewer(viewers) as (_, address):
-        message = asyncio.run(first_message(address.rstrip("/") + slash))
-        assert isinstance(message, bytes)
-        assert len(message) > 100  # viser's scene: a frame of msgpack, not an error
+        assert 'src="poster.webp"' in get(address)[1]
+        with urllib.request.urlopen(f"{address}poster.webp") as answer:
+            picture = np.asarray(Image.open(io.BytesIO(answer.read())))
+        assert picture.shape == (POSTER_SIZE, POSTER_SIZE, 4)
+        assert picture[0, 0, 3] == 0
+        assert picture[..., 3].max() > 200
 
 
-def test_relays_visers_own_close_code(viewers):
+def test_there_is_no_poster_of_nothing(viewers):
+    path = viewers.add(RunViewer(None))
+    with serving(viewers) as root:
+        assert "poster.webp" not in get(root + path)[1]
+        assert get(f"{root}{path}poster.webp")[0] == 404
+
+
+def test_the_client_is_sent_once_and_compressed(viewers):
     with one_viewer(viewers) as (_, address):
-        code, reason = asyncio.run(closing_of(address, "viser-v0.0.1"))
-        assert code == 1002
-        assert "0.0.1" in reason
+        request = urllib.request.Request(f"{address}web/{CLIENT}", headers={"Accept-Encoding": "gzip"})
+        with urllib.request.urlopen(request) as answer:
+            body = answer.read()
+            assert answer.headers["Content-Encoding"] == "gzip"
+            assert "max-age" in answer.headers["Cache-Control"]
+        assert len(body) < 700_000
+        assert gzip.decompress(body).decode() == get(f"{address}web/{CLIENT}")[1]
 
 
 def test_closing_a_viewer_says_goodbye_to_its_watchers(viewers):
     async def watch(address: str, close) -> list[tuple[int, str]]:
-        watchers = [
-            asyncio.create_task(closing_of(address + "stream")),
-            asyncio.create_task(closing_of(address, VISER)),
-        ]
+        watchers = [asyncio.create_task(closing_of(address + "stream")) for _ in range(2)]
         await asyncio.sleep(0.5)
         await asyncio.to_thread(close)
         return await asyncio.gather(*watchers)
 
     with one_viewer(viewers) as (viewer, address):
-        stream, scene = asyncio.run(watch(address, lambda: viewers.close(viewer.id)))
-        assert stream == (CLOSED, CLOSED_REASON)
-        assert scene[0] == 1001  # viser went away
+        watchers = asyncio.run(watch(address, lambda: viewers.close(viewer.id)))
+        assert watchers == [(CLOSED, CLOSED_REASON)] * 2
         assert get(address)[0] == 404
         viewers.close(viewer.id)  # once more does nothing
 
@@ -151,8 +155,7 @@ def test_reaps_what_nobody_watches(viewers):
 
 def test_opening_and_closing_leaks_nothing(viewers):
     async def visit(address: str) -> None:
-        async with websocket(address, VISER) as scene, websocket(address + "stream") as stream:
-            await scene.recv()
+        async with websocket(address + "stream") as stream:
             await stream.recv()
 
     process = psutil.Process()
@@ -202,7 +205,7 @@ def test_gradio_and_the_viewers_share_one_port(viewers, root_path):
                 return connection.response.headers.get("Sec-WebSocket-Extensions", "")
 
         assert asyncio.run(extensions()) == ""
-        assert asyncio.run(closing_of(f"{root}/viewer/guessed", VISER))[0] == CLOSED
+        assert asyncio.run(closing_of(f"{root}/viewer/guessed/stream"))[0] == CLOSED
     finally:
         demo.close()
 

@@ -1,21 +1,16 @@
 from __future__ import annotations
 
 import io
-import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
-import viser
 from PIL import Image
-from scipy.spatial.transform import Rotation
 
 from app.viewer import RunViewer
-from app.viewer.live import DEPTH_COLORS, Mode, View, draw
-from app.viewer.scene import REFERENCE, SPLATS, place_reference, start_server
-from app.viewer.splats import WORLD_SCALE, pack
+from app.viewer.live import Mode, View, draw
 from app.viewer.stages import SingleFlightCache, Stages
 from ar4d.asset import FrameSequence
 from ar4d.cameras import FOV_Y_DEG, orbit
@@ -23,20 +18,13 @@ from ar4d.clip import ClipSettings
 from ar4d.errors import UserError
 from ar4d.events import Finished, FrameFinished, StageStarted, Step
 from ar4d.gaussians import Gaussians, interpolate
+from ar4d.player.packing import pack
+from ar4d.player.state import DEPTH_COLORS
 from ar4d.presets import CPU
 from ar4d.rendering import render
 from ar4d.runs import Recipe, Run
 from tests.conftest import make_clip
 from tests.support.browser import PLAN, Swimming, fish, fish_clip
-
-
-def unpacked(buffer: bytes) -> dict[str, np.ndarray]:
-    words = np.frombuffer(buffer, np.uint32).reshape(-1, 8)
-    return {
-        "means": words[:, :3].copy().view(np.float32),
-        "covariances": words[:, 4:7].copy().view(np.float16),
-        "rgba": words[:, 7:].copy().view(np.uint8),
-    }
 
 
 def view(azimuth=0.0, *, width=48, height=48, mode: Mode = "rgb", background=(1.0, 1.0, 1.0)) -> View:
@@ -61,56 +49,6 @@ def feed(viewer: RunViewer, frames: int = 4, count: int = 100, finish: bool = Tr
         viewer.on(FrameFinished(stage, k, fish(k / 3, count), 20.0 + k, 0.9, 1.0))
     if finish:
         viewer.on(Finished(Swimming(4, 8.0, count), (20.0,) * 4, (0.9,) * 4))
-
-
-# --- packing ---------------------------------------------------------------------------------
-
-
-def test_packs_what_the_gaussians_are():
-    g = fish(0.3, 40)
-    got = unpacked(pack(g))
-    R = Rotation.from_quat(np.roll(g.quats.double().numpy(), -1, axis=1)).as_matrix()
-    S = g.scales.double().numpy()
-    covariances = np.einsum("nij,nj,nkj->nik", R, S**2, R) * WORLD_SCALE**2
-    upper = covariances[:, [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]]
-    np.testing.assert_allclose(got["means"], g.means.numpy() * WORLD_SCALE, rtol=1e-6)
-    np.testing.assert_allclose(got["covariances"], upper, rtol=2e-3, atol=1e-4)
-    rgba = np.concatenate([g.colors.numpy(), g.opacities.numpy()[:, None]], 1)
-    assert np.abs(got["rgba"] / 255 - rgba).max() <= 0.5 / 255 + 1e-6
-
-
-def test_packs_in_visers_own_layout():
-    """viser's packing of the same numbers differs by rounding colours only."""
-    g = fish(0.6, 20)
-    mine = np.frombuffer(pack(g), np.uint32).reshape(-1, 8)
-    R = Rotation.from_quat(np.roll(g.quats.numpy(), -1, axis=1)).as_matrix()
-    covariances = R @ (g.scales.numpy()[:, :, None] ** 2 * R.transpose(0, 2, 1)) * WORLD_SCALE**2
-    server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
-    try:
-        handle = server.scene.add_gaussian_splats(
-            "/x", g.means.numpy() * WORLD_SCALE, covariances, g.colors.numpy(), g.opacities.numpy()[:, None]
-        )
-        theirs = handle.buffer
-    finally:
-        server.stop()
-    np.testing.assert_array_equal(mine[:, :4], theirs[:, :4])
-    for part, tolerance in (("covariances", 2e-3), ("rgba", 1)):
-        a, b = unpacked(mine.tobytes())[part], unpacked(theirs.tobytes())[part]
-        assert np.abs(a.astype(float) - b.astype(float)).max() <= tolerance
-
-
-@pytest.mark.parametrize("size", [0.0005, 0.02, 0.5])
-def test_small_gaussians_survive_16_bits(size):
-    g = fish(0.0, 10)
-    g = Gaussians(g.means, g.quats, torch.full((10, 3), size), g.opacities, g.colors)
-    variances = unpacked(pack(g))["covariances"][:, [0, 3, 5]].astype(float)
-    np.testing.assert_allclose(np.sqrt(variances) / WORLD_SCALE, size, rtol=2e-3)
-
-
-def test_leaves_out_what_is_not_finite():
-    g = fish(0.0, 5)
-    g.means[1, 0], g.scales[2] = math.nan, math.inf
-    np.testing.assert_allclose(unpacked(pack(g))["means"], g.means[[0, 3, 4]].numpy() * WORLD_SCALE)
 
 
 # --- stages ----------------------------------------------------------------------------------
@@ -328,22 +266,6 @@ def test_closing_twice_does_nothing():
     viewer.close()
     viewer.close()
     assert viewer.closed
-
-
-def test_the_scene_starts_at_the_clips_camera():
-    server = start_server()
-    try:
-        place_reference(server, 20.0)
-        c2w = torch.linalg.inv(orbit(0.0, 20.0, size=8).viewmats[0].double()).numpy()
-        np.testing.assert_allclose(server.initial_camera.position, c2w[:3, 3], atol=1e-6)
-        assert math.degrees(server.initial_camera.fov) == pytest.approx(FOV_Y_DEG)
-        frustum = server.scene.get_handle_by_name(REFERENCE)
-        assert frustum is not None
-        rotation = Rotation.from_quat(np.roll(frustum.wxyz, -1)).as_matrix()
-        np.testing.assert_allclose(rotation, c2w[:3, :3], atol=1e-6)
-        assert all(server.scene.get_handle_by_name(name) for name in SPLATS)
-    finally:
-        server.stop()
 
 
 def test_what_many_ask_for_at_a_time_is_made_once():

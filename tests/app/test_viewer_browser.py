@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -14,10 +12,8 @@ import app.viewer.run_viewer
 from app.server import Viewers
 from app.viewer import RunViewer
 from app.viewer.protocol import CLOSED_REASON
-from app.viewer.splats import pack
 from ar4d.cameras import orbit
-from ar4d.events import Finished, FrameFinished, Step
-from ar4d.gaussians import Gaussians
+from ar4d.events import Finished, Step
 from tests.support.browser import (
     CHROMIUM,
     PLAN,
@@ -31,10 +27,19 @@ from tests.support.browser import (
     splats,
     wait_for_splats,
 )
+from tests.support.viewing import (
+    COUNT,
+    FRAMES,
+    add_frame,
+    camera,
+    counts,
+    eventually,
+    finish,
+    scrub,
+    shows,
+)
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (CHROMIUM=/path/to/it)")
-
-FRAMES, COUNT = 6, 300
 
 
 @pytest.fixture(scope="module")
@@ -59,58 +64,6 @@ def address(viewer):
     path = viewers.add(viewer)
     with serving(viewers) as root:
         yield root + path
-
-
-def add_frame(viewer: RunViewer, k: int) -> None:
-    stage = "generate" if k else "initialize"
-    viewer.on(FrameFinished(stage, k, fish(k / (FRAMES - 1), COUNT), 25.0, 0.9, 1.0))
-
-
-def finish(viewer: RunViewer) -> None:
-    viewer.on(PLAN)
-    for k in range(FRAMES):
-        add_frame(viewer, k)
-    viewer.on(Finished(Swimming(FRAMES, 6.0, COUNT), (25.0,) * FRAMES, (0.9,) * FRAMES))
-
-
-def shows(gaussians: Gaussians) -> Callable[..., bool]:
-    expected = np.frombuffer(pack(gaussians), np.uint32).reshape(-1, 8)
-
-    def check(page, name: str = "/left") -> bool:
-        shown = splats(page, name)
-        return shown.shape == expected.shape and np.array_equal(
-            shown[:, [0, 1, 2, 4, 5, 6, 7]], expected[:, [0, 1, 2, 4, 5, 6, 7]]
-        )
-
-    return check
-
-
-def eventually(page, condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, page.evaluate(
-            "JSON.stringify([ar4d.clock, ar4d.stage, ar4d.splats.counts])"
-        )
-        page.wait_for_timeout(30)
-
-
-def scrub(page, position: float) -> None:
-    page.evaluate(
-        """(position) => {
-            const scrub = document.querySelector('[data-part=scrub]');
-            scrub.value = position;
-            scrub.dispatchEvent(new Event('input'));
-        }""",
-        position,
-    )
-
-
-def camera(page) -> dict:
-    return page.evaluate("import('./web/bridge.js').then((bridge) => bridge.camera())")
-
-
-def counts(page) -> dict:
-    return json.loads(page.evaluate("JSON.stringify(ar4d.splats.counts)"))
 
 
 def test_frames_appear_while_they_are_made(browser, viewer, address):

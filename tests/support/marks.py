@@ -47,6 +47,7 @@ SLOW = (
     "tests/formats/test_registry.py::test_a_broken_entry_point_costs_only_its_own_format",
     "tests/formats/test_registry.py::test_an_entry_point_appears_in_the_command_line",
     "tests/imagine/test_imagine.py::test_a_tiny_wan_goes_the_whole_way",
+    "tests/player/test_page.py::test_the_example_with_its_input_video_is_at_most_two_and_a_half_megabytes",
     "tests/rendering/test_rendering.py::test_same_bits_from_kernels_just_compiled_and_from_the_cache",
     "tests/test_api.py::test_a_clip_becomes_an_asset_in_one_call",
     "tests/weights/test_checkpoints.py::test_the_hub_cache_serves_without_a_network",

@@ -1,4 +1,6 @@
-// The websocket to the viewer (app/viewer/protocol.py), and the cache of splats.
+// Where the player's data come from: a server's websocket (app/viewer/protocol.py), or the page itself.
+
+import { fromBase64, inflate, Recording } from "ar4d/recording.js";
 
 const RETRY_MS = [300, 1000, 2000, 5000];
 export const CLOSED = 4404; // the viewer does not exist, or no longer exists
@@ -52,12 +54,92 @@ export class Source {
     return waiter;
   }
 
+  /** A frame of the clip: a picture file's bytes. */
+  async input(frame) {
+    return new Uint8Array(await this.ask({ want: "input", frame }), 8);
+  }
+
+  /** The splats of a stage at a position in frames. */
+  async splats(stage, position) {
+    return new Uint32Array(await this.ask({ want: "splats", stage, position }), 8);
+  }
+
+  /** Fetches the recording of the finished asset, once for each revision of the run. */
+  async fetchRecording({ revision, numFrames, stages }) {
+    if (this.recorded?.revision === revision) return;
+    const recorded = { revision, stage: stages.at(-1).name, last: Math.max(numFrames - 1, 1), recording: null };
+    this.recorded = recorded;
+    try {
+      const answer = await this.ask({ want: "recording" });
+      const length = new DataView(answer).getUint32(8, true);
+      const meta = JSON.parse(new TextDecoder().decode(new Uint8Array(answer, 12, length)));
+      recorded.recording = new Recording(meta, await inflate(new Uint8Array(answer, 12 + length)));
+    } catch (error) {
+      if (this.recorded === recorded) this.recorded = null; // its splats are then asked for one by one
+      throw error;
+    }
+  }
+
+  /** Whether a stage's recording is on its way, so that its splats need not be asked for. */
+  expects(stage) {
+    return this.recorded?.stage === stage && !this.recorded.recording;
+  }
+
+  /** Whether `evaluate` has the splats of a stage; else they have to be asked for. */
+  holds(stage) {
+    return this.recorded?.stage === stage && Boolean(this.recorded.recording);
+  }
+
+  evaluate(_stage, position) {
+    return this.recorded.recording.at(position / this.recorded.last);
+  }
+
   /** Resolves to the answer's ArrayBuffer, whose data starts at byte 8; rejects with an error message. */
   ask(question) {
     if (!this.open) return Promise.reject(new Error("The connection was lost."));
     const id = this.nextId++ % 2 ** 32;
     this.socket.send(JSON.stringify({ id, ...question }));
     return new Promise((resolve, reject) => this.waiting.set(id, { resolve, reject }));
+  }
+}
+
+/** A finished asset inside the page; nothing is asked for. */
+export class Recorded {
+  /**
+   * @param {{state: any, meta: any, data: string, inputs: string[]}} recorded
+   * @param {{state: Function, broken: Function}} listener
+   */
+  constructor({ state, meta, data, inputs }, listener) {
+    this.inputs = inputs;
+    this.last = Math.max(state.numFrames - 1, 1);
+    inflate(fromBase64(data)).then(
+      (bytes) => {
+        this.recording = new Recording(meta, bytes);
+        listener.state(state);
+      },
+      () => listener.broken("The data of this page are damaged; download or export it again."),
+    );
+  }
+
+  get open() {
+    return true;
+  }
+
+  async input(frame) {
+    return fromBase64(this.inputs[frame]);
+  }
+
+  expects() {
+    return false;
+  }
+
+  holds() {
+    return true;
+  }
+
+  /** The splats at a position in frames, at once. */
+  evaluate(_stage, position) {
+    return this.recording.at(position / this.last);
   }
 }
 

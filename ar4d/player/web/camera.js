@@ -1,6 +1,6 @@
 // The visitor's camera: flights to fixed views, the turntable, and two copies for comparing.
 
-import * as bridge from "./bridge.js";
+import * as bridge from "ar4d/bridge.js";
 
 const RADIUS = 1.5; // of the reference camera's orbit
 const FLIGHT_MS = 650;

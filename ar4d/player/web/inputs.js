@@ -3,7 +3,7 @@
 export class Inputs {
   constructor(source) {
     this.source = source;
-    this.files = []; // PNGs by frame
+    this.files = []; // PNG or WebP, by frame
     this.bitmaps = [];
     this.count = 0;
   }
@@ -15,8 +15,8 @@ export class Inputs {
     [this.files, this.bitmaps] = [[], []];
     for (let frame = 0; frame < count && this.count === count; frame++) {
       try {
-        const data = new Uint8Array(await this.source.ask({ want: "input", frame }), 8);
-        this.bitmaps[frame] = await createImageBitmap(new Blob([data], { type: "image/png" }));
+        const data = await this.source.input(frame);
+        this.bitmaps[frame] = await createImageBitmap(new Blob([data]));
         this.files[frame] = data;
       } catch {
         this.count = 0; // the connection is lost; the next state starts this again

@@ -1,6 +1,6 @@
 // Views drawn by the server: small while anything moves, full size at rest.
 
-import * as bridge from "./bridge.js";
+import * as bridge from "ar4d/bridge.js";
 
 const MIN_INTERVAL_MS = 33; // between two questions
 const PARALLEL = 2; // questions under way, so that a slow network does not halve the rate

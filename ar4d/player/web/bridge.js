@@ -1,26 +1,104 @@
 // The only module that knows the inside of viser's client.
 //
 // viser draws the scene and moves the camera. The messages sent here, which are those of its server, decide
-// what it draws. Its queue and camera are reachable for tests (`__viserMutable`, `__viserSceneTree`). The
-// version is pinned, and tests/app/test_viewer.py detects a change.
+// what it draws. It starts with an empty scene that the page holds, and needs no server. Its queue and
+// camera are reachable for tests (`__viserMutable`, `__viserSceneTree`). The version is pinned, and
+// tests/player detects a change.
 
 export const LEFT = "/left";
 export const RIGHT = "/right";
 const REFERENCE = "/reference";
 
+// What viser's shaders say, and what they have to say. Its own limit drops every splat whose footprint is
+// below about a pixel, which are most of them in a small or distant view. Half precision, which "mediump"
+// is on many phones, is too coarse for covariances.
+/** @type {[RegExp, string][]} */
+const SHADERS = [
+  [/if\s*\(\s*weightedDeterminant\s*<\s*0?\.25\s*\)/, "if (vRgba.a < 1.0 / 255.0)"],
+  [/(precision highp usampler2D;[^\n]*\s*)precision mediump float;/, "$1precision highp float;"],
+];
+
 const mutable = () => window.__viserMutable;
 const nodes = () => window.__viserSceneTree.getState();
 
-/** A value that changes with each connection to the viser server; null while nothing can be shown. */
-export function connection() {
-  if (!mutable()?.cameraControl || !mutable().camera) return null;
-  if (!mutable().canvas?.clientWidth || !(mutable().camera.aspect > 0)) return null; // a hidden frame has no size
-  if (![LEFT, RIGHT, REFERENCE].every((name) => nodes()[name]?.message)) return null;
-  return mutable().sendMessage;
+/** Whether this browser can draw: viser needs WebGL 2. */
+export function supported() {
+  return Boolean(document.createElement("canvas").getContext("webgl2"));
+}
+
+/**
+ * Starts viser's client.
+ * @param {string} scene viser's serialized scene in base64
+ * @param {HTMLScriptElement} client viser's loader, which finds the client in its own attributes
+ */
+export function start(scene, client) {
+  repairShaders();
+  repairSorter();
+  repairBounds();
+  Object.assign(window, { __VISER_EMBED_DATA__: scene, __VISER_EMBED_CONFIG__: { darkMode: false } });
+  const script = document.createElement("script");
+  Object.assign(script.dataset, client.dataset);
+  script.textContent = client.textContent;
+  document.head.append(script);
+}
+
+function repairShaders() {
+  const { prototype } = WebGL2RenderingContext;
+  const { shaderSource } = prototype;
+  prototype.shaderSource = function (shader, text) {
+    shaderSource.call(this, shader, SHADERS.reduce((source, [old, now]) => source.replace(old, now), text));
+  };
+}
+
+/**
+ * viser sorts its splats in a module worker that it starts from a blob. Browsers refuse that to a page opened
+ * from disk or in a sandbox, and the splats silently stay in the order of the file. If the constructor refuses
+ * a blob, viser's client starts the same worker from a data address.
+ */
+function repairSorter() {
+  if (origin !== "null") return;
+  window.Worker = class extends Worker {
+    constructor(address, options) {
+      if (String(address).startsWith("blob:")) throw new Error("This page cannot start a worker from a blob.");
+      super(address, options);
+    }
+  };
+}
+
+/**
+ * The corners of viser's splats have two coordinates, of which three.js computes a bounding sphere of NaN and
+ * reports an error. They get one that holds everything, because splats are never out of view as a whole.
+ */
+function repairBounds() {
+  let value;
+  const set = (now) => {
+    value = now;
+    now.scene.onBeforeRender = () => {
+      for (const { geometry } of now.scene.children) {
+        if (!geometry?.attributes.sortedIndex || geometry.boundingSphere) continue;
+        const empty = new geometry.constructor();
+        empty.computeBoundingSphere();
+        geometry.boundingSphere = Object.assign(empty.boundingSphere, { radius: Infinity });
+      }
+    };
+  };
+  Object.defineProperty(window, "__viserMutable", { get: () => value, set, configurable: true });
+}
+
+/** Whether viser is ready to show something. */
+export function ready() {
+  if (!mutable()?.cameraControl || !mutable().camera) return false;
+  if (!mutable().canvas?.clientWidth || !(mutable().camera.aspect > 0)) return false; // a hidden frame has no size
+  return [LEFT, RIGHT, REFERENCE].every((name) => nodes()[name]?.message);
 }
 
 export function canvas() {
   return mutable().canvas;
+}
+
+/** How many pictures viser has drawn. */
+export function pictures() {
+  return window.__viserTestpoints.rendererInfo.render.frame;
 }
 
 /** Hides the cross at the point that the camera turns about. */
@@ -55,6 +133,13 @@ export function setTransform(name, rows) {
 
 export function setVisible(name, visible) {
   send({ type: "SetSceneNodeVisibilityMessage", name, owner: "", visible });
+}
+
+/** Places the clip's camera at an elevation in degrees, looking at the origin. */
+export function placeReference(position, elevation) {
+  const half = (Math.PI - (elevation * Math.PI) / 180) / 2; // about x to OpenCV's axes: y down, z into the scene
+  send({ type: "SetOrientationMessage", name: REFERENCE, owner: "", wxyz: [Math.cos(half), Math.sin(half), 0, 0] });
+  send({ type: "SetPositionMessage", name: REFERENCE, owner: "", position });
 }
 
 /** Sets the picture (a PNG) of the reference camera. */

@@ -1,38 +1,33 @@
 // The controls below the canvas, which show and change the player's state.
 
-import { SPEEDS } from "./clock.js";
+import * as bridge from "ar4d/bridge.js";
+import { SPEEDS } from "ar4d/clock.js";
+import { Dialogs } from "ar4d/dialogs.js";
+import { listenToKeys } from "ar4d/keys.js";
+
+const PICTURES = 4; // that viser draws after the first splats have been sent, before they are surely seen
 
 const root = document.getElementById("ar4d");
 /** @returns {any} the element of a part of the controls */
-const part = (name) => root.querySelector(`[data-part="${name}"]`);
+export const part = (name) => root.querySelector(`[data-part="${name}"]`);
 const icon = (name) => part("play-icon").setAttribute("href", `#i-${name}`);
 
-const MODES = ["rgb", "depth", "alpha"];
-const KEYS = [
-  ["Space", "play or pause"],
-  ["J K L", "backwards, pause, forwards"],
-  [", .", "one frame back, on"],
-  ["[ ]", "slower, faster"],
-  ["Home End", "first, last frame"],
-  ["1 2 3 …", "the stages, then compare"],
-  ["M", "colour, depth, alpha"],
-  ["R T", "reference camera, turntable"],
-  ["V F G", "input video, its camera, live drawing"],
-];
-
 export class Controls {
-  /** @param player the state that the controls change; see main.js */
-  constructor(player) {
+  /** @param player the state that the controls change; see player.js */
+  constructor(player, config) {
     this.player = player;
+    this.dialogs = new Dialogs(config, part);
     this.ticks = 0;
     this.text = "";
     this.titles = new Map(); // short titles of the stages by name
-    part("speed").append(...SPEEDS.map((speed) => new Option(`${speed}×`, String(speed))));
-    part("help").innerHTML = KEYS.map(([keys, what]) => `<kbd>${keys}</kbd><span>${what}</span>`).join("");
+    part("speed").replaceChildren(...SPEEDS.map((speed) => new Option(`${speed}×`, String(speed))));
+    part("speed").value = String(player.clock.speed);
     for (const i of [0, 1]) {
       part(`half-${i}`).onchange = (event) => player.setHalf(i, event.target.value);
     }
+    root.querySelector("[data-action=fullscreen]").toggleAttribute("hidden", !document.fullscreenEnabled); // an iPhone's browser has none
     this.listen();
+    listenToKeys(this, player);
   }
 
   listen() {
@@ -47,18 +42,26 @@ export class Controls {
     };
     part("input-size").onclick = () => {
       const figure = part("input");
-      figure.dataset.large = figure.dataset.large !== "true";
+      figure.dataset.large = String(figure.dataset.large !== "true");
     };
     root.addEventListener("click", (event) => {
-      const { action, stage, mode, view } = /** @type {Element} */ (event.target).closest("button")?.dataset ?? {};
+      const { action, stage, mode } = /** @type {Element} */ (event.target).closest("button")?.dataset ?? {};
       if (action) this.act(action);
       if (stage) player.setStage(stage);
       if (mode) player.mode = mode;
-      if (view) player.pilot.flyTo(view);
+    });
+    document.addEventListener("pointerdown", (event) => {
+      const inside = /** @type {Element} */ (event.target).closest(".more, .toggle-more");
+      if (!inside) this.openOptions(false);
     });
     part("timeline").addEventListener("pointermove", (event) => this.preview(event));
     part("timeline").addEventListener("pointerleave", () => (part("hover").hidden = true));
-    window.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  /** Opens or closes the options, where the window is too small to show them always. */
+  openOptions(open) {
+    part("more").dataset.open = String(open);
+    root.querySelector("[data-action=more]").setAttribute("aria-expanded", String(open));
   }
 
   act(action) {
@@ -73,49 +76,14 @@ export class Controls {
       input: () => (player.showInput = !player.showInput),
       frustum: () => (player.showFrustum = !player.showFrustum),
       live: () => player.setLive(!player.live),
-      help: () => (part("help").hidden = !part("help").hidden),
-      more: () => (part("more").dataset.open = part("more").dataset.open !== "true"),
+      reset: () => player.pilot.flyTo("reference"),
+      help: () => this.dialogs.toggle("help"),
+      share: () => this.dialogs.toggle("share"),
+      copy: () => this.dialogs.copy().then((said) => this.say(said)),
+      more: () => this.openOptions(part("more").dataset.open !== "true"),
       fullscreen: () => (document.fullscreenElement ? document.exitFullscreen() : document.body.requestFullscreen()),
     };
     actions[action]();
-  }
-
-  key(event) {
-    const { player } = this;
-    if (!player.state || event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select")) return;
-    const { clock } = player;
-    const keys = {
-      " ": () => this.act("play"),
-      k: () => (clock.playing = false),
-      j: () => player.play(() => clock.play(-1)),
-      l: () => player.play(() => clock.play(1)),
-      ",": () => this.act("back"),
-      ".": () => this.act("forward"),
-      "[": () => clock.faster(-1),
-      "]": () => clock.faster(1),
-      home: () => player.scrub(0),
-      end: () => player.scrub(clock.last),
-      o: () => this.act("loop"),
-      m: () => (player.mode = MODES[(MODES.indexOf(player.mode) + 1) % MODES.length]),
-      r: () => player.pilot.flyTo("reference"),
-      t: () => this.act("turntable"),
-      v: () => this.act("input"),
-      f: () => this.act("frustum"),
-      g: () => this.act("live"),
-      "?": () => this.act("help"),
-    };
-    if (event.target.matches("[type=range]")) {
-      keys.arrowleft = keys.arrowdown = keys[","];
-      keys.arrowright = keys.arrowup = keys["."];
-    }
-    [...player.state.stages.map(({ name }) => name), "compare"].forEach((stage, i) => {
-      keys[i + 1] = () => player.setStage(stage);
-    });
-    const action = keys[event.key.toLowerCase()];
-    if (!action) return;
-    event.preventDefault(); // also: space would press a focused button as well
-    event.stopPropagation();
-    action();
   }
 
   /** Shows the input's frame under the pointer. */
@@ -142,11 +110,13 @@ export class Controls {
     if (Number(scrub.max) !== Math.max(state.numFrames - 1, 0)) scrub.max = Math.max(state.numFrames - 1, 0);
     if (document.activeElement !== scrub || !scrub.matches(":active")) scrub.value = clock.position;
     const seconds = (clock.position / clock.fps).toFixed(2);
+    const length = (Math.max(state.numFrames - 1, 0) / clock.fps).toFixed(2);
     const frame = (clock.position + 1).toFixed(clock.position % 1 ? 1 : 0);
-    this.write(`<span class="long">frame ${frame} of ${state.numFrames} · </span>${seconds} s`);
+    this.write(`<span class="long">frame ${frame} of ${state.numFrames} · </span>${seconds} / ${length} s`);
     if (this.playing !== clock.playing) {
       this.playing = clock.playing;
       icon(this.playing ? "pause" : "play");
+      root.querySelector(".play").setAttribute("aria-label", this.playing ? "Pause" : "Play");
     }
     if (Number(part("speed").value) !== clock.speed) part("speed").value = clock.speed;
     this.press({
@@ -155,13 +125,21 @@ export class Controls {
       input: player.showInput,
       frustum: player.showFrustum,
       live: player.live,
-      help: !part("help").hidden,
-      more: part("more").dataset.open === "true",
     });
-    const summary = this.titles.get(player.stage) ?? "Compare";
-    if (part("summary").textContent !== summary) part("summary").textContent = summary;
+    if (!this.revealed) this.reveal();
     check("stages", "stage", player.stage);
     check("modes", "mode", player.mode);
+  }
+
+  /** Lets the poster fade out once viser has drawn the first splats. */
+  reveal() {
+    const { splats, pictures } = this.player;
+    if (!splats.counts.shown && !pictures.counts.shown) return;
+    this.first ??= bridge.pictures();
+    if (bridge.pictures() < this.first + PICTURES) return;
+    this.revealed = true;
+    part("loading").hidden = true;
+    if (part("poster")) part("poster").dataset.over = "true";
   }
 
   write(text) {
@@ -172,8 +150,9 @@ export class Controls {
 
   press(buttons) {
     for (const [action, on] of Object.entries(buttons)) {
-      const button = root.querySelector(`[data-action="${action}"]`);
-      if (button.ariaPressed !== String(on)) button.ariaPressed = String(on);
+      for (const button of root.querySelectorAll(`[data-action="${action}"]`)) {
+        if (button.ariaPressed !== String(on)) button.ariaPressed = String(on);
+      }
     }
   }
 
@@ -184,6 +163,8 @@ export class Controls {
     const ready = framesDone > firstDone || state.finished;
     root.dataset.ready = String(ready);
     part("empty").hidden = ready;
+    if (!ready) part("loading").hidden = true;
+    root.querySelector("[data-action=live]").toggleAttribute("hidden", !state.maxPixels);
     const last = Math.max(state.numFrames - 1, 1);
     const [from, to] = state.finished ? [0, last] : [firstDone, Math.max(framesDone - 1, firstDone)];
     part("done").style.left = `${(100 * from) / last}%`;
@@ -213,6 +194,7 @@ export class Controls {
     if ([...titles].join() === [...this.titles].join()) return;
     this.titles = titles;
     const buttons = stages.map(({ name, title, shortTitle }, i) => choice(name, shortTitle, `${title} (${i + 1})`));
+    part("stages").hidden = stages.length < 2;
     const compare = choice("compare", "Compare", `Two stages, one camera (${stages.length + 1})`);
     part("stages").replaceChildren(...buttons, compare);
   }
@@ -242,6 +224,12 @@ export class Controls {
     part("input").hidden = !(visible && this.player.inputs.draw(part("input-canvas"), Math.round(position)));
   }
 
+  /** Shows a sentence in place of the object; an empty one removes it. */
+  setFailure(sentence) {
+    part("failure").textContent = sentence;
+    part("failure").hidden = !sentence;
+  }
+
   /** Shows a message for a while. */
   say(message) {
     part("toast").textContent = message;
@@ -254,7 +242,7 @@ export class Controls {
 /** A button that chooses a stage. */
 function choice(stage, text, title) {
   const button = document.createElement("button");
-  Object.assign(button, { type: "button", role: "radio", textContent: text, title });
+  Object.assign(button, { type: "button", role: "radio", textContent: text, title, ariaChecked: "false" });
   button.dataset.stage = stage;
   return button;
 }

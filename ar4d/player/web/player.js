@@ -1,19 +1,30 @@
-// The player: the visitor's view of the run, and the loop that draws it.
+// The player: the visitor's view of the asset, and the loop that draws it.
 
-import * as bridge from "./bridge.js";
-import { arrange, layoutFor, Pilot } from "./camera.js";
-import { Clock } from "./clock.js";
-import { Controls } from "./controls.js";
-import { Inputs } from "./inputs.js";
-import { LiveView } from "./live.js";
-import { Source } from "./source.js";
-import { SplatView } from "./splats.js";
+import * as bridge from "ar4d/bridge.js";
+import { arrange, layoutFor, Pilot } from "ar4d/camera.js";
+import { Clock } from "ar4d/clock.js";
+import { Controls } from "ar4d/controls.js";
+import { Inputs } from "ar4d/inputs.js";
+import { LiveView } from "ar4d/live.js";
+import { Recorded, Source } from "ar4d/source.js";
+import { SplatView } from "ar4d/splats.js";
 
 const IN_THE_WAY = Math.cos((25 * Math.PI) / 180); // closer to the clip's camera than this, its picture would hide the object
 const BLACK = Uint8Array.from(atob("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="), (c) => c.charCodeAt(0)); // one pixel
 
-class Player {
-  constructor() {
+const RESTORE_MS = 5000; // for the browser to give a lost WebGL context back
+const CONTEXT_LOST = "This device took the 3D graphics away; waiting for them …";
+const CONTEXT_GONE = "This device took the 3D graphics away and has not given them back; reload the page to see the object again.";
+
+export class Player {
+  /**
+   * @param config what the page says about itself (ar4d/player/page.py)
+   * @param {URLSearchParams} query of the page's address
+   * @param {(sentence: string) => void} fail shows a sentence in place of the object
+   */
+  constructor(config, query, fail) {
+    this.query = query;
+    this.fail = fail;
     this.state = null;
     this.clock = new Clock();
     this.pilot = new Pilot();
@@ -23,27 +34,40 @@ class Player {
     this.following = true; // shows the newest frame, until the visitor moves in time
     this.mode = "rgb";
     this.live = false;
-    this.showInput = this.showFrustum = true;
-    this.connection = null;
+    this.showInput = true;
+    this.showFrustum = false;
+    this.started = false;
     this.lost = false;
     this.drawn = {}; // the last values sent to viser, by part
 
-    const address = location.href.split(/[?#]/)[0].replace(/^http/, "ws").replace(/\/?$/, "/stream");
-    this.source = new Source(address, {
-      state: (state) => this.setState(state),
+    this.source = this.open(config);
+    const say = (error) => this.controls.say(error.message);
+    this.inputs = new Inputs(this.source);
+    this.splats = new SplatView(this.source, say);
+    this.pictures = new LiveView(this.source, say);
+    this.controls = new Controls(this, config);
+    this.told = -1; // the frame that the surrounding page was last told of
+    window.addEventListener("message", ({ data }) => {
+      if (this.state && Number.isFinite(data?.ar4dSeek)) this.scrub(data.ar4dSeek);
+    });
+    this.then = performance.now();
+    requestAnimationFrame((now) => this.frame(now));
+  }
+
+  /** The recording in the page, or the server beside it. */
+  open(config) {
+    const state = (state) => this.setState(state);
+    const inside = document.getElementById("ar4d-recording");
+    if (inside) return new Recorded(JSON.parse(inside.textContent), { state, broken: this.fail });
+    const address = new URL(config.stream, document.baseURI).href.replace(/^http/, "ws");
+    return new Source(address, {
+      state,
       lost: () => {
         this.lost = true;
         this.controls.say("The connection was lost; reconnecting …");
       },
       closed: () => location.reload(), // the server then explains why
     });
-    const say = (error) => this.controls.say(error.message);
-    this.inputs = new Inputs(this.source);
-    this.splats = new SplatView(this.source, say);
-    this.pictures = new LiveView(this.source, say);
-    this.controls = new Controls(this);
-    this.then = performance.now();
-    requestAnimationFrame((now) => this.frame(now));
   }
 
   /** The names of the stages that have a result. */
@@ -62,6 +86,7 @@ class Player {
     this.lost = false;
     this.settle(first);
     this.inputs.load(state.inputs);
+    if (state.recorded && this.source instanceof Source) this.source.fetchRecording(state).catch((error) => this.controls.say(error.message));
     this.controls.setState(state);
   }
 
@@ -77,11 +102,17 @@ class Player {
     this.clock.numFrames = this.limit() + 1;
     this.clock.seek(this.clock.position);
     if (this.state.finished) {
-      const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-      if (arrived && !this.chosen && this.following && !still) this.play(() => this.clock.play(1));
+      if (arrived && !this.chosen && this.following && this.playsByItself()) this.play(() => this.clock.play(1));
     } else if (this.following && !first) {
       this.clock.seek(this.state.newest);
     }
+  }
+
+  /** As the address says (?autoplay, ?autoplay=0); else unless the visitor's system asks for less motion. */
+  playsByItself() {
+    const asked = this.query.get("autoplay");
+    if (asked !== null) return !["0", "false"].includes(asked);
+    return !matchMedia("(prefers-reduced-motion: reduce)").matches;
   }
 
   /** The last position in time. */
@@ -100,7 +131,7 @@ class Player {
   scrub(position) {
     this.clock.playing = false;
     this.play(() => this.clock.seek(position));
-    if (this.connection) this.draw(); // asks at once, before the next animation frame
+    if (this.started) this.draw(); // asks at once, before the next animation frame
   }
 
   setStage(stage) {
@@ -129,7 +160,7 @@ class Player {
 
   /** The present view for the page around the viewer: camera, stage, and the moment in frames; null before the first picture. */
   view() {
-    if (!this.connection) return null;
+    if (!this.started) return null;
     const { clock, stage } = this;
     return { ...bridge.camera(), stage, frame: clock.position, numFrames: clock.numFrames, playing: clock.playing };
   }
@@ -145,26 +176,48 @@ class Player {
     requestAnimationFrame((later) => this.frame(later));
     const seconds = Math.min((now - this.then) / 1000, 0.25);
     this.then = now;
-    const connection = bridge.connection();
-    if (!connection || !this.state) return;
-    if (connection !== this.connection) this.start(connection);
+    if (!bridge.ready() || !this.state) return;
+    if (!this.started) this.start();
     this.clock.advance(seconds);
     const { aspect } = bridge.camera();
     this.pilot.update(seconds, aspect, layoutFor(this.stages().length, aspect));
     this.draw();
     this.controls.update();
+    this.tell();
   }
 
-  /** viser has connected, or connected again without its earlier state. */
-  start(connection) {
-    const first = this.connection === null;
-    this.connection = connection;
+  /** Tells the surrounding page which frame is shown. */
+  tell() {
+    const frame = Math.round(this.clock.position);
+    if (window.parent === window || frame === this.told) return;
+    this.told = frame;
+    window.parent.postMessage({ ar4dFrame: frame }, "*");
+  }
+
+  /** viser is ready for the first time. */
+  start() {
+    this.started = true;
     this.setLive(this.live);
     bridge.hideCrosshair();
-    if (!first) return;
     this.pilot.arrive();
+    this.pilot.turntable = this.query.has("turntable");
     const release = () => this.pilot.release();
     for (const event of ["pointerdown", "wheel"]) bridge.canvas().addEventListener(event, release, { capture: true, passive: true });
+    this.watchContext();
+  }
+
+  /** Says that the device has taken WebGL's context away, and shows everything again when it is back. */
+  watchContext() {
+    let waiting = 0;
+    bridge.canvas().addEventListener("webglcontextlost", () => {
+      this.controls.setFailure(CONTEXT_LOST);
+      waiting = setTimeout(() => this.controls.setFailure(CONTEXT_GONE), RESTORE_MS);
+    });
+    bridge.canvas().addEventListener("webglcontextrestored", () => {
+      clearTimeout(waiting);
+      this.controls.setFailure("");
+      this.setLive(this.live); // sends everything again
+    });
   }
 
   draw() {
@@ -204,6 +257,7 @@ class Player {
   drawInput({ position }, layout) {
     const { clock, pilot, inputs } = this;
     this.controls.setInput(this.showInput, clock.position);
+    this.change("reference", pilot.elevation, () => bridge.placeReference(pilot.reference(), pilot.elevation));
     const along = cosine(position, pilot.reference());
     this.change("frustum", this.showFrustum && !layout && along < IN_THE_WAY, bridge.setReferenceVisible);
     const file = inputs.files[Math.min(Math.round(clock.position), inputs.count - 1)];
@@ -220,7 +274,7 @@ class Player {
 
 /** The colours of splats by depth: the row of the camera that gives the depth, and its colours (0xBBGGRR). */
 function depthScale({ viewmat }, { extent, depthColors }) {
-  const scale = 32; // WORLD_SCALE of app/viewer/splats.py
+  const scale = 32; // WORLD_SCALE of ar4d/player/packing.py
   const row = [viewmat[8] / scale, viewmat[9] / scale, viewmat[10] / scale, viewmat[11]];
   const color = (depth) => {
     const nearness = 0.5 + (0.5 * (viewmat[11] - depth)) / extent;
@@ -239,17 +293,3 @@ function cosine(a, b) {
 function rgb(css) {
   return css.match(/[\d.]+/g).slice(0, 3).map((value) => Number(value) / 255);
 }
-
-/** Sets light or dark: by the address (?theme=dark, or Gradio's ?__theme=), by the surrounding page, or by the system. */
-function followTheme() {
-  const system = matchMedia("(prefers-color-scheme: dark)");
-  const query = new URLSearchParams(location.search);
-  const asked = query.get("theme") ?? query.get("__theme");
-  const set = (dark) => (document.documentElement.dataset.theme = dark ? "dark" : "light");
-  set(asked ? asked === "dark" : system.matches);
-  if (!asked) system.addEventListener("change", (event) => set(event.matches));
-  window.addEventListener("message", ({ data }) => data?.ar4dTheme && set(data.ar4dTheme === "dark"));
-}
-
-followTheme();
-window.ar4d = new Player(); // reachable for tests

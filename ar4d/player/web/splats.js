@@ -1,7 +1,7 @@
 // Splats in the browser: which to fetch, which to show, and in which colours.
 
-import * as bridge from "./bridge.js";
-import { Cache } from "./source.js";
+import * as bridge from "ar4d/bridge.js";
+import { Cache } from "ar4d/source.js";
 
 const CACHE_BYTES = 96 << 20;
 const SMOOTH_FPS = 30; // changes per second that look like motion
@@ -39,7 +39,7 @@ export class SplatView {
     [bridge.LEFT, bridge.RIGHT].forEach((name, i) => this.show(name, want.stages[i]));
     const parallel = want.clock.playing ? AHEAD : want.stages.length;
     if (performance.now() < this.failedAt + 1000) return;
-    while (this.pending.size < parallel) {
+    while (this.pending.size < parallel && !want.stages.every((stage) => this.source.holds(stage) || this.source.expects(stage))) {
       const next = this.nextQuestion();
       if (!next) return;
       this.fetch(next);
@@ -57,7 +57,8 @@ export class SplatView {
 
   nextQuestion() {
     const { stages, position, clock } = this.want;
-    const missing = ({ key }) => !this.cache.has(key) && !this.pending.has(key);
+    const here = (stage) => this.source.holds(stage) || this.source.expects(stage);
+    const missing = ({ stage, key }) => !here(stage) && !this.cache.has(key) && !this.pending.has(key);
     const [first, last] = clock.playing ? [this.latency, this.latency + AHEAD_SECONDS] : [0, 0];
     for (let ahead = Math.floor(first * SMOOTH_FPS); ahead <= last * SMOOTH_FPS; ahead++) {
       let at = position + (clock.direction * ahead * clock.rate) / SMOOTH_FPS;
@@ -78,9 +79,9 @@ export class SplatView {
     this.counts.asked++;
     const start = performance.now();
     try {
-      const answer = await this.source.ask({ want: "splats", stage, position });
+      const buffer = await this.source.splats(stage, position);
       this.latency += 0.2 * (Math.min((performance.now() - start) / 1000, AHEAD_SECONDS) - this.latency);
-      this.cache.set(key, new Uint32Array(answer, 8));
+      this.cache.set(key, buffer);
       this.arrived(stage, position, key);
     } catch (error) {
       this.failedAt = performance.now();
@@ -110,6 +111,7 @@ export class SplatView {
       bridge.setSplats(name, NOTHING);
       return;
     }
+    if (this.source.holds(stage)) return this.compute(name, stage);
     const now = this.key(stage, this.want.position);
     if (now.key !== shown.requested) this.counts.requested++;
     shown.requested = now.key;
@@ -117,14 +119,22 @@ export class SplatView {
     else if (shown.key && shown.key !== "nothing") this.put(name, shown); // its colours may have changed
   }
 
-  put(name, { stage, position, key }) {
+  /** Shows the exact position of a stage that the source holds. */
+  compute(name, stage) {
+    const position = Math.min(this.want.position, this.want.limits[stage]);
+    const key = `${this.want.revision}/${stage}/${position}`;
+    const shown = this.sides[name];
+    const buffer = shown.key === key ? shown.buffer : this.source.evaluate(stage, position);
+    this.put(name, { stage, position, key, buffer });
+  }
+
+  put(name, { stage, position, key, buffer = this.cache.get(key) }) {
     const { mode, depth } = this.want;
     const look = mode === "depth" ? `depth ${depth.row}` : mode;
     const shown = this.sides[name];
     if (shown.key === key && shown.look === look) return;
-    const buffer = this.cache.get(key);
     if (!buffer) return; // dropped from a full cache
-    this.sides[name] = { stage, position, key, look, requested: shown.requested };
+    this.sides[name] = { stage, position, key, look, requested: shown.requested, buffer };
     this.counts.shown++;
     bridge.setSplats(name, mode === "rgb" ? buffer : recolour(buffer, mode, depth));
   }
