@@ -125,7 +125,8 @@ class Export:
         progress("Reading the result", 0, 1)
         run, kind = Run.open(self.folder), find_format(self.format)
         asset, of_run = run.result(self.original), options_of_run(kind, run)
-        values = {**of_run, **self.options}
+        asked = {name: value for name, value in self.options.items() if value != ""}  # an empty field
+        values = {**of_run, **asked}
         if "input" in of_run:  # a visitor must not have other folders read
             values["input"] = of_run["input"]
         options = kind.make_options(values)

@@ -95,7 +95,9 @@ def test_plays_in_continuous_time_at_a_tenth_of_the_speed(browser, address):
             places.append(page.evaluate("[performance.now() / 1000, ar4d.clock.position]"))
             seen.append(means(page).sum())
         (start, first), (end, last) = places[0], places[-1]
-        assert 0 < last - first <= 0.45 * (end - start)  # a tenth of 4 frames a second, less on a busy machine
+        assert (
+            0 < last - first <= 0.45 * (end - start)
+        )  # frames a second at most
         assert last < 3
         assert len(set(seen)) >= 5  # each picture is one of its own, not the nearest frame's
 
