@@ -66,8 +66,7 @@ def test_shows_what_the_asset_is_at_any_time(browser, address):
     with opened(browser, f"{address}?autoplay=0", 480, 400, offline=True) as page:
         ready(page)
         for share, tolerance in ((0.0, MEANS_STEP), (0.5, MEANS_STEP), (1.0, MEANS_STEP), (0.46, 0.002)):
-            page.evaluate("(position) => ar4d.scrub(position)", share * 3)
-            page.wait_for_timeout(150)
+            page.evaluate("(position) => ar4d.scrub(position)", share * 3)  # drawn before it returns
             truth = ASSET.at(share).means.numpy()
             distances = np.linalg.norm(means(page)[:, None] - truth[None], axis=-1)
             nearest = distances.argmin(1)
@@ -95,9 +94,7 @@ def test_plays_in_continuous_time_at_a_tenth_of_the_speed(browser, address):
             places.append(page.evaluate("[performance.now() / 1000, ar4d.clock.position]"))
             seen.append(means(page).sum())
         (start, first), (end, last) = places[0], places[-1]
-        assert (
-            0 < last - first <= 0.45 * (end - start)
-        )  # frames a second at most
+        assert 0 < last - first <= 0.45 * (end - start)  # 0.4 frames a second, less on a busy machine
         assert last < 3
         assert len(set(seen)) >= 5  # each picture is one of its own, not the nearest frame's
 
@@ -189,7 +186,7 @@ def test_the_input_video_follows_and_grows(browser, address):
         ready(page)
         page.wait_for_selector("[data-part=input]:visible")
         first = page.evaluate(read)
-        page.keyboard.press("End")
+        page.keyboard.press(".")  # the last frame is the first one again
         page.wait_for_function(f"{read} !== {first!r}")
         before = page.locator("[data-part=input]").bounding_box()
         page.click("[data-part=input-size]")
@@ -210,7 +207,9 @@ def test_depth_and_alpha(browser, address):
             "__viserSceneTree.getState()['/left'].message.props.buffer[7] % 2 ** 24 === 0xffffff"
         )
         page.click("[data-mode=depth]")
-        page.wait_for_timeout(300)
+        page.wait_for_function(
+            "__viserSceneTree.getState()['/left'].message.props.buffer[7] % 2 ** 24 !== 0xffffff"
+        )
         assert len(np.unique(splats(page)[:, 7] & 0xFFFFFF)) > 50
         assert page.locator("[data-action=live]").is_hidden()  # there is no server
 
