@@ -17,6 +17,7 @@ export class Controls {
   constructor(player, config) {
     this.player = player;
     this.dialogs = new Dialogs(config, part);
+    this.first = null; // how many pictures viser had drawn when the first splats were sent
     this.ticks = 0;
     this.text = "";
     this.titles = new Map(); // short titles of the stages by name
