@@ -140,7 +140,7 @@ def test_plays_loops_and_steps(browser, viewer, address):
         assert page.evaluate("ar4d.clock.speed") == 1.5
         page.click("[data-action=play]")
         assert not page.evaluate("ar4d.clock.playing")
-        page.click("[data-action=loop]")
+        page.keyboard.press("o")
         page.keyboard.press("End")
         page.keyboard.press(" ")  # at the end and without a loop: from the start again
         assert page.evaluate("ar4d.clock.position") < 4
