@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from app.headers import viewer_headers
 from app.runs.storage import read_job_record
 from ar4d.errors import UserError
 from ar4d.player.page import PageText, message_page, served_page
@@ -37,7 +38,7 @@ def share_routes(service: Any) -> list[BaseRoute]:
             download=f"{share}/player.html" if finished else "",
             embed=True,
         )
-        return HTMLResponse(served_page(text, base))
+        return HTMLResponse(served_page(text, base), headers=viewer_headers())
 
     def preview(request: Request) -> Response:
         run = service.shared(request.path_params["share"])

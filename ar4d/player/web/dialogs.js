@@ -44,7 +44,7 @@ export class Dialogs {
   hint(fromDisk, host) {
     if (fromDisk) return "Put this file beside your page, or change the address to where it lies.";
     if (["localhost", "127.0.0.1", "[::1]"].includes(host)) return "This address is one of your own computer: nobody else can open it. Download the player to show it elsewhere.";
-    return "Whoever has this address can watch until the sharing ends.";
+    return "Other sites can show it if this server lets them (AR4D_FRAME_ANCESTORS); the downloaded player works anywhere.";
   }
 
   /** Copies the code; resolves to what to say about it. */
