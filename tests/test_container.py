@@ -102,7 +102,7 @@ def test_the_context_holds_neither_runs_nor_history_nor_tests() -> None:
         ".env",
     ):
         assert excluded(path), path
-    for path in ("ar4d/kernels/parallel.py", "assets/example_run/run.json", "app/viewer/web/main.js"):
+    for path in ("ar4d/kernels/parallel.py", "assets/example_run/run.json", "ar4d/player/web/main.js"):
         assert not excluded(path), path
 
 

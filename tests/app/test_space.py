@@ -73,7 +73,7 @@ def test_push_uploads_what_the_page_needs_and_nothing_else(monkeypatch: pytest.M
     assert hub.space["private"] is True
     assert hub.space["delete_patterns"] == "*"
     assert hub.readme == space_readme()
-    assert {"app/main.py", "app/viewer/web/main.js", "ar4d/cli/space.py"} <= set(hub.files)
+    assert {"app/main.py", "ar4d/player/web/main.js", "ar4d/cli/space.py"} <= set(hub.files)
     assert any(name.startswith("ar4d/experts/embedded/weights/") for name in hub.files)
     assert any(name.startswith("assets/examples/") for name in hub.files)
     tops = {name.split("/")[0] for name in hub.files}
