@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import pytest
 import torch
 
 from ar4d.asset import frame_time
 from ar4d.cameras import orbit
-from ar4d.deformation import global_field, local_field
+from ar4d.deformation import DeformationField, NodeField, global_field, local_field
 from ar4d.engines.ar4d.fitting import AutogradFit, Comparison, Fit, Fitted, FusedFit
 from ar4d.engines.ar4d.hold import Hold
 from ar4d.gaussians import Gaussians
@@ -63,7 +64,8 @@ def prepared(
             if frames > 1
             else local_field(field, paths[0], held.freedom)
         )
-        made.table.data += 0.05 * torch.randn(made.table.shape)
+        with torch.no_grad():
+            table_of(made).add_(torch.randn(table_of(made).shape), alpha=0.05)
     parameters = Parameters.of(gaussians, sigmoid)
     return Fitted(parameters, rates, 0.1, steps, held, made, field, frames, change)
 
@@ -80,8 +82,12 @@ def fused(fitted: Fitted) -> FusedFit:
     return FusedFit(fitted)
 
 
+def table_of(field: DeformationField) -> torch.Tensor:
+    return cast(NodeField, field).table
+
+
 def state(fitted: Fitted) -> dict[str, torch.Tensor]:
-    table = {} if fitted.field is None else {"table": fitted.field.table.detach()}
+    table = {} if fitted.field is None else {"table": table_of(fitted.field).detach()}
     return {name: value.detach() for name, value in fitted.parameters.state().items()} | table
 
 
@@ -99,7 +105,7 @@ def test_gradients_and_losses_are_those_of_autograd(case: str) -> None:
     torch.testing.assert_close(chain.view, plain.view, atol=1e-5, rtol=1e-5)
     leaves = {name: value for name, value in vars(slow.parameters).items() if isinstance(value, torch.Tensor)}
     if slow.field is not None:
-        leaves["table"] = slow.field.table
+        leaves["table"] = table_of(slow.field)
     for name, leaf in leaves.items():
         assert leaf.grad is not None, name
         found = torch.from_numpy(chain.fused.flat.part(chain.fused.flat.first, name)) / 0.1
