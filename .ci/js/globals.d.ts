@@ -8,4 +8,8 @@ interface Window {
   /** The player, for tests. */
   ar4d: any;
   ar4dToggleTheme: () => void;
+  ar4dShowExample: (name: string) => void;
+  ar4dSort: (list: Element) => string;
+  ar4dAskToDelete: (card: any, ask: boolean) => void;
+  ar4dRename: (card: any, run: string, rename: (name: string) => void) => void;
 }

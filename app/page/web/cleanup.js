@@ -35,7 +35,7 @@ class Cleanup extends HTMLElement {
     this.tools = ["box", "lasso"].map((tool) => action(tool === "box" ? "Box" : "Lasso", () => this.choose(tool), { "data-tool": tool, "aria-pressed": "false" }));
     this.invert = action("Invert", () => this.inverted(), { title: "Select what lies outside the outline instead" });
     this.clear = action("Deselect", () => this.choose(null));
-    this.remove = action("Delete", () => this.change("delete", this.edit), { class: "primary" });
+    this.removeButton = action("Delete", () => this.change("delete", this.edit), { class: "primary" });
     this.undo = action("Undo", () => this.change("undo"));
     this.reset = action("Restore all", () => this.change("reset"));
     this.opacity = build("input", { type: "range", min: 0, max: 0.5, step: 0.01, value: 0, "aria-label": "Opacity below which splats are selected", oninput: () => this.faint() });
@@ -46,7 +46,7 @@ class Cleanup extends HTMLElement {
       build("div", { class: "row" }, ...this.tools, this.invert, this.clear),
       build("div", { class: "row" }, build("label", {}, "Fainter than", this.opacity, this.value)),
       this.message, this.error,
-      build("div", { class: "row" }, this.remove, this.undo, this.reset)));
+      build("div", { class: "row" }, this.removeButton, this.undo, this.reset)));
     this.select(null);
     this.say();
   }
@@ -64,7 +64,7 @@ class Cleanup extends HTMLElement {
 
   select(edit, count = 0) {
     this.edit = edit;
-    this.remove.disabled = !edit || !count;
+    this.removeButton.disabled = !edit || !count;
     this.invert.disabled = edit?.kind !== "outline";
     this.clear.disabled = !edit && !this.tool;
     this.undo.disabled = this.reset.disabled = !this.facts?.edits.length;
@@ -226,7 +226,7 @@ class Cleanup extends HTMLElement {
 
   async change(action, edit = undefined) {
     this.complain(null);
-    this.remove.disabled = this.undo.disabled = this.reset.disabled = true;
+    this.removeButton.disabled = this.undo.disabled = this.reset.disabled = true;
     this.say(action === "delete" ? "Deleting …" : "Restoring …");
     try {
       this.facts = await askServer(`result/${this.dataset.ticket}/cleanup`, "POST", { action, edit });

@@ -60,6 +60,10 @@ const copy = (value) => JSON.parse(JSON.stringify(value));
 class Cutout extends HTMLElement {
   static observedAttributes = ["data-facts", "data-whole", "data-cutout", "data-strip"];
 
+  /** @type {HTMLCanvasElement} */ whole;
+  /** @type {HTMLCanvasElement} */ cut;
+  /** @type {HTMLInputElement} */ range;
+
   connectedCallback() {
     this.attachShadow({ mode: "open" });
     this.background = 0;
@@ -180,7 +184,7 @@ ${STRIP_MARKUP}`;
   seek(position, playing = false) {
     if (!playing && this.timer !== undefined) this.toggle();
     this.position = clamp(position, 0, Math.max(this.facts.chosen - 1, 0));
-    this.range.value = this.position;
+    this.range.value = String(this.position);
     this.shadowRoot.querySelector("output").textContent = `frame ${this.position + 1} of ${this.facts.chosen}`;
     this.draw();
   }
@@ -273,7 +277,10 @@ ${STRIP_MARKUP}`;
     this.dispatchEvent(new CustomEvent("ar4d-cutout", { bubbles: true, composed: true, detail }));
   }
 
-  /** Where a pointer is, in shares of the picture; its proportions are kept inside the canvas. */
+  /**
+   * Where a pointer is, in shares of the picture; its proportions are kept inside the canvas.
+   * @returns {[number, number]}
+   */
   place(event) {
     const area = this.whole.getBoundingClientRect();
     const scale = Math.min(area.width / this.whole.width, area.height / this.whole.height);

@@ -24,6 +24,8 @@ const POLL_MS = 300;
 
 class ExportCards extends HTMLElement {
   static observedAttributes = ["data-ticket", "data-cleaned"];
+  /** The formats, asked of the server once. */
+  static groups;
 
   connectedCallback() {
     if (this.shadowRoot) return;

@@ -1,7 +1,7 @@
 // The list of runs: renaming in place, and a question before a run is deleted.
 
 /** The chosen order of the list. */
-window.ar4dSort = (list) => list.querySelector("select.sort")?.value ?? "newest";
+window.ar4dSort = (list) => /** @type {HTMLSelectElement | null} */ (list.querySelector("select.sort"))?.value ?? "newest";
 
 /** Shows or hides the question in place of a run's buttons. */
 window.ar4dAskToDelete = (card, ask) => {
