@@ -30,8 +30,8 @@ from statistics import median
 import httpx
 import psutil
 
+from app.examples import CLIPS
 from app.main import EXAMPLE_RUN, Server
-from app.page.steps.source import EXAMPLES
 from app.runs.queue import Job
 from app.viewer import RunViewer
 from ar4d.clip import ClipSettings
@@ -43,7 +43,7 @@ from benchmarks.viewer import FPS, FRAMES, _visitors, feed
 
 TOKEN = "a" * 43
 """The visitor's token."""
-CLIP = EXAMPLES / "robot.mp4"
+CLIP = CLIPS / "robot.mp4"
 PRESET = replace(
     CPU,
     initialize=replace(CPU.initialize, expert="silhouette"),

@@ -319,8 +319,7 @@ class RunViewer:
         """Records the asset in the background, if anybody watches and it is not recorded yet."""
         revision, asset = self._stages.revision, self._stages.asset
         with self._lock:
-            wanted = self._record and asset is not None and bool(self._watchers)
-            if not wanted or self._recording_of == revision:
+            if not self._record or asset is None or not self._watchers or self._recording_of == revision:
                 return
             self._recording_of = revision
         _recorder.submit(self._make_recording, asset, revision)

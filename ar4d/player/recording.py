@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from ar4d.gaussians import Gaussians
 
@@ -103,7 +103,7 @@ def _parents(means: np.ndarray) -> np.ndarray:
     """
     num_frames, count, _ = means.shape
     paths = np.moveaxis(means, 0, 1).reshape(count, 3 * num_frames)
-    nearest = cKDTree(paths).query(paths, k=min(NEIGHBOURS, count))[1].reshape(count, -1)
+    nearest = KDTree(paths).query(paths, k=min(NEIGHBOURS, count))[1].reshape(count, -1)
     index = np.arange(count)
     usable = (nearest < index[:, None]) & (index[:, None] - nearest <= MAX_OFFSET)
     first = usable.argmax(1)

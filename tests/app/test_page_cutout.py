@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -94,7 +95,7 @@ def blue_share(server: Server, frame: int) -> float:
     from PIL import Image
 
     with Image.open(newest.parent / "input" / f"{frame:04d}.png") as image:
-        pixels = list(image.convert("RGBA").getdata())
+        pixels = np.asarray(image.convert("RGBA")).reshape(-1, 4).tolist()
     seen = [p for p in pixels if p[3] > 127]
     return sum(p[2] > p[0] for p in seen) / len(seen)
 

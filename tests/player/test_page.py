@@ -16,13 +16,20 @@ from ar4d.runs import Run
 MEGABYTE = 1e6
 
 
+def _found(pattern: str, text: str) -> str:
+    """The first group of a pattern's only place."""
+    match = re.search(pattern, text)
+    assert match is not None
+    return match.group(1)
+
+
 def test_all_addresses_of_a_served_page_are_below_the_viewers():
     page = served_page(PageText(title="A", poster="../viewer/x/poster.webp"), base="../viewer/x/")
     addresses = re.findall(r'(?:href|src)="([^"#]+)"', page)
     assert addresses
     own = [a for a in addresses if not a.startswith("data:")]
     assert all(address.startswith("../viewer/x/") for address in own), own
-    imports = json.loads(re.search(r'<script type="importmap">(.*?)</script>', page).group(1))["imports"]
+    imports = json.loads(_found(r'<script type="importmap">(.*?)</script>', page))["imports"]
     assert set(imports) == {f"ar4d/{name}" for name in FILES if name.endswith(".js")}
     assert all(address.startswith("../viewer/x/web/") for address in imports.values())
 
@@ -63,7 +70,7 @@ def test_the_example_with_its_input_video_is_at_most_two_and_a_half_megabytes(tm
         run.asset(), "html", tmp_path / "a.html", format.make_options(options_of_run(format, run))
     )
     page = path.read_text(encoding="utf-8")
-    recorded = json.loads(re.search(r'id="ar4d-recording">(.*?)</script>', page).group(1))
+    recorded = json.loads(_found(r'id="ar4d-recording">(.*?)</script>', page))
     assert recorded["meta"]["keyFrames"] == 24
     assert recorded["meta"]["count"] > 8000
     assert len(recorded["inputs"]) == 24

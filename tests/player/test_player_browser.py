@@ -36,6 +36,13 @@ def address(tmp_path_factory) -> str:
     return path.as_uri()
 
 
+def box_of(element) -> dict[str, float]:
+    """Where a shown element is: x, y, width and height in CSS pixels."""
+    box = element.bounding_box()
+    assert box is not None
+    return box
+
+
 def ready(page) -> None:
     wait_for_splats(page, 599)
     page.wait_for_function("document.querySelector('.poster').dataset.over === 'true'")
@@ -112,7 +119,7 @@ def test_loops_steps_and_scrubs_by_mouse_and_keyboard(browser, address):
         assert position(page) == 2
         page.keyboard.press(",")
         assert position(page) == 1
-        box = page.locator("[data-part=scrub]").bounding_box()
+        box = box_of(page.locator("[data-part=scrub]"))
         page.mouse.click(box["x"] + 7 + (box["width"] - 14) * 0.75, box["y"] + box["height"] / 2)
         assert abs(position(page) - 2.25) < 0.05
         page.click(".group [data-action=loop]")
@@ -154,7 +161,7 @@ def test_the_list_of_keys_lies_in_front_and_escape_closes_it(browser, address, s
         assert rows.count() > 10
         for row in rows.all():
             row.scroll_into_view_if_needed()
-            box = row.bounding_box()
+            box = box_of(row)
             front = page.evaluate(
                 "([x, y]) => document.elementFromPoint(x, y).closest('dialog') !== null",
                 [box["x"] + 3, box["y"] + box["height"] / 2],
@@ -188,12 +195,12 @@ def test_the_input_video_follows_and_grows(browser, address):
         first = page.evaluate(read)
         page.keyboard.press(".")  # the last frame is the first one again
         page.wait_for_function(f"{read} !== {first!r}")
-        before = page.locator("[data-part=input]").bounding_box()
+        before = box_of(page.locator("[data-part=input]"))
         page.click("[data-part=input-size]")
-        after = page.locator("[data-part=input]").bounding_box()
+        after = box_of(page.locator("[data-part=input]"))
         assert after["width"] > 1.5 * before["width"]
-        caption = page.locator("figcaption").bounding_box()
-        canvas = page.locator("[data-part=input-canvas]").bounding_box()
+        caption = box_of(page.locator("figcaption"))
+        canvas = box_of(page.locator("[data-part=input-canvas]"))
         assert caption["y"] >= canvas["y"] + canvas["height"] - 1  # below the picture, not over it
         page.keyboard.press("v")
         page.wait_for_selector("[data-part=input]", state="hidden")
@@ -230,7 +237,7 @@ def test_fits_and_has_large_targets_on_a_phone(browser, address, size, scheme):
             page.click("[data-action=more]")
             screenshot(page, f"player-{size[0]}-{scheme}-options")
         for control in page.locator(".bar button:visible, .bar select:visible").all():
-            box = control.bounding_box()
+            box = box_of(control)
             assert box["x"] >= 0
             assert box["x"] + box["width"] <= size[0]
             assert box["y"] + box["height"] <= size[1]

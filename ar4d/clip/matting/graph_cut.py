@@ -51,7 +51,7 @@ def split(
     subject = ((labels % 2) == 1) & region
     if not (region & (labels >= PERHAPS_REST)).any():
         return subject
-    rows, columns = (_around(region.any(axis=axis)) for axis in (1, 0))
+    rows, columns = (_around(np.asarray(region.any(axis=axis))) for axis in (1, 0))
     inside = region[rows, columns]
     part = _with_sharp_border(picture[rows, columns], inside)
     cut = np.where(inside, labels[rows, columns], REST).astype(np.uint8)

@@ -210,7 +210,12 @@ def test_the_first_steps_are_coarse(monkeypatch):
     def watched(fitted):
         made = fit_of(fitted)
         step = made.step
-        made.step = lambda u, comparisons: (sizes.append(comparisons[0].camera.width), step(u, comparisons))
+
+        def noted(u, comparisons):
+            sizes.append(comparisons[0].camera.width)
+            step(u, comparisons)
+
+        monkeypatch.setattr(made, "step", noted)
         return made
 
     monkeypatch.setattr(stage, "fit_of", watched)
