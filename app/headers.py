@@ -36,10 +36,15 @@ def frame_ancestors() -> str:
     return os.environ.get("AR4D_FRAME_ANCESTORS", usual)
 
 
-def viewer_headers() -> dict[str, str]:
-    """Headers of a viewer's page."""
+def viewer_headers(shared: bool = False) -> dict[str, str]:
+    """Headers of a viewer's page.
+
+    Args:
+        shared: the page of a shared link, which any site may embed: it shows a run and changes nothing.
+    """
     policy = os.environ.get("AR4D_VIEWER_POLICY", VIEWER_POLICY)
-    return {"Content-Security-Policy": f"{policy}; frame-ancestors {frame_ancestors()}"} if policy else {}
+    ancestors = "*" if shared else frame_ancestors()
+    return {"Content-Security-Policy": f"{policy}; frame-ancestors {ancestors}"} if policy else {}
 
 
 class SecurityHeaders:

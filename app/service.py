@@ -132,8 +132,9 @@ class Service:
         most = self.limits.upload_mb * 1e6
         require_size(paths, name or paths[0].name, most)
         folder = self.storage.new_draft(token)
-        with whole_or_gone(folder), readable_errors(folder / "source"):
-            copy = take_in(paths, safe_name(name or paths[0].name), folder / "source", most)
+        called = safe_name(name or paths[0].name)
+        with whole_or_gone(folder), readable_errors(folder / "source" / called):
+            copy = take_in(paths, called, folder / "source", most)
             storage.create_job_record(folder, copy.name, command_source or copy.name)
         return folder
 

@@ -38,7 +38,7 @@ def share_routes(service: Any) -> list[BaseRoute]:
             download=f"{share}/player.html" if finished else "",
             embed=True,
         )
-        return HTMLResponse(served_page(text, base), headers=viewer_headers())
+        return HTMLResponse(served_page(text, base), headers=viewer_headers(shared=True))
 
     def preview(request: Request) -> Response:
         run = service.shared(request.path_params["share"])

@@ -48,7 +48,7 @@ class CutoutHandlers:
         gr.on(controls, self.recut, values, outputs, **newest).then(**guess())
         corrected = cut.view.select(self.correct, values, [*outputs, *cut.controls], **newest)
         corrected.then(**guess())
-        cut.cancel.click(self.cancel, [session], None, **PRIVATE)
+        cut.cancel.click(self.cancel_cut_out, [session], None, **PRIVATE)
 
     def cut_new(self, stored: Any, size: float, facing: str) -> Generator[list[Any], None, None]:
         for shown, record in self._cut_out(stored, size, None):
@@ -92,7 +92,7 @@ class CutoutHandlers:
         return [*ready, of_draft(self.arrows, draft, record, facing)]
 
     @report_user_errors
-    def cancel(self, stored: Any) -> None:
+    def cancel_cut_out(self, stored: Any) -> None:
         session = Session.from_browser(stored)
         self.service.cancel_cut_out(self.service.storage.draft(session.visitor, session.draft or ""))
 

@@ -68,7 +68,7 @@ class RunHandlers:
         return [chosen, facing.of_draft(self.page.generate.facing, draft, record, chosen)]
 
     @report_user_errors
-    def cancel(self, stored: Any) -> None:
+    def cancel_run(self, stored: Any) -> None:
         self.page.service.jobs.cancel(self.page.run_of(Session.from_browser(stored)))
 
     @report_user_errors

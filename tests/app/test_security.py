@@ -71,6 +71,7 @@ def test_every_answer_has_headers_and_a_viewer_its_own_policy(monkeypatch: pytes
     assert "x-frame-options" not in plain  # it knows no list of sites
     policy = client().get("/viewer").headers["content-security-policy"]
     assert policy == f"{headers.VIEWER_POLICY}; frame-ancestors 'self'"
+    assert viewer_headers(shared=True)["Content-Security-Policy"].endswith("; frame-ancestors *")
     assert client().get("/missing").headers["x-content-type-options"] == "nosniff"
 
 

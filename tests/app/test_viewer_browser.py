@@ -277,6 +277,7 @@ def test_starts_when_its_frame_is_shown_at_last(browser, viewer, address):
     """As in a tab of the page that is opened later: until then the canvas has no size."""
     finish(viewer)
     page = browser.new_page()
+    page.goto(address.partition("/viewer/")[0] + "/missing")  # a page of the same site, without a policy
     page.set_content(f'<iframe src="{address}" width="500" height="400" style="display:none"></iframe>')
     page.wait_for_timeout(1500)
     page.evaluate("document.querySelector('iframe').style.display = 'block'")

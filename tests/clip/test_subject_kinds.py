@@ -71,7 +71,7 @@ def test_a_shadow_in_few_frames_is_kept_and_named(tmp_path):
         floor = 255 - (110 if k == 2 else 0) * np.asarray(ndimage.gaussian_filter(ellipse, 2.0))
         pictures.append(on_floor(figure(130 + 8 * k), np.repeat(floor[..., None], 3, axis=2)))
     clip = load(tmp_path / "once.mp4", pictures)
-    assert said(clip, "What lies under the subject in frame 2 (0.20 s) may be its shadow and was kept")
+    assert said(clip, "What lies under the subject in frame 3 (0.20 s) may be its shadow and was kept")
     assert not said(clip, "was left out")
 
 
