@@ -124,7 +124,8 @@ def test_a_path_is_no_upload(server: Server, client: Client, clip: Path) -> None
 
 
 def test_files_of_runs_are_not_served(server: Server, client: Client, clip: Path) -> None:
-    run = lift(client, clip, {"generate.iterations": 1})
+    quickly = {"initialize.iterations": 1, "generate.iterations": 1, "refine.enabled": False}
+    run = lift(client, clip, quickly)
     wait(client, run, ("finished",))
     folder = server.service.storage.run(run["token"], run["run"])
     for path in (folder / "run.json", folder / "source" / "disk.mp4", folder / "input" / "0000.png"):

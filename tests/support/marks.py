@@ -54,6 +54,28 @@ SLOW = (
 )
 """Files, and tests by their name without parameters."""
 
+THOROUGH = (
+    "tests/benchmarks/test_embedded_only.py",
+    "tests/train/test_breeds.py",
+    "tests/train/test_calibration.py",
+    "tests/train/test_evaluate_holdout.py",
+    "tests/train/test_people.py",
+    "tests/train/test_shapes.py",
+    "tests/train/test_train.py",
+    "tests/test_examples.py::test_an_example_runs[02_watch_progress]",
+    "tests/test_examples.py::test_an_example_runs[05_resume_a_run]",
+    "tests/test_examples.py::test_an_example_runs[06_change_settings]",
+    "tests/test_examples.py::test_an_example_runs[07_custom_expert]",
+    "tests/experts/embedded/test_embedded.py::test_other_views_improve_the_sides",
+    "tests/experts/embedded/test_embedded.py::test_thin_and_tiny_things",
+    "tests/experts/sv4d2/test_expert.py::test_what_is_written_down_of_the_memory_is_what_the_shapes_give",
+    "tests/experts/test_memory.py::test_what_is_written_down_of_wan_is_what_its_shapes_give",
+    "tests/formats/test_registry.py::test_a_broken_entry_point_costs_only_its_own_format",
+    "tests/formats/test_registry.py::test_an_entry_point_appears_in_the_command_line",
+    "tests/rendering/test_rendering.py::test_same_bits_from_kernels_just_compiled_and_from_the_cache",
+)
+"""Tests of minutes, for parts that change seldom: `pytest -m thorough` runs them, a plain `pytest` does not."""
+
 NEEDS = {"hromium": "browser", "CUDA": "gpu", "AR4D_GOLDEN": "golden"}
 """Words in the reason for which a test is skipped where it cannot run, and the mark that they mean."""
 
@@ -64,6 +86,9 @@ def add_marks(items: list[pytest.Item]) -> None:
         place = item.nodeid.partition("[")[0]
         if place in SLOW or place.partition("::")[0] in SLOW:
             item.add_marker(pytest.mark.slow)
+        if item.nodeid in THOROUGH or place in THOROUGH or place.partition("::")[0] in THOROUGH:
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.thorough)
         for skip in item.iter_markers("skipif"):
             reason = str(skip.kwargs.get("reason", ""))
             for word, mark in NEEDS.items():
