@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from app.page.session import report_user_errors
 from app.page.settings_form import change
@@ -28,7 +28,7 @@ from app.service import Service
 from ar4d.clip import ClipSettings
 from ar4d.errors import UserError
 from ar4d.presets import default_for, find
-from ar4d.records import first_problem
+from ar4d.records import adapter, first_problem
 
 
 def add(service: Service) -> None:
@@ -165,6 +165,6 @@ def _clip_settings(values: Any) -> ClipSettings:
     if not isinstance(values, dict) or set(values) - known:
         raise UserError(f"The clip's settings are a dictionary of: {', '.join(sorted(known))}.")
     try:
-        return TypeAdapter(ClipSettings).validate_python(values)
+        return adapter(ClipSettings).validate_python(values)
     except ValidationError as error:
         raise UserError(f"The clip's setting {first_problem(error)}.") from error

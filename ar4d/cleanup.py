@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 from torch import Tensor
 
 from ar4d.asset import Asset4D, DeformedGaussians, FrameSequence, frame_time
@@ -24,7 +24,7 @@ from ar4d.deformation import NodeField
 from ar4d.errors import UserError
 from ar4d.gaussians import Gaussians
 from ar4d.parameters import Parameters
-from ar4d.records import first_problem
+from ar4d.records import adapter, first_problem
 
 MAX_CORNERS = 2000
 Fraction = Annotated[float, Field(ge=-1, le=2)]
@@ -102,7 +102,7 @@ class Cleanup:
             UserError: the text is no clean-up.
         """
         try:
-            return TypeAdapter(Cleanup).validate_json(text)
+            return adapter(Cleanup).validate_json(text)
         except ValidationError as error:
             raise UserError(f"{name} cannot be read: {first_problem(error)}.") from error
 
@@ -126,7 +126,7 @@ def parse_edit(values: Any) -> Outline | Faint:
         UserError: the values are no edit.
     """
     try:
-        return TypeAdapter(Edit).validate_python(values)
+        return adapter(Edit).validate_python(values)
     except ValidationError as error:
         raise UserError(f"This selection cannot be read: {first_problem(error)}.") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from threading import RLock
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -11,6 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 from ar4d.errors import UserError
 
 T = TypeVar("T")
+BUILDING = RLock()
+"""Held while a parser is built."""
 _WORDS = {
     "missing": "it is missing",
     "missing_argument": "it is missing",
@@ -31,7 +34,7 @@ def load_record(path: Path, kind: type[T], what: str, remedy: str) -> T:
         UserError: it is cut short, was written by an incompatible version or has values of wrong types.
     """
     try:
-        return _adapter(kind).validate_json(path.read_bytes())
+        return adapter(kind).validate_json(path.read_bytes())
     except ValidationError as error:
         raise UserError(f"{path} is not {what} of this version: {first_problem(error)}; {remedy}.") from error
 
@@ -47,6 +50,16 @@ def first_problem(error: ValidationError) -> str:
     return f"{where}: {words}" if where else words
 
 
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """Pydantic's parser of a type, built once and by one thread at a time.
+
+    Building one reads the type's source for the docstrings of its fields, and CPython 3.11 fails where two
+    threads parse source at once ("AST constructor recursion depth mismatch").
+    """
+    with BUILDING:
+        return _built(kind)
+
+
 @cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+def _built(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, Field, ValidationError, with_config
 
 from ar4d.errors import UserError
-from ar4d.records import first_problem
+from ar4d.records import adapter, first_problem
 
 documented = with_config(ConfigDict(extra="forbid", use_attribute_docstrings=True))
 
@@ -297,9 +296,3 @@ def validated(settings: S, values: dict[str, Any] | None = None) -> S:
         return adapter(type(settings)).validate_python(asdict(settings) if values is None else values)
     except ValidationError as error:
         raise UserError(f"Setting {first_problem(error)}.") from error
-
-
-@cache
-def adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    """The parser of an engine's settings, or of a group of them."""
-    return TypeAdapter(kind)

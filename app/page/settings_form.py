@@ -14,7 +14,8 @@ from ar4d.engines.registry import engines
 from ar4d.errors import UserError
 from ar4d.experts.registry import entries
 from ar4d.presets import find
-from ar4d.settings import EngineSettings, Settings, adapter, validated
+from ar4d.records import adapter
+from ar4d.settings import EngineSettings, Settings, validated
 
 HIDDEN = ("engine", "preset")
 """Settings that the form has other controls for."""

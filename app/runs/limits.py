@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from ar4d.errors import UserError
-from ar4d.records import first_problem
+from ar4d.records import adapter, first_problem
 
 PREFIX = "AR4D_LIMIT_"
 
@@ -79,7 +79,7 @@ class Limits:
                 choices = ", ".join(variable(field) for field in known)
                 raise UserError(f"There is no limit {variable(name)}; choose from: {choices}.")
         try:
-            return TypeAdapter(Limits).validate_python(given)
+            return adapter(Limits).validate_python(given)
         except ValidationError as error:
             name = str(error.errors()[0]["loc"][0])
             problem = first_problem(error).partition(": ")[2]

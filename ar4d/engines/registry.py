@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from ar4d import plugins
 from ar4d.engines.ar4d.pipeline import AR4D
 from ar4d.engines.base import Engine
 from ar4d.engines.sv4d2.pipeline import SV4D2
 from ar4d.errors import UserError
+from ar4d.records import adapter
 from ar4d.settings import EngineSettings
 
 _registered: dict[str, Engine] = {"ar4d": AR4D(), "sv4d2": SV4D2()}
@@ -51,7 +50,7 @@ def parse_settings(values: Any) -> EngineSettings:
     if isinstance(values, EngineSettings):
         return values
     tag = values.get("engine", "ar4d") if isinstance(values, Mapping) else "ar4d"
-    return TypeAdapter(engine_named(tag).settings_type).validate_python(values)
+    return adapter(engine_named(tag).settings_type).validate_python(values)
 
 
 def engine_named(name: str) -> Engine:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -11,15 +10,12 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from ar4d.errors import UserError
-from ar4d.records import first_problem
-
-_making = threading.RLock()
-"""pydantic reads the docstrings from the source, which two threads must not do at the same time."""
+from ar4d.records import BUILDING, first_problem
 
 
 def schema_of(options: type[Any]) -> dict[str, dict[str, Any]]:
     """JSON schemas of the fields of an options dataclass, with the docstrings of inherited ones."""
-    with _making:
+    with BUILDING:
         return _schema_of(options)
 
 
@@ -47,7 +43,7 @@ def parse(options: type[Any], values: Mapping[str, Any], name: str) -> Any:
     unknown = sorted(set(values) - known)
     if unknown:
         raise UserError(f'{name} has no option "{unknown[0]}"; its options are: {", ".join(sorted(known))}.')
-    with _making:
+    with BUILDING:
         adapter = _adapter(options)
     try:
         return adapter.validate_python(dict(values))

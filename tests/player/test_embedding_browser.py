@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
 from ar4d.cameras import orbit
 from ar4d.formats import PlayerOptions, export
@@ -107,7 +106,7 @@ def test_the_code_to_embed(browser, file):
     with opened(browser, file.as_uri(), 900, 640, offline=True) as page:
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         wait_for_splats(page, 599)
-        page.click("[data-action=share]")
+        page.locator("[data-action=share]:visible").first.click()
         page.check("[data-embed=poster]")
         page.check("[data-embed=noui]")
         code = page.locator("[data-part=code]").input_value()
@@ -133,15 +132,16 @@ def test_nothing_vanishes_in_a_window_of_150_pixels(browser, file):
     assert np.abs(shown[solid] - wanted[solid]).mean() < 8
 
 
-def test_without_webgl_a_picture_and_a_sentence(file):
+def test_without_webgl_a_picture_and_a_sentence(browser, file):
     flags = [flag for flag in FLAGS if "gl=" not in flag and "angle=" not in flag and "swift" not in flag]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*flags, "--disable-3d-apis"])
-        with opened(browser, file.as_uri(), 640, 480, offline=True) as page:
+    flat = browser.browser_type.launch(executable_path=CHROMIUM, args=[*flags, "--disable-3d-apis"])
+    try:
+        with opened(flat, file.as_uri(), 640, 480, offline=True) as page:
             page.wait_for_selector("text=WebGL 2 is missing or switched off")
             assert page.locator(".poster").is_visible()
             screenshot(page, "player-no-webgl")
-        browser.close()
+    finally:
+        flat.close()
 
 
 def test_a_lost_context_is_said_and_restored(browser, file):

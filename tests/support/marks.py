@@ -74,7 +74,7 @@ THOROUGH = (
     "tests/formats/test_registry.py::test_an_entry_point_appears_in_the_command_line",
     "tests/rendering/test_rendering.py::test_same_bits_from_kernels_just_compiled_and_from_the_cache",
 )
-"""Tests of minutes, for parts that change seldom: `pytest -m thorough` runs them, a plain `pytest` does not."""
+"""Tests of minutes, for parts that change seldom: `pytest -m thorough` runs them, a plain one does not."""
 
 NEEDS = {"hromium": "browser", "CUDA": "gpu", "AR4D_GOLDEN": "golden"}
 """Words in the reason for which a test is skipped where it cannot run, and the mark that they mean."""
