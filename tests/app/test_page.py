@@ -152,7 +152,7 @@ def test_a_result_can_be_scrubbed_exported_and_repeated(
         page.get_by_role("button", name="Only the refinement").click()
         expect(page.locator("iframe.viewer")).not_to_have_attribute("src", first)
         wait_for_state(page, "finished")
-        expect(page.locator(".panel")).to_have_attribute("data-frames", "5")
+        expect(page.locator(".panel[data-run]")).to_have_attribute("data-frames", "5")
         page.get_by_role("tab", name="Runs").click()
         expect(page.locator(".runs .card")).to_have_count(2)
         expect(page.locator(".runs .card").first).to_contain_text("made from “disk.mp4”, refinement only")
@@ -197,7 +197,7 @@ def test_two_visitors_see_their_own(browser: Browser, server: Server, lifted: An
     with visit(browser, server) as other:
         other.get_by_role("tab", name="Runs").click()
         expect(other.locator("#runs")).to_contain_text("You have no runs yet")
-        assert other.locator(".panel:visible").count() == 0
+        assert other.locator(".panel[data-run]:visible").count() == 0
         assert other.locator("iframe.viewer").count() == 0  # this server has no example
         run = next(server.service.storage.all_runs()).name
         # The other one learns a run's id and forges a card for it.
