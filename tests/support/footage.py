@@ -10,6 +10,8 @@ import av
 import numpy as np
 from PIL import Image
 
+from ar4d.clip.sources import Source
+
 WIDTH, HEIGHT, RADIUS = 96, 64, 12
 RED = (200, 30, 40)
 WHITE = (255, 255, 255)
@@ -127,3 +129,9 @@ def room_masks(num_frames: int, size: tuple[int, int] = (320, 240)) -> np.ndarra
     w, h = size
     masks = [disk(w * 0.35 + 8 * k, h / 2, h / 4, size=size)[..., 3] / 255 for k in range(num_frames)]
     return np.stack(masks).astype(np.float32)
+
+
+def only_picture(source: Source) -> np.ndarray:
+    """The first picture of a source, at its full size."""
+    ((_, picture),) = source.read([0], 1.0)
+    return picture
