@@ -24,36 +24,6 @@ from ar4d.settings import (
     Settings,
 )
 
-
-def _node_fields(settings: Settings) -> Settings:
-    """The same schedule with offsets at control nodes: what two CPU cores can carry."""
-    local = FieldSettings(kind="node-table", lr=8e-3, lr_final=2.4e-4)
-    shared = FieldSettings(kind="node-table", lr=2e-3, lr_final=6e-5)
-    return replace(
-        settings,
-        generate=replace(settings.generate, field=local),
-        refine=replace(settings.refine, field=shared),
-    )
-
-
-def _held(settings: Settings) -> Settings:
-    """What the clip does not see is held to what it sees, and seen colours may change over time."""
-    generate, refine = settings.generate, settings.refine
-    hold = HoldSettings(hidden_rate=0.1, rigidity_hidden=0.03, rigidity_seen=0.0003)
-    body = BodySettings(loner_distance=2.5, closing=2.5)
-    return replace(
-        settings,
-        initialize=replace(settings.initialize, body=body, hidden_rate=0.1),
-        generate=replace(generate, field=replace(generate.field, nodes=2048), hold=hold),
-        refine=replace(
-            refine,
-            field=replace(refine.field, nodes=2048, colors=True),
-            hold=hold,
-            color_change=0.003,
-        ),
-    )
-
-
 PAPER = Settings(
     initialize=InitializeSettings(sigmoid_colors=False, preservation=0.0),
 )
@@ -80,31 +50,41 @@ FAST = replace(
     ),
 )
 
-CPU = _node_fields(
-    Settings(
-        preset="cpu",
-        size=256,
-        pseudo_size=128,
-        initialize=InitializeSettings(
-            gaussians=8000, iterations=300, rates=LearningRates(means=2e-4, colors=0.05)
-        ),
-        generate=GenerateSettings(
-            iterations=200,
-            rates=LearningRates(means=3e-4, colors=0.02),
-            alpha=0.3,
-            steps_per_degree=1.0,
-            pseudo_rgb=0.3,
-            pseudo_depth=0.3,
-        ),
-        refine=RefineSettings(
-            iterations=2400,
-            rates=LearningRates(means=5e-4, colors=0.01),
-            warm_start=480,
-            target="input",
-            l1=0.8,
-            rgb=1.0,
-        ),
-    )
+HOLD = HoldSettings(hidden_rate=0.1, rigidity_hidden=0.03, rigidity_seen=0.0003)
+"""What the clip does not see is held to what it sees (docs/research/motion-and-body.md)."""
+
+CPU = Settings(
+    preset="cpu",
+    size=256,
+    pseudo_size=128,
+    initialize=InitializeSettings(
+        gaussians=8000,
+        iterations=300,
+        rates=LearningRates(means=2e-4, colors=0.05),
+        body=BodySettings(loner_distance=2.5, closing=2.5),
+        hidden_rate=HOLD.hidden_rate,
+    ),
+    generate=GenerateSettings(
+        iterations=200,
+        field=FieldSettings(kind="node-table", nodes=2048, lr=8e-3, lr_final=2.4e-4),
+        rates=LearningRates(means=3e-4, colors=0.02),
+        hold=HOLD,
+        alpha=0.3,
+        steps_per_degree=1.0,
+        pseudo_rgb=0.3,
+        pseudo_depth=0.3,
+    ),
+    refine=RefineSettings(
+        iterations=2400,
+        field=FieldSettings(kind="node-table", nodes=2048, colors=True, lr=2e-3, lr_final=6e-5),
+        rates=LearningRates(means=5e-4, colors=0.01),
+        hold=HOLD,
+        color_change=0.003,
+        warm_start=480,
+        target="input",
+        l1=0.8,
+        rgb=1.0,
+    ),
 )
 
 CPU_FINE = replace(
@@ -135,8 +115,6 @@ CPU_DRAFT = replace(
     generate=replace(CPU.generate, iterations=90, steps_per_degree=0.5),
     refine=replace(CPU.refine, iterations=700, warm_start=240),
 )
-
-CPU_HELD = replace(_held(CPU), preset="cpu-held")
 
 
 @dataclass(frozen=True)
@@ -172,7 +150,6 @@ for _preset in (
     Preset(CPU_FINE, "cpu-fine: twice the size, four times as long", "cpu"),
     Preset(SV4D2, "sv4d2: a GPU, fits views from all sides (SV4D 2.0)", "cuda"),
     Preset(SV4D2_CPU, "sv4d2-cpu: the same on two cores, with views of the embedded network", "cpu"),
-    Preset(CPU_HELD, "cpu-held: cpu with calmer hidden sides (experimental)", "cpu"),
 ):
     register(_preset)
 

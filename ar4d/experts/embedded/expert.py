@@ -14,6 +14,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from ar4d.errors import UserError
+from ar4d.experts.embedded.back import frontality, with_back_from_outline
 from ar4d.experts.embedded.crops import SUPERSAMPLE
 from ar4d.experts.embedded.facing import FacingNetwork, NetworkPlaneFinder, PlaneFinder
 from ar4d.experts.embedded.geometry import VIEWS
@@ -108,6 +109,7 @@ class Embedded:
         planes, weights = self.plane_finder(views[0]) if elevation_deg == 0 else NO_PLANE
         mean = self._predict(pictures, planes, view_subsets)
         maps = render_views(regularize_with_silhouette(mean, small[3]), small, planes, weights)
+        maps = with_back_from_outline(maps, small, frontality(planes, weights))
         size = grid_size(maps.alpha, budget)
         maps = _with_picture(resample(maps, size), _resize(views[:1], size)[0])
         return to_world(gaussians_from_views(maps, planes[0], float(weights[0])), elevation_deg)

@@ -2,8 +2,7 @@
 
 Every pixel on the object is a point on its ray. A point that another view's outline contradicts is moved
 along its ray to where the outlines agree, or dropped. The reference view's points are never dropped: its
-outline and colours are the picture's own. A point is as opaque as the least certain view is sure of it, so
-that uncertain parts become neither holes nor solid lumps.
+outline and colours are the picture's own.
 """
 
 from __future__ import annotations
@@ -22,15 +21,11 @@ from ar4d.experts.surfels import surfels
 from ar4d.gaussians import Gaussians
 
 OPACITY = 0.95
-"""Opacity of certain points."""
+"""Opacity of all points: a back that lets the front shine through shows a face where there is none."""
 OBJECT_ALPHA = 0.6
 """Alpha from which a pixel shows the object."""
 AGREEMENT_ALPHA = 0.65
 """Alpha that every other view needs where a point lies."""
-CERTAIN_ALPHA = 0.98
-"""Alpha that every view needs for a point to be opaque."""
-MIN_OPACITY_SHARE = 0.1
-"""Least share of OPACITY that a point has."""
 SEARCH_RANGE = 0.3
 """World units by which a point may be moved along its ray, either way."""
 SEARCH_STEPS = 24
@@ -81,10 +76,10 @@ def gaussians_from_views(maps: ViewMaps, plane: Tensor, probability: float) -> G
     colors = maps.rgb.permute(0, 2, 3, 1)
     side_colors = _project_input_colors(colors[1:], pixels, tangents, maps, cell, (plane, probability))
     colors = torch.cat([colors[:1], side_colors])
-    opacities = _opacities(maps, pixels.points)
     mask = pixels.mask
+    opacities = torch.full((int(mask.sum()),), OPACITY)
     bounds = (STD_ACROSS * cell, MAX_STD * cell)
-    return surfels(pixels.points[mask], STD_ALONG * tangents[mask], colors[mask], opacities[mask], bounds)
+    return surfels(pixels.points[mask], STD_ALONG * tangents[mask], colors[mask], opacities, bounds)
 
 
 def grid_size(alpha: Tensor, budget: int) -> int:
@@ -136,15 +131,6 @@ def _snap_to_outlines(maps: ViewMaps) -> PixelPoints:
             kept[pixels] = any_accepted
             mask[view] = kept
     return PixelPoints(points, mask)
-
-
-def _opacities(maps: ViewMaps, points: Tensor) -> Tensor:
-    """Opacities [4, H, W] of points [4, H, W, 3] by the least certain view; the picture's are opaque."""
-    alpha = torch.stack([sample_view(maps.alpha[u][None], points, u)[0] for u in range(VIEWS)]).amin(0)
-    certainty = ((alpha - OBJECT_ALPHA) / (CERTAIN_ALPHA - OBJECT_ALPHA)).clamp(0, 1)
-    opacities = OPACITY * (MIN_OPACITY_SHARE + (1 - MIN_OPACITY_SHARE) * certainty)
-    opacities[0] = OPACITY
-    return opacities
 
 
 def _tangents(pixels: PixelPoints, cell: float) -> Tensor:
