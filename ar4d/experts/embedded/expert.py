@@ -109,10 +109,12 @@ class Embedded:
         planes, weights = self.plane_finder(views[0]) if elevation_deg == 0 else NO_PLANE
         mean = self._predict(pictures, planes, view_subsets)
         maps = render_views(regularize_with_silhouette(mean, small[3]), small, planes, weights)
-        maps = with_back_from_outline(maps, small, frontality(planes, weights))
+        frontal = frontality(planes, weights)
+        maps = with_back_from_outline(maps, small, frontal)
         size = grid_size(maps.alpha, budget)
         maps = _with_picture(resample(maps, size), _resize(views[:1], size)[0])
-        return to_world(gaussians_from_views(maps, planes[0], float(weights[0])), elevation_deg)
+        gaussians = gaussians_from_views(maps, planes[0], float(weights[0]), texture=1 - frontal)
+        return to_world(gaussians, elevation_deg)
 
     def _predict(
         self, pictures: Tensor, planes: Tensor, view_subsets: tuple[tuple[bool, ...], ...]

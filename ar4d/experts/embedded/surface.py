@@ -2,7 +2,9 @@
 
 Every pixel on the object is a point on its ray. A point that another view's outline contradicts is moved
 along its ray to where the outlines agree, or dropped. The reference view's points are never dropped: its
-outline and colours are the picture's own.
+outline and colours are the picture's own. A point is as opaque as its own view is sure of it, so that
+uncertain outlines become neither holes nor solid lumps. (The least certain of all views made backs so
+translucent that the face shone through them.)
 """
 
 from __future__ import annotations
@@ -17,13 +19,18 @@ from torch import Tensor
 from ar4d.cameras import RADIUS, intrinsics
 from ar4d.experts.embedded.geometry import VIEWS, cameras, project, rays, sample_view
 from ar4d.experts.embedded.symmetry import reflect
+from ar4d.experts.embedded.texture import with_fine_detail
 from ar4d.experts.surfels import surfels
 from ar4d.gaussians import Gaussians
 
 OPACITY = 0.95
-"""Opacity of all points: a back that lets the front shine through shows a face where there is none."""
+"""Opacity of certain points."""
 OBJECT_ALPHA = 0.6
 """Alpha from which a pixel shows the object."""
+CERTAIN_ALPHA = 0.98
+"""Alpha of its own view from which a point is opaque."""
+MIN_OPACITY_SHARE = 0.1
+"""Least share of OPACITY that a point has."""
 AGREEMENT_ALPHA = 0.65
 """Alpha that every other view needs where a point lies."""
 SEARCH_RANGE = 0.3
@@ -61,25 +68,31 @@ class PixelPoints:
     mask: Tensor  # [4, H, W] bool, the pixels whose point is used
 
 
-def gaussians_from_views(maps: ViewMaps, plane: Tensor, probability: float) -> Gaussians:
+def gaussians_from_views(
+    maps: ViewMaps, plane: Tensor, probability: float, texture: float = 0.0
+) -> Gaussians:
     """One flat Gaussian for each pixel that shows the object and that no other view contradicts.
 
     Args:
         maps: the four views.
         plane: [4] of symmetry, 0 where none is known.
         probability: that the plane is right, in [0, 1].
+        texture: share of the picture's fine detail that the other views' points get, in [0, 1].
     """
     size = maps.alpha.shape[-1]
     cell = RADIUS / float(intrinsics(size)[0, 0])
     pixels = _snap_to_outlines(maps)
     tangents = _tangents(pixels, cell)
     colors = maps.rgb.permute(0, 2, 3, 1)
-    side_colors = _project_input_colors(colors[1:], pixels, tangents, maps, cell, (plane, probability))
+    side_colors = with_fine_detail(colors[1:], pixels.points[1:], maps.rgb[0], maps.alpha[0], texture)
+    side_colors = _project_input_colors(side_colors, pixels, tangents, maps, cell, (plane, probability))
     colors = torch.cat([colors[:1], side_colors])
     mask = pixels.mask
-    opacities = torch.full((int(mask.sum()),), OPACITY)
+    certainty = ((maps.alpha - OBJECT_ALPHA) / (CERTAIN_ALPHA - OBJECT_ALPHA)).clamp(0, 1)
+    opacities = OPACITY * (MIN_OPACITY_SHARE + (1 - MIN_OPACITY_SHARE) * certainty)
+    opacities[0] = OPACITY
     bounds = (STD_ACROSS * cell, MAX_STD * cell)
-    return surfels(pixels.points[mask], STD_ALONG * tangents[mask], colors[mask], opacities, bounds)
+    return surfels(pixels.points[mask], STD_ALONG * tangents[mask], colors[mask], opacities[mask], bounds)
 
 
 def grid_size(alpha: Tensor, budget: int) -> int:
