@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ar4d.deformation import DeformationField
 from ar4d.gaussians import Gaussians
+from ar4d.lifetimes import presence
 from ar4d.settings import LearningRates
 
 _EDGE = 1e-4  # how close a logit's value may come to 0 or 1
@@ -29,6 +30,8 @@ class Parameters:
     logit_opacities: Tensor  # [N]
     colors: Tensor  # [N, 3] logits if sigmoid_colors, else RGB
     sigmoid_colors: bool
+    lifetimes: Tensor | None = None
+    """[N, 4] when each is there (`ar4d.lifetimes`), for a timed field; None: always."""
 
     @staticmethod
     def of(gaussians: Gaussians, sigmoid_colors: bool) -> Parameters:
@@ -50,7 +53,10 @@ class Parameters:
             logits, log_scales = logits + delta[:, 0], log_scales + delta[:, 1:4]
             colors = colors + delta[:, 4:] if delta.shape[1] > 4 else colors
         colors = colors.sigmoid() if self.sigmoid_colors else colors
-        return Gaussians(means, F.normalize(quats, dim=-1), log_scales.exp(), logits.sigmoid(), colors)
+        opacities = logits.sigmoid()
+        if self.lifetimes is not None:
+            opacities = opacities * presence(self.lifetimes, t)
+        return Gaussians(means, F.normalize(quats, dim=-1), log_scales.exp(), opacities, colors)
 
     def state(self) -> dict[str, Tensor]:
         return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}

@@ -167,6 +167,10 @@ class GenerateSettings:
     """Steps for which the pseudo-Gaussians are kept before they are made again."""
     hold: HoldSettings = HoldSettings()
     """How a frame's hidden Gaussians are held to the source's."""
+    birth_residual: Share = 0.0
+    """Mean error of colours, in [0, 1], from which a place of the reference view gets new Gaussians late in a
+    frame's steps (not in the paper; 0: none). They appear at that frame; then those that fade for good
+    have an end, too, and stage 3 keeps their lifetimes. Only `autoregressive` has them."""
     pseudo_rgb: Amount = 1.0
     """Weight of l_rgb of Eq. 8."""
     pseudo_depth: Amount = 1.0

@@ -14,6 +14,7 @@ from ar4d.asset import Asset4D
 from ar4d.errors import UserError
 from ar4d.events import Stage
 from ar4d.gaussians import Gaussians, interpolate
+from ar4d.lifetimes import aligned
 
 Value = TypeVar("Value")
 
@@ -188,7 +189,7 @@ class Stages:
         weight = position - before
         if weight == 0:
             return self._frame(before)
-        return interpolate(self._frame(before), self._frame(before + 1), weight)
+        return interpolate(*aligned([self._frame(before), self._frame(before + 1)]), weight)
 
     def _frame(self, index: int) -> Gaussians:
         frame = self._frames[index]

@@ -24,7 +24,8 @@ def sigmoid(x):
 
 @kernel
 def follow(
-    counter, packed, indices, weights, freedom, means, quats, log_scales, logits, colors, sigmoid_colors,
+    counter, packed, indices, weights, freedom, present, keyframe,
+    means, quats, log_scales, logits, colors, sigmoid_colors,
     out_means, out_quats, out_scales, out_opacities, out_colors,
 ):  # fmt: skip
     """Fills the activated Gaussians from their parameters and the nodes' transforms.
@@ -32,6 +33,7 @@ def follow(
     Args:
         packed, indices, weights: see kernels/blend.py; `indices` [N, 0] where there are no nodes.
         freedom: [N] factors of the nodes' offsets; [0] where all are 1.
+        present: [K, N] whether each is there at keyframe [1]; [0, N] where all are.
     """
     size = means.shape[0]
     row = np.zeros(packed.shape[1], np.float32)
@@ -47,7 +49,8 @@ def follow(
             out_means[i, 0], out_means[i, 1], out_means[i, 2] = mean
             out_quats[i, 0], out_quats[i, 1], out_quats[i, 2], out_quats[i, 3] = quat
             free = freedom[i] if freedom.shape[0] > 0 else ONE
-            out_opacities[i] = sigmoid(logits[i] + free * row[EXTRAS])
+            there = present.shape[0] == 0 or present[keyframe[0], i]
+            out_opacities[i] = sigmoid(logits[i] + free * row[EXTRAS]) if there else ZERO
             for j in range(3):
                 out_scales[i, j] = np.exp(log_scales[i, j] + free * row[EXTRAS + 1 + j])
                 color = colors[i, j]

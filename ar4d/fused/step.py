@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ar4d.asset import frame_time
 from ar4d.cameras import Cameras
 from ar4d.deformation import NodeField
 from ar4d.fused.adam import BETA1, BETA2, adam
@@ -20,6 +21,7 @@ from ar4d.fused.memory import Activated, Flat
 from ar4d.fused.nodes import CHUNK, nodes_backward, pack_nodes, rigid_edges
 from ar4d.kernels.blend import CHUNKS, EXTRAS
 from ar4d.kernels.parallel import Chain
+from ar4d.lifetimes import presence
 from ar4d.losses import Terms
 from ar4d.parameters import Parameters
 from ar4d.rendering import Rendering
@@ -62,7 +64,7 @@ class FusedStep:
             color_change: weight of the mean square of the colours' offsets.
         """
         self.parameters, self.field, self.edges = parameters, field, edges
-        parts = {name: value.float() for name, value in parameters.state().items()}
+        parts = {name: getattr(parameters, name).float() for name in OWN}
         if field is not None:
             parts[TABLE] = field.table.detach().float()
         self.flat = Flat(parts)
@@ -154,11 +156,15 @@ class FusedStep:
         self._nodes, self._packed = np.zeros((M, 3), np.float32), np.zeros((M, EXTRAS + extras), np.float32)
         self._grad_packed = np.zeros((CHUNKS, M, EXTRAS + extras), np.float32)
         self._indices, self._weights = np.zeros((N, 0), np.int32), np.zeros((N, 0), np.float32)
-        self._free = np.zeros(0, np.float32)
+        self._free, self._present = np.zeros(0, np.float32), np.zeros((0, N), np.bool_)
         if field is not None:
             self._nodes[:] = field.nodes.numpy()
             self._indices, self._weights = field.indices.numpy(), field.weights.numpy()
             self._free = field.freedom.numpy() if field.freedom is not None else self._free
+        if field is not None and self.parameters.lifetimes is not None:
+            times = [frame_time(k, len(field.table)) for k in range(len(field.table))]
+            there = [presence(self.parameters.lifetimes, t) > 0 for t in times]
+            self._present = torch.stack(there).numpy()
         held = M if self.edges is not None else 0
         self._grad_turns, self._grad_moves = np.zeros((held, 9), np.float32), np.zeros((held, 3), np.float32)
         self._energy, self._squares = np.zeros(1, np.float64), np.zeros(-(-M // CHUNK), np.float32)
@@ -186,7 +192,14 @@ class FusedStep:
 
     def _forward(self, views: ViewBuffers, comparing: Comparing) -> list[list[tuple]]:
         own = (self.flat.part(self.flat.values, name) for name in OWN)
-        follows = (*self._following(), *own, self.parameters.sigmoid_colors, *self.activated.arrays())
+        present = self._present, self._moment
+        follows = (
+            *self._following(),
+            *present,
+            *own,
+            self.parameters.sigmoid_colors,
+            *self.activated.arrays(),
+        )
         cameras = views.viewmats, views.Ks, views.table
         return [
             [(follow, follows)],

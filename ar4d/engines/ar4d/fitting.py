@@ -135,6 +135,8 @@ class Fitted:
     field_settings: FieldSettings | None = None
     num_frames: int = 1
     """Of the clip whose time a timed field has."""
+    start: int = 0
+    """The first step that is taken; the rates fall as if those before had been taken, too."""
     color_change: float = 0.0
     """Weight of the mean squared offset of colours, where the field has them."""
 
@@ -235,7 +237,7 @@ class FusedFit:
 
     def step(self, u: int, comparisons: Sequence[Comparison], t: float = 0.0) -> None:
         self.fused.step(
-            u,
+            u - self.fitted.start,
             self._rates(u),
             [comparison.camera for comparison in comparisons],
             [comparison.expected for comparison in comparisons],

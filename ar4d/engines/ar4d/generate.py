@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ar4d.cameras import orbit
 from ar4d.clip import generation_order
 from ar4d.deformation import DeformationField, NodeField, local_field
+from ar4d.engines.ar4d.births import newborn
 from ar4d.engines.ar4d.fitting import (
     REPORT_EVERY,
     Comparison,
@@ -32,13 +34,15 @@ from ar4d.engines.ar4d.fitting import (
 from ar4d.engines.ar4d.hold import Hold
 from ar4d.engines.ar4d.pseudo_views import PseudoViews
 from ar4d.events import Event, FrameFinished, StageFinished, StageStarted, Step, Warned
-from ar4d.gaussians import Gaussians
+from ar4d.gaussians import Gaussians, concatenate
+from ar4d.lifetimes import aligned
 from ar4d.losses import photometric, pseudo_view, psnr, ssim
 from ar4d.parameters import Parameters
 from ar4d.rendering import render
 from ar4d.settings import GenerateSettings, ReferenceRig
 
 ENOUGH = 40.0  # dB: a frame that is shown as well as this needs few steps
+BIRTHS_AT = 0.6  # of a frame's steps: the motion is found, and what is still wrong has no Gaussians
 ALL_STEPS_FROM = 8.0  # dB that a frame's start has to lack for it to take all steps
 
 
@@ -70,7 +74,8 @@ def generate(
         Progress, and each frame as it is finished.
 
     Returns:
-        All F frames, in the order of `generation_order`.
+        All F frames, in the order of `generation_order`. Where Gaussians are born, a frame's set may be
+        longer than that of a neighbour, with which it begins; see `ar4d.lifetimes.aligned`.
     """
     started = time.perf_counter()
     frames = list(finished)
@@ -78,13 +83,17 @@ def generate(
     order = generation_order(len(rgba), canonical)
     for index in order[len(frames) :]:
         step = 1 if index > canonical else -1
+        if index == canonical - 1:  # the other branch may have born Gaussians
+            frames = aligned(frames)
         neighbour = frames[order.index(index - step)]
         source = neighbour if options.autoregressive else frames[0]
         motion = settled = None
         if options.autoregressive:
             settled = shown_quality(neighbour, targets[index - step], rig)
         if options.autoregressive and abs(index - canonical) > 1:
-            motion = neighbour.means - frames[order.index(index - 2 * step)].means
+            before = frames[order.index(index - 2 * step)]
+            older = neighbour.means[: len(before)] - before.means
+            motion = F.pad(older, (0, 0, 0, len(neighbour) - len(before)))  # those just born start at rest
         fit = FrameFit(
             index, rgba[index], targets[index], options, rig, seed, sigmoid_colors, motion, settled
         )
@@ -141,17 +150,20 @@ class FrameFit:
         started = time.perf_counter()
         random = random_stream(self.seed, 2, self.index)
         seed_networks(self.seed, 2, self.index)
-        parameters = Parameters.of(source, self.sigmoid_colors)
         reference = orbit(0.0, self.rig.elevation_deg, size=self.rig.size)
-        hold = Hold.of([source], reference, options.hold)
-        field = local_field(options.field, source.means, hold.freedom)
-        if self.motion is not None and options.momentum > 0:
-            start_moving(field, options.momentum * self.motion)
-        steps = self._num_steps(parameters.activated(field))
-        fitted = Fitted(parameters, options.rates, options.decay, steps, hold, field, options.field)
+        fitted = self._fitted(source)
+        if self.motion is not None and options.momentum > 0 and fitted.field is not None:
+            start_moving(fitted.field, options.momentum * self.motion)
+        steps = self._num_steps(fitted.activated())
+        fitted = replace(fitted, steps=steps)
         fit, frames = fit_of(fitted), self._frames()
         spoiled = SpoiledWarning(fit, f"frame {self.index + 1}")
         for u in range(steps):
+            if u == round(BIRTHS_AT * steps) and options.birth_residual > 0 and options.autoregressive:
+                grown = self._grown(fitted.activated(), pseudo_views, u)
+                if grown is not None:
+                    fitted = replace(self._fitted(grown), steps=steps, start=u)
+                    fit = fit_of(fitted)
             comparisons = [frames[u < options.coarse_share * steps]]
             if pseudo_views is not None:
                 pseudo = pseudo_views.at(self.index, fitted.activated, u)
@@ -168,6 +180,27 @@ class FrameFit:
         quality = psnr(rgb, self.target[None]).item(), ssim(rgb, self.target[None]).item()
         yield FrameFinished("generate", self.index, gaussians, *quality, time.perf_counter() - started)
         return gaussians
+
+    def _fitted(self, source: Gaussians) -> Fitted:
+        """A copy of the source and a fresh field, ready to be fitted."""
+        options = self.options
+        hold = Hold.of([source], orbit(0.0, self.rig.elevation_deg, size=self.rig.size), options.hold)
+        field = local_field(options.field, source.means, hold.freedom)
+        parameters = Parameters.of(source, self.sigmoid_colors)
+        steps = options.iterations
+        return Fitted(parameters, options.rates, options.decay, steps, hold, field, options.field)
+
+    @torch.no_grad()
+    def _grown(self, gaussians: Gaussians, pseudo_views: PseudoViews | None, u: int) -> Gaussians | None:
+        """The Gaussians and new ones for what none of them shows; None where there is no such thing."""
+        camera = orbit(0.0, self.rig.elevation_deg, size=self.rig.size)
+        depth = self.target.new_zeros(self.target.shape[:2])
+        if pseudo_views is not None:
+            view = render(pseudo_views.at(self.index, lambda: gaussians, u).gaussians, camera)
+            depth = torch.where(view.alpha > 0.5, view.depth / view.alpha.clamp_min(1e-6), 0.0)[0]
+        seen, residual = render(gaussians, camera), self.options.birth_residual
+        born = newborn(seen, self.rgba, self.target, depth, camera, residual, len(gaussians))
+        return None if born is None else concatenate([gaussians, born])
 
     def skip(self, neighbour: Gaussians) -> Generator[Event, None, Gaussians]:
         """The neighbour's Gaussians, for a frame that shows no object and so says nothing about it."""

@@ -22,6 +22,7 @@ from ar4d.engines.common import finished as finished_event
 from ar4d.events import CanonicalChosen, Event, Role, StageInfo, Warned
 from ar4d.experts.registry import require
 from ar4d.gaussians import Gaussians
+from ar4d.lifetimes import aligned
 from ar4d.reporting import Inbox
 from ar4d.settings import FACING_DEG, Settings
 from ar4d.views import ViewGrid
@@ -115,7 +116,7 @@ class _Run:
                 canonical,
             )
             del pseudo_views
-        frames = [frames[self.clip.order.index(k)] for k in range(len(frames))]
+        frames = aligned([frames[self.clip.order.index(k)] for k in range(len(frames))])
         asset: Asset4D = FrameSequence(tuple(frames), self.clip.fps)
         if settings.refine.enabled and len(frames) > 1:
             asset = yield from refine(

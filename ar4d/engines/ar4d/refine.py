@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ from ar4d.engines.ar4d.fitting import (
 from ar4d.engines.ar4d.hold import Hold
 from ar4d.events import Event, Refined, StageFinished, StageStarted, Step
 from ar4d.gaussians import Gaussians
+from ar4d.lifetimes import at_their_best, lifetimes_of, presence
 from ar4d.losses import Terms, geometry, photometric, psnr
 from ar4d.parameters import Parameters
 from ar4d.rendering import render
@@ -69,13 +71,15 @@ def refine(
     started = time.perf_counter()
     yield StageStarted("refine", options.warm_start + options.iterations)
     seed_networks(seed, 3)
-    first = frames[canonical]
-    parameters = Parameters.of(first, sigmoid_colors)
+    first, lifetimes = frames[canonical], lifetimes_of(frames) if len(frames) > 1 else None
+    if lifetimes is not None:
+        first = at_their_best(frames, canonical, lifetimes)
+    parameters = replace(Parameters.of(first, sigmoid_colors), lifetimes=lifetimes)
     hold = Hold.of(frames, orbit(0.0, rig.elevation_deg, size=rig.size), options.hold)
     paths = torch.stack([frame.means for frame in frames])
     field = global_field(options.field, paths, hold.freedom, canonical)
     if options.warm_start:
-        yield from _learn_motion(field, first, frames, options, seed, sigmoid_colors)
+        yield from _learn_motion(field, parameters, frames, options, seed)
     yield from _fit(parameters, field, hold, frames, targets, options, rig, seed, fps)
     yield StageFinished("refine", time.perf_counter() - started)
     for tensor in parameters.state().values():
@@ -159,11 +163,10 @@ def _snapshot(
 
 def _learn_motion(
     field: DeformationField,
-    first: Gaussians,
+    canonical: Parameters,
     frames: Sequence[Gaussians],
     options: RefineSettings,
     seed: int,
-    sigmoid_colors: bool,
 ) -> Generator[Event, None, None]:
     """Warm start: the field learns where stage 2 moved every Gaussian of G₁ (they correspond).
 
@@ -174,7 +177,6 @@ def _learn_motion(
     optimizer = FallingAdam(options.warm_start)
     optimizer.add(field.parameters(), WARM_LR, WARM_SHARE)
     optimizer.start()
-    canonical = Parameters.of(first, sigmoid_colors)
     if isinstance(field, NodeField) and options.field.kind == "node-table":
         _follow_gaussians(field, canonical, frames)
     order: list[int] = []
@@ -203,11 +205,14 @@ def _follow_gaussians(field: NodeField, canonical: Parameters, frames: Sequence[
     """First guess for a table: every node moves, grows and fades as its Gaussians do on average."""
     for k, frame in enumerate(frames):
         now = Parameters.of(frame, canonical.sigmoid_colors)
+        fading = now.logit_opacities - canonical.logit_opacities
+        if canonical.lifetimes is not None:  # what is absent does not fade: it has a lifetime
+            fading = fading * (presence(canonical.lifetimes, frame_time(k, len(frames))) == 1)
         change = torch.cat(
             [
                 now.means - canonical.means,
                 torch.zeros_like(now.means),  # rotations are learnt
-                (now.logit_opacities - canonical.logit_opacities)[:, None],
+                fading[:, None],
                 now.log_scales - canonical.log_scales,
                 now.colors - canonical.colors,
             ],
