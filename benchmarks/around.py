@@ -69,6 +69,14 @@ def _untidied(settings: Settings) -> Settings:
     return replace(settings, initialize=replace(settings.initialize, body=BodySettings(), hidden_rate=1.0))
 
 
+def _without_births(settings: Settings) -> Settings:
+    return replace(settings, generate=replace(settings.generate, birth_residual=0.0))
+
+
+def _with_births(settings: Settings) -> Settings:
+    return replace(settings, generate=replace(settings.generate, birth_residual=0.1))
+
+
 def _fixed_colors(settings: Settings) -> Settings:
     field = replace(settings.refine.field, colors=False)
     return replace(settings, refine=replace(settings.refine, field=field))
@@ -80,8 +88,10 @@ VARIANTS: dict[str, Callable[[Settings], Settings]] = {
     "no-rigidity": _without_rigidity,
     "untidied": _untidied,
     "fixed-colors": _fixed_colors,
+    "no-births": _without_births,
+    "births": _with_births,
     "512-nodes": lambda s: _fields(s, nodes=512),
-    "loose": lambda s: _fields(_fixed_colors(_untidied(_without_hold(s))), nodes=512),
+    "loose": lambda s: _fields(_fixed_colors(_untidied(_without_hold(_without_births(s)))), nodes=512),
 }
 """`full` is the preset; each other one goes without a part; `loose` goes without all of them."""
 
@@ -94,7 +104,7 @@ class Options:
     """Videos, pictures or folders of frames."""
     variants: tuple[str, ...] = ("full", "loose")
     """What to lift, see VARIANTS."""
-    preset: str = "cpu-held"
+    preset: str = "cpu"
     """Preset whose variants are lifted."""
     frames: int = 8
     """Frames that are taken from each clip."""

@@ -79,9 +79,9 @@ def look(asset: Asset4D, clip: Clip, generated: Sequence[Gaussians] = (), elevat
     own, size = on_white(rgba), rgba.shape[1]
     frames = [asset.at(frame_time(k, len(rgba))) for k in range(len(rgba))]
     colored = [
-        Gaussians(g.means, g.quats, g.scales, g.opacities, a.colors)
+        Gaussians(g.means, g.quats, g.scales, g.opacities, a.colors[: len(g)])
         for g, a in zip(generated, frames, strict=False)
-        if len(g) == len(a)
+        if len(g) <= len(a)  # those that are born later come last
     ]
     views = [_view(frames, azimuth, elevation_deg, size) for azimuth in AROUND_DEG]
     rgb, alpha = (torch.stack(parts) for parts in zip(*views, strict=True))  # [V, F, S, S(, 3)]

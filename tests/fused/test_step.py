@@ -13,6 +13,7 @@ from ar4d.cameras import orbit
 from ar4d.deformation import DeformationField, NodeField, global_field, local_field
 from ar4d.engines.ar4d.fitting import AutogradFit, Comparison, Fit, Fitted, FusedFit
 from ar4d.engines.ar4d.hold import Hold
+from ar4d.fused.step import OWN
 from ar4d.gaussians import Gaussians
 from ar4d.losses import Terms
 from ar4d.parameters import Parameters
@@ -34,6 +35,7 @@ CASES = {
     "stage 3": {"frames": 4},
     "held": {"hold": HELD},
     "held, colours in time": {"hold": HELD, "frames": 3, "field": replace(TABLE, colors=True), "change": 0.1},
+    "born later": {"frames": 4, "mortal": True},
     "no evidence": {"terms": (Terms(), TERMS[1])},
 }
 
@@ -52,6 +54,7 @@ def prepared(
     rates: LearningRates = RATES,
     steps: int = 20,
     terms: tuple[Terms, ...] = TERMS,
+    mortal: bool = False,
 ) -> Fitted:
     """A fit of its own, the same each time; its field is not at rest."""
     torch.manual_seed(3)
@@ -67,6 +70,10 @@ def prepared(
         with torch.no_grad():
             table_of(made).add_(torch.randn(table_of(made).shape), alpha=0.05)
     parameters = Parameters.of(gaussians, sigmoid)
+    if mortal:  # a third comes in the third frame, a third goes after it, a third stays
+        spans = torch.tensor([(2, 3), (0, 2), (0, 3)])[torch.arange(len(gaussians)) % 3]
+        first, final = spans.float().unbind(-1)
+        parameters.lifetimes = torch.stack([first - 1, first, final, final + 1], -1) / (frames - 1)
     return Fitted(parameters, rates, 0.1, steps, held, made, field, frames, change)
 
 
@@ -103,7 +110,7 @@ def test_gradients_and_losses_are_those_of_autograd(case: str) -> None:
         fit.step(0, comparisons(terms), t)
     assert chain.loss == pytest.approx(plain.loss, rel=1e-5)
     torch.testing.assert_close(chain.view, plain.view, atol=1e-5, rtol=1e-5)
-    leaves = {name: value for name, value in vars(slow.parameters).items() if isinstance(value, torch.Tensor)}
+    leaves = {name: getattr(slow.parameters, name) for name in OWN}
     if slow.field is not None:
         leaves["table"] = table_of(slow.field)
     for name, leaf in leaves.items():

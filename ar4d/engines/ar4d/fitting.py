@@ -135,10 +135,10 @@ class Fitted:
     field_settings: FieldSettings | None = None
     num_frames: int = 1
     """Of the clip whose time a timed field has."""
-    start: int = 0
-    """The first step that is taken; the rates fall as if those before had been taken, too."""
     color_change: float = 0.0
     """Weight of the mean squared offset of colours, where the field has them."""
+    start: int = 0
+    """The first step that is taken; the rates fall as if those before had been taken, too."""
 
     @property
     def field_rates(self) -> tuple[float, float]:

@@ -5,6 +5,8 @@ import torch
 
 from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, RADIUS, orbit
 from ar4d.experts.embedded.surface import (
+    CERTAIN_ALPHA,
+    MIN_OPACITY_SHARE,
     OBJECT_ALPHA,
     OPACITY,
     ViewMaps,
@@ -26,11 +28,25 @@ def ball(alpha: float) -> ViewMaps:
     return ViewMaps(sure * inside, depth.expand(4, -1, -1), torch.full((4, 3, SIZE, SIZE), 0.2))
 
 
-@pytest.mark.parametrize("alpha", [0.7, 1.0])
-def test_all_points_are_opaque_so_that_no_side_shines_through_another(alpha):
-    gaussians = gaussians_from_views(ball(alpha), NO_PLANE, 0.0)
-    assert (gaussians.opacities == OPACITY).all()
-    assert render(gaussians, orbit(ORTHOGONAL_AZIMUTHS_DEG, size=SIZE)).alpha[:, 32, 32].min() > 0.9
+@pytest.mark.parametrize("alpha", [0.7, 0.8, 0.9, 1.0])
+def test_a_point_is_as_opaque_as_its_own_view_is_sure_of_it(alpha):
+    maps = ball(alpha)
+    gaussians = gaussians_from_views(maps, NO_PLANE, 0.0)
+    certainty = min((alpha - OBJECT_ALPHA) / (CERTAIN_ALPHA - OBJECT_ALPHA), 1.0)
+    expected = OPACITY * (MIN_OPACITY_SHARE + (1 - MIN_OPACITY_SHARE) * certainty)
+    shown = int((maps.alpha[0] > OBJECT_ALPHA).sum())  # the reference view's, which are certain
+    torch.testing.assert_close(gaussians.opacities[:shown], torch.full((shown,), OPACITY))
+    others = gaussians.opacities[shown:]
+    torch.testing.assert_close(others, torch.full_like(others, expected), atol=1e-5, rtol=0)
+
+
+def test_a_sure_back_hides_the_front_even_if_the_sides_are_unsure():
+    maps = ball(1.0)
+    maps.alpha[1::2] *= 0.7
+    maps.rgb[0], maps.rgb[2] = 0.9, 0.1
+    view = render(gaussians_from_views(maps, NO_PLANE, 0.0), orbit(180.0, size=SIZE))
+    assert view.alpha[0, 32, 32] > 0.9
+    assert view.rgb[0, 32, 32].max() < 0.2
 
 
 def test_unlikely_points_are_dropped():
