@@ -69,6 +69,7 @@ CPU = Settings(
         field=FieldSettings(kind="node-table", nodes=2048, lr=8e-3, lr_final=2.4e-4),
         rates=LearningRates(means=3e-4, colors=0.02),
         hold=HOLD,
+        birth_residual=0.1,
         alpha=0.3,
         steps_per_degree=1.0,
         pseudo_rgb=0.3,

@@ -169,8 +169,8 @@ class GenerateSettings:
     """How a frame's hidden Gaussians are held to the source's."""
     birth_residual: Share = 0.0
     """Mean error of colours, in [0, 1], from which a place of the reference view gets new Gaussians late in a
-    frame's steps (not in the paper; 0: none). They appear at that frame; then those that fade for good
-    have an end, too, and stage 3 keeps their lifetimes. Only `autoregressive` has them."""
+    frame's steps (not in the paper; 0: none). They appear at that frame; then those that fade for good or
+    stray from the object end, too, and stage 3 keeps their lifetimes. Only `autoregressive` has them."""
     pseudo_rgb: Amount = 1.0
     """Weight of l_rgb of Eq. 8."""
     pseudo_depth: Amount = 1.0

@@ -73,10 +73,6 @@ def _without_births(settings: Settings) -> Settings:
     return replace(settings, generate=replace(settings.generate, birth_residual=0.0))
 
 
-def _with_births(settings: Settings) -> Settings:
-    return replace(settings, generate=replace(settings.generate, birth_residual=0.1))
-
-
 def _fixed_colors(settings: Settings) -> Settings:
     field = replace(settings.refine.field, colors=False)
     return replace(settings, refine=replace(settings.refine, field=field))
@@ -89,7 +85,6 @@ VARIANTS: dict[str, Callable[[Settings], Settings]] = {
     "untidied": _untidied,
     "fixed-colors": _fixed_colors,
     "no-births": _without_births,
-    "births": _with_births,
     "512-nodes": lambda s: _fields(s, nodes=512),
     "loose": lambda s: _fields(_fixed_colors(_untidied(_without_hold(_without_births(s)))), nodes=512),
 }

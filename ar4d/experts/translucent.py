@@ -20,7 +20,7 @@ from ar4d.rendering import render
 _SIZE = 96  # pixels of the renders in which the opacity is measured
 _STEPS = 12  # of the bisection: k to 1/1000 of its range
 _LONGEST = 8.0  # upper end of k's range
-_SOLID = 0.5  # alpha of the pixels that are measured
+_SOLID = 0.95  # alpha of the pixels that are measured
 
 
 @dataclass(frozen=True)

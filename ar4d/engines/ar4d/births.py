@@ -1,8 +1,9 @@
-"""New Gaussians for what a frame shows and no earlier one did (not in the paper).
+"""New Gaussians for what a frame shows and no earlier one did, and the end of those that it contradicts.
 
 Stage 2 deforms the Gaussians of the frame before. What comes from behind the body or out of it has none, and
 others are torn and painted to stand in for it. Where a frame's view stays wrong although most of its steps
-are done, new Gaussians are put on its surface, in the frame's colours.
+are done, new Gaussians are put on its surface, in the frame's colours. What has been driven far from the
+object's outline is no part of it any more. None of this is in the paper.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ LEAST_PIXELS = 24  # of 256²: a smaller region is left to the others
 MOST_SHARE = 0.05  # of the Gaussians that there are: what comes in one frame at most
 OPACITY = 0.9
 SOLID = 0.9  # alpha from which a pixel is the object's alone
+STRAY_PIXELS = 6  # of 256: distance from the frame's outline from which a Gaussian is no part of the object
 AHEAD = 0.01  # orbit radii by which they lie in front of what they cover
 
 
@@ -67,6 +69,24 @@ def newborn(
     return Gaussians(
         means, quats, size[:, None].expand(-1, 3).contiguous(), torch.full_like(here, OPACITY), colors
     )
+
+
+def without_strays(gaussians: Gaussians, alpha: Tensor, camera: Cameras) -> Gaussians:
+    """The same Gaussians, those with opacity 0 that lie where the frame shows no object.
+
+    Args:
+        alpha: [S, S] of the frame.
+        camera: the reference camera.
+    """
+    size = len(alpha)
+    K, view = camera.Ks[0].to(alpha), camera.viewmats[0].to(alpha)
+    points = gaussians.means @ view[:3, :3].T + view[:3, 3]
+    pixels = (points @ K.T)[:, :2] / points[:, 2:].clamp_min(1e-6)
+    column, row = pixels.long().clamp(0, size - 1).unbind(-1)  # an object may go on beyond the border
+    reach = 2 * round(STRAY_PIXELS * size / 256) + 1
+    near = F.max_pool2d(alpha[None, None], reach, 1, reach // 2)[0, 0] > 0.5
+    kept = torch.where(near[row, column] & (points[:, 2] > 0), gaussians.opacities, 0.0)
+    return Gaussians(gaussians.means, gaussians.quats, gaussians.scales, kept, gaussians.colors)
 
 
 def _wrong_pixels(rgb: Tensor, rgba: Tensor, target: Tensor, residual: float) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 from ar4d.cameras import orbit
 from ar4d.clip import generation_order
 from ar4d.deformation import DeformationField, NodeField, local_field
-from ar4d.engines.ar4d.births import newborn
+from ar4d.engines.ar4d.births import newborn, without_strays
 from ar4d.engines.ar4d.fitting import (
     REPORT_EVERY,
     Comparison,
@@ -176,6 +176,8 @@ class FrameFit:
                 yield Step("generate", self.index, u + 1, steps, fit.loss, quality)
         with torch.no_grad():
             gaussians = fitted.activated().detach()
+            if options.birth_residual > 0 and options.autoregressive:
+                gaussians = without_strays(gaussians, self.rgba[..., 3], reference)
             rgb = render(gaussians, reference).rgb
         quality = psnr(rgb, self.target[None]).item(), ssim(rgb, self.target[None]).item()
         yield FrameFinished("generate", self.index, gaussians, *quality, time.perf_counter() - started)

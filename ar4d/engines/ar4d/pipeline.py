@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -24,7 +24,7 @@ from ar4d.experts.registry import require
 from ar4d.gaussians import Gaussians
 from ar4d.lifetimes import aligned
 from ar4d.reporting import Inbox
-from ar4d.settings import FACING_DEG, Settings
+from ar4d.settings import FACING_DEG, InitializeSettings, Settings
 from ar4d.views import ViewGrid
 
 
@@ -94,7 +94,7 @@ class _Run:
                 self.rgba[canonical],
                 self.targets[canonical],
                 expert,
-                settings.initialize,
+                _first_options(settings, self.clip),
                 settings.rig,
                 settings.budget,
                 settings.seed,
@@ -170,6 +170,12 @@ def _imagines(settings: Settings, given: Collection[Role] = ()) -> bool:
     """Whether stage 2 takes views of the whole clip: an expert is named for them, or given."""
     wanted = settings.views.expert != "none" or "clip_to_views" in given
     return wanted and settings.generate.progressive_views and settings.kind == "object"
+
+
+def _first_options(settings: Settings, clip: Clip) -> InitializeSettings:
+    """Stage 1's settings; what is translucent throughout is not closed as fog would be."""
+    options = settings.initialize
+    return options if clip.opacity == 1 else replace(options, body=replace(options.body, closing=1.0))
 
 
 def _first_role(settings: Settings) -> Role:

