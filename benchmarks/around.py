@@ -20,6 +20,7 @@ import tyro
 from PIL import Image
 
 from ar4d.asset import Asset4D
+from ar4d.bench.variants import ADDITIONS
 from ar4d.cameras import orbit
 from ar4d.clip import Clip, ClipSettings, load_clip
 from ar4d.errors import UserError
@@ -31,7 +32,7 @@ from ar4d.images import to_uint8
 from ar4d.lifting import lift_events
 from ar4d.presets import PRESETS
 from ar4d.rendering import render
-from ar4d.settings import BodySettings, HoldSettings, Settings
+from ar4d.settings import Settings
 
 AZIMUTHS_DEG = (0.0, 30.0, 60.0, 90.0, 135.0, 180.0, 250.0)
 ROWS = 4
@@ -46,47 +47,17 @@ def _fields(settings: Settings, **changes: object) -> Settings:
     )
 
 
-def _without_hold(settings: Settings) -> Settings:
-    return replace(
-        settings,
-        generate=replace(settings.generate, hold=HoldSettings()),
-        refine=replace(settings.refine, hold=HoldSettings()),
-    )
-
-
-def _without_rigidity(settings: Settings) -> Settings:
-    def loose(hold: HoldSettings) -> HoldSettings:
-        return replace(hold, rigidity_hidden=0.0, rigidity_seen=0.0)
-
-    return replace(
-        settings,
-        generate=replace(settings.generate, hold=loose(settings.generate.hold)),
-        refine=replace(settings.refine, hold=loose(settings.refine.hold)),
-    )
-
-
-def _untidied(settings: Settings) -> Settings:
-    return replace(settings, initialize=replace(settings.initialize, body=BodySettings(), hidden_rate=1.0))
-
-
-def _without_births(settings: Settings) -> Settings:
-    return replace(settings, generate=replace(settings.generate, birth_residual=0.0))
-
-
-def _fixed_colors(settings: Settings) -> Settings:
-    field = replace(settings.refine.field, colors=False)
-    return replace(settings, refine=replace(settings.refine, field=field))
+def _loose(settings: Settings) -> Settings:
+    for change in ADDITIONS.values():
+        settings = change(settings)
+    return _fields(settings, nodes=512)
 
 
 VARIANTS: dict[str, Callable[[Settings], Settings]] = {
     "full": lambda s: s,
-    "no-hold": _without_hold,
-    "no-rigidity": _without_rigidity,
-    "untidied": _untidied,
-    "fixed-colors": _fixed_colors,
-    "no-births": _without_births,
+    **ADDITIONS,
     "512-nodes": lambda s: _fields(s, nodes=512),
-    "loose": lambda s: _fields(_fixed_colors(_untidied(_without_hold(_without_births(s)))), nodes=512),
+    "loose": _loose,
 }
 """`full` is the preset; each other one goes without a part; `loose` goes without all of them."""
 

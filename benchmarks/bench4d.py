@@ -26,7 +26,7 @@ from PIL import Image
 
 from ar4d.bench.objects import clip_of, objects_of, require_known
 from ar4d.bench.results import machine
-from ar4d.bench.variants import ABLATIONS, baseline, with_experts
+from ar4d.bench.variants import ABLATIONS, ADDITIONS, baseline, with_experts
 from ar4d.errors import UserError
 from ar4d.evaluation import ViewRenderer, asset_renderer, evaluate_views, mean
 from ar4d.evaluation.ground_truth import GroundTruth, read_ground_truth
@@ -51,6 +51,7 @@ TRUE_VIEWS = "true-views"
 VARIANTS: dict[str, Callable[[Settings], Settings]] = {
     "full": lambda s: s,
     **ABLATIONS,
+    **ADDITIONS,
     "silhouette": lambda s: with_experts(s, "silhouette", "silhouette"),
     "embedded-first": lambda s: with_experts(s, "embedded", "silhouette"),
     "embedded-later": lambda s: with_experts(s, "silhouette", "embedded"),

@@ -15,7 +15,7 @@ from ar4d.evaluation import ViewRenderer
 from ar4d.evaluation.ground_truth import GroundTruth, View, read_rgba
 from ar4d.presets import find
 from ar4d.rendering import Rendering
-from ar4d.settings import EngineSettings, Settings
+from ar4d.settings import BodySettings, EngineSettings, HoldSettings, Settings
 
 FULL = "full"
 """The preset as it is."""
@@ -28,6 +28,39 @@ ABLATIONS: dict[str, Callable[[Settings], Settings]] = {
     "no-refinement": lambda s: replace(s, refine=replace(s.refine, enabled=False)),
 }
 """The switches of AR4D's Table 3."""
+
+
+def _with_hold(settings: Settings, hold: HoldSettings) -> Settings:
+    return replace(
+        settings,
+        generate=replace(settings.generate, hold=hold),
+        refine=replace(settings.refine, hold=hold),
+    )
+
+
+def _without_rigidity(settings: Settings) -> Settings:
+    hold = replace(settings.generate.hold, rigidity_hidden=0.0, rigidity_seen=0.0)
+    return _with_hold(settings, hold)
+
+
+def _untidied(settings: Settings) -> Settings:
+    return replace(settings, initialize=replace(settings.initialize, body=BodySettings(), hidden_rate=1.0))
+
+
+def _fixed_colors(settings: Settings) -> Settings:
+    field = replace(settings.refine.field, colors=False)
+    return replace(settings, refine=replace(settings.refine, field=field))
+
+
+ADDITIONS: dict[str, Callable[[Settings], Settings]] = {
+    "no-hold": lambda s: _with_hold(s, HoldSettings()),
+    "no-rigidity": _without_rigidity,
+    "untidied": _untidied,
+    "fixed-colors": _fixed_colors,
+    "no-births": lambda s: replace(s, generate=replace(s.generate, birth_residual=0.0)),
+}
+"""A preset without one of the things that the paper does not have (docs/research/motion-and-body.md)."""
+SWITCHES = {**ABLATIONS, **ADDITIONS}
 EXPERT, PRESET = "expert:", "preset:"
 """How variants begin that name an expert for both stages, or another preset, of any engine."""
 DEFAULT_VARIANTS = (*BASELINES, FULL, *ABLATIONS)
@@ -46,7 +79,7 @@ def settings_of(variant: str, preset: str, seed: int = 0, size: int | None = Non
     """The settings that a variant is lifted with.
 
     Args:
-        variant: "full", an ablation, "expert:NAME" or "preset:NAME".
+        variant: "full", one of SWITCHES, "expert:NAME" or "preset:NAME".
         preset: the one that "full" means and the others change.
         size: of the clip; None: the preset's.
 
@@ -56,7 +89,7 @@ def settings_of(variant: str, preset: str, seed: int = 0, size: int | None = Non
     name = variant.removeprefix(PRESET) if variant.startswith(PRESET) else preset
     settings = find(name).settings
     if variant != FULL and not variant.startswith(PRESET):
-        if variant not in ABLATIONS and not variant.startswith(EXPERT):
+        if variant not in SWITCHES and not variant.startswith(EXPERT):
             raise UserError(
                 f'There is no variant "{variant}"; choose from: {", ".join(DEFAULT_VARIANTS)}, '
                 "expert:NAME, preset:NAME."
@@ -65,8 +98,8 @@ def settings_of(variant: str, preset: str, seed: int = 0, size: int | None = Non
             raise UserError(
                 f'The variant "{variant}" is one of the engine ar4d, and "{name}" is not its preset.'
             )
-        if variant in ABLATIONS:
-            settings = ABLATIONS[variant](settings)
+        if variant in SWITCHES:
+            settings = SWITCHES[variant](settings)
         else:
             expert = variant.removeprefix(EXPERT)
             settings = with_experts(settings, expert, expert)
