@@ -50,7 +50,7 @@ FAST = replace(
     ),
 )
 
-HOLD = HoldSettings(hidden_rate=0.1, rigidity_hidden=0.03, rigidity_seen=0.0003)
+HOLD = HoldSettings(hidden_rate=0.1, rigidity_hidden=0.15, rigidity_seen=0.0003)
 """What the clip does not see is held to what it sees (docs/research/motion-and-body.md)."""
 
 CPU = Settings(
