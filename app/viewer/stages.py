@@ -189,7 +189,8 @@ class Stages:
         weight = position - before
         if weight == 0:
             return self._frame(before)
-        return interpolate(*aligned([self._frame(before), self._frame(before + 1)]), weight)
+        first, second = aligned([self._frame(before), self._frame(before + 1)])
+        return interpolate(first, second, weight)
 
     def _frame(self, index: int) -> Gaussians:
         frame = self._frames[index]

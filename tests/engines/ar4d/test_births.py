@@ -108,7 +108,7 @@ def lifted(birth_residual: float):
     sizes = []
 
     def count(event):
-        if isinstance(event, FrameFinished):
+        if isinstance(event, FrameFinished) and event.gaussians is not None:
             sizes.append(len(event.gaussians))
 
     clip = opening()
