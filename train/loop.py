@@ -1,17 +1,22 @@
 """The training loop of both networks: AdamW, a cosine schedule, averaged weights, a validation curve.
 
-On a CPU several processes can train one network: each takes its own batches, and their gradients are
-averaged. A run that was stopped resumes from its last checkpoint.
+Several processes can train one network: each takes its own batches, and their gradients are averaged. Torch's
+launcher starts them, on one machine or on several, with a GPU each where there are GPUs:
+
+    torchrun --standalone --nproc-per-node 2 -m train.embedded.train_reconstruction --data DIR --out RUN
+
+`--processes` does the same on the cores of one CPU. A run that was stopped resumes from its last checkpoint.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar, cast
 
@@ -65,7 +70,8 @@ class Options:
     ema: float = 0.998
     """Share of the averaged weights that a step keeps."""
     processes: int = 1
-    """Processes on a CPU, one for each core. Each takes its own batches; their gradients are averaged."""
+    """Processes on a CPU, one for each core. Each takes its own batches; their gradients are averaged.
+    Under torchrun it is the number of processes that torchrun has started."""
     save_every: float = 6.0
     """Minutes between checkpoints and validations."""
     start: Path | None = None
@@ -185,7 +191,7 @@ class Trainer(Generic[Net]):
         """The mean of all processes' clocks, so that all of them stop at the same step."""
         if self.options.processes == 1:
             return clock
-        total = torch.tensor([clock], dtype=torch.float64)
+        total = torch.tensor([clock], dtype=torch.float64, device=self.device)
         dist.all_reduce(total)
         return float(total) / self.options.processes
 
@@ -230,8 +236,14 @@ RunOptions = TypeVar("RunOptions", bound=Options)
 
 
 def launch(train: Callable[[int, RunOptions], None], options: RunOptions) -> None:
-    """Call train(rank, options) in `options.processes` processes; if that is one, in this process."""
+    """Call train(rank, options) in `options.processes` processes; if that is one, in this process.
+
+    Under torchrun, which has started the processes already, it is called in this process with its rank.
+    """
     options.out.mkdir(parents=True, exist_ok=True)
+    if dist.is_torchelastic_launched():
+        _join(train, options)
+        return
     if options.processes == 1:
         torch.set_num_threads(1)
         train(0, options)
@@ -240,6 +252,22 @@ def launch(train: Callable[[int, RunOptions], None], options: RunOptions) -> Non
         # Forked, because spawned processes would receive the training data by pickling.
         arguments = train, options, f"file://{folder}/rendezvous"
         torch.multiprocessing.start_processes(_run_process, arguments, options.processes, start_method="fork")
+
+
+def _join(train: Callable[[int, RunOptions], None], options: RunOptions) -> None:
+    """The work of one of torchrun's processes, with the GPU of its local rank or one core."""
+    if options.processes != 1:
+        raise SystemExit("--processes and torchrun do not go together: torchrun starts the processes.")
+    if options.torch_device.type == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        dist.init_process_group("nccl")
+    else:
+        torch.set_num_threads(1)
+        dist.init_process_group("gloo")
+    try:
+        train(dist.get_rank(), replace(options, processes=dist.get_world_size()))
+    finally:
+        dist.destroy_process_group()
 
 
 def _run_process(

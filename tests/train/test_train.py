@@ -152,18 +152,14 @@ def test_augmentation_changes_planes_only_by_the_mirror(data):
     assert 0 < (mirrored < own).sum() < len(own)
 
 
-def test_two_processes_train_one_network(data, tmp_path):
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+@pytest.mark.parametrize(("launcher", "own"), [((), ("--processes", "2")), (TORCHRUN, ())])
+def test_two_processes_train_one_network(data, tmp_path, launcher, own):
     run = tmp_path / "run"
-    command = [
-        sys.executable,
-        "-m",
-        "train.embedded.train_reconstruction",
-        "--data",
-        str(data),
-        "--out",
-        str(run),
-    ]
-    command += ["--batch", "2", "--processes", "2", "--examples"]
+    command = [sys.executable, *launcher, "-m", "train.embedded.train_reconstruction"]
+    command += ["--data", str(data), "--out", str(run), "--device", "cpu", "--batch", "2", *own, "--examples"]
     for count in (4, 12):
         done = subprocess.run([*command, str(count)], capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
@@ -171,6 +167,7 @@ def test_two_processes_train_one_network(data, tmp_path):
     assert seen == [4, 12]
     state = torch.load(run / "last.pt", weights_only=True)
     assert state["steps"] == 3
+    assert json.loads((run / "options.json").read_text())["processes"] == 2
 
 
 def test_a_warp_is_the_same_for_all_frames_and_parts_and_nearly_symmetric():
