@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +18,7 @@ from ar4d.cli.batch_clips import collect
 from ar4d.cli.batch_work import Batch, Result, write_report
 from ar4d.devices import resolve_device
 from ar4d.errors import UserError
+from ar4d.presets import default_for
 from ar4d.threads import available_cores
 
 DESCRIPTION = """Lift many clips, several at a time; a batch that was interrupted goes on.
@@ -35,6 +38,9 @@ class _BatchArguments:
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Threads of each worker; by default its share of the cores. Results are those of `ar4d lift` with as
     many (OMP_NUM_THREADS)."""
+    ray: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
+    """HOST:PORT of a Ray cluster's head, or auto: lift on the devices of the cluster, which this machine has
+    to belong to. Needs the package ray."""
 
 
 def main(argv: list[str]) -> None:
@@ -46,10 +52,34 @@ def main(argv: list[str]) -> None:
     for name, value in (("workers", arguments.workers), ("threads", arguments.threads)):
         if value is not None and value < 1:
             raise UserError(f"--{name} is a number from 1, not {value}.")
+    with _batch(arguments) as (batch, kind):
+        if kind != resolve_device("auto").type and not any(o.startswith("--preset") for o in options):
+            options = [f"--preset={default_for(kind).settings.preset}", *options]
+        _lift_all(batch, arguments, options)
+
+
+@contextmanager
+def _batch(arguments: _BatchArguments) -> Iterator[tuple[Batch, str]]:
+    """The batch on this machine or on a cluster, and the kind of its devices."""
+    if arguments.ray is None:
+        environments = worker_environments(arguments.workers, arguments.threads)
+        yield Batch(arguments.out, environments), resolve_device("auto").type
+        return
+    from ar4d.cli.batch_ray import RayBatch, devices
+    from ar4d.cluster import connect
+
+    cluster = connect(arguments.ray)
+    batch = RayBatch(arguments.out, devices(cluster, arguments.workers, arguments.threads))
+    try:
+        yield batch, cluster.kind
+    finally:
+        batch.close()
+
+
+def _lift_all(batch: Batch, arguments: _BatchArguments, options: list[str]) -> None:
     clips, refused = collect(arguments.clips, options)
     for one in refused:
         print(f"ar4d: left out: {one.reason}", file=sys.stderr)
-    batch = Batch(arguments.out, worker_environments(arguments.workers, arguments.threads))
     done: list[Result] = []
 
     def show(result: Result) -> None:

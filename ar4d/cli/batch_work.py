@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ar4d.cli import lift
 from ar4d.cli.batch_clips import BatchClip, Refused
@@ -47,17 +47,17 @@ class Result:
 class Batch:
     """Lifts clips with worker processes, each of them `ar4d lift` as it would run alone."""
 
-    def __init__(self, out: Path, environments: Sequence[Mapping[str, str]]) -> None:
+    def __init__(self, out: Path, places: Sequence[Any]) -> None:
         """
         Args:
             out: folder of the runs, the logs and the report.
-            environments: variables of each worker; as many clips are lifted at a time.
+            places: environment variables of each worker; as many clips are lifted at a time.
         """
         self.out = out
-        self._count = len(environments)
-        self._free: queue.SimpleQueue[Mapping[str, str]] = queue.SimpleQueue()
-        for environment in environments:
-            self._free.put(environment)
+        self._count = len(places)
+        self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for place in places:
+            self._free.put(place)
         self._processes: set[subprocess.Popen] = set()
         self._stopped = threading.Event()
 
@@ -86,28 +86,28 @@ class Batch:
             process.send_signal(signal.SIGINT)
 
     def _lift(self, clip: BatchClip) -> Result:
-        environment = self._free.get()
+        place = self._free.get()
         start = time.perf_counter()
         try:
-            outcome, message = self._attempt(clip, environment)
+            outcome, message = self._attempt(clip, place)
         except UserError as error:
             outcome, message = "failed", str(error)
         finally:
-            self._free.put(environment)
+            self._free.put(place)
         frames, psnr = _measured(self.out / clip.name)
         return Result(clip.name, outcome, frames, round(time.perf_counter() - start, 1), psnr, message)
 
-    def _attempt(self, clip: BatchClip, environment: Mapping[str, str]) -> tuple[Outcome, str]:
+    def _attempt(self, clip: BatchClip, place: Any) -> tuple[Outcome, str]:
         folder = self.out / clip.name
         for _ in range(MAX_ATTEMPTS):
             if self._stopped.is_set():
                 return "stopped", "The batch was stopped."
             arguments = [str(clip.path), "--out", str(folder), *clip.options]
             if (folder / "run.json").exists():
-                if _require_same(folder, clip).status == "finished":
+                if require_same(folder, clip).status == "finished":
                     return "finished before", ""
                 arguments = ["--resume", "--out", str(folder)]
-            code, message = self._run(arguments, clip.name, environment)
+            code, message = self._run(arguments, clip.name, place)
             if code == 0:
                 return "finished", ""
             if code > 0:
@@ -138,7 +138,7 @@ class Batch:
         return code, said[-1] if said else f"An error in this program; {log} has the details."
 
 
-def _require_same(folder: Path, clip: BatchClip) -> Run:
+def require_same(folder: Path, clip: BatchClip) -> Run:
     """The run in a folder.
 
     Raises:

@@ -106,6 +106,18 @@ def _new(arguments: Any) -> Run:
         )
     given = {} if arguments.views is None else {"clip_to_views": arguments.views}
     check(arguments.settings, given)
+    return create(arguments)
+
+
+def create(arguments: Any) -> Run:
+    """Cuts out the clip and makes a run of it, which is not worked on yet.
+
+    Args:
+        arguments: as `parse` returns them; whether this machine can do the run is not checked.
+
+    Raises:
+        UserError: the clip cannot be read, or the folder cannot be written to.
+    """
     source = arguments.clip
     if source is None:
         source = arguments.out / "imagined.mp4"
