@@ -33,7 +33,13 @@ from ar4d.records import adapter, first_problem
 
 def add(service: Service) -> None:
     """Adds the endpoints to the `gr.Blocks` being built."""
-    for function in (_lift(service), _status(service), _cancel(service), _export(service)):
+    for function in (
+        _lift(service),
+        _status(service),
+        _cancel(service),
+        _resume(service),
+        _export(service),
+    ):
         gr.api(
             report_user_errors(function, on_page=False), api_name=function.__name__, concurrency_limit=None
         )
@@ -124,6 +130,22 @@ def _cancel(service: Service):
         return {"state": service.jobs.get(folder).state}
 
     return cancel
+
+
+def _resume(service: Service):
+    def resume(run: str, token: str) -> dict:
+        """Queues a run again that was cancelled or has failed; its finished frames are kept.
+
+        Args:
+            run: the run's id, from /lift.
+            token: the caller's token, from /lift.
+
+        Returns:
+            {"state": the run's state}.
+        """
+        return {"state": service.resume(token, service.storage.run(token, run)).state}
+
+    return resume
 
 
 def _export(service: Service):

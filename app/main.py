@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from app import logs
-from app.runs.limits import Limits
+from app.runs import zerogpu
+from app.runs.limits import CLOSING_SECONDS, Limits
 from app.space import usual_runs
 from ar4d.errors import UserError
 
@@ -34,17 +35,44 @@ def main(argv: list[str] | None = None) -> int:
         help="folder for runs, uploads and downloads (default: AR4D_RUNS, a Space's /data/runs, or runs)",
     )
     parser.add_argument("--root-path", help="path prefix under which a reverse proxy serves the page")
+    parser.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="HOST:PORT of a Ray cluster's head, or auto: work on the devices of the cluster",
+    )
     arguments = parser.parse_args(argv)
     try:
+        zerogpu.prepare()
         logs.configure()
         limits = Limits.from_environment()
-        server = Server(arguments.runs, arguments.host, arguments.port, arguments.root_path, limits)
+        server = Server(
+            arguments.runs, arguments.host, arguments.port, arguments.root_path, limits, ray=arguments.ray
+        )
     except (UserError, OSError) as error:
         print(f"ar4d: {error}", file=sys.stderr)
         return 2
     print(f"ar4d: {server.address}", flush=True)
-    server.close(_wait_for_signal(server, limits.shutdown_seconds))
+    grace_seconds = _wait_for_signal(server, max(0.0, limits.shutdown_seconds - CLOSING_SECONDS))
+    _exit_within(grace_seconds + CLOSING_SECONDS)
+    server.close(grace_seconds)
     return 0
+
+
+def _exit_within(seconds: float) -> None:
+    """Ends this process with exit code 0 after `seconds`, whatever still holds it.
+
+    A thread at work, such as one that draws a picture for a visitor who has just left, would otherwise delay
+    the end without a bound. Files appear whole or not at all, so that none is cut short.
+    """
+
+    def exit_now() -> None:
+        _log.warning("Something still held the server after %g s; it ends now", seconds)
+        logging.shutdown()
+        os._exit(0)
+
+    timer = threading.Timer(seconds, exit_now)
+    timer.daemon = True
+    timer.start()
 
 
 def _wait_for_signal(server: Server, grace_seconds: float) -> float:
@@ -79,12 +107,17 @@ class Server:
         root_path: str | None = None,
         limits: Limits | None = None,
         example: Path | None = EXAMPLE_RUN,
+        ray: str | None = None,
     ) -> None:
         """Starts the server.
 
         Args:
             port: the port to listen on; 0 picks a free one.
             example: folder of the run that new visitors see; it may be missing.
+            ray: address of a Ray cluster whose devices to use in place of this machine's.
+
+        Raises:
+            UserError: the folder of runs cannot be written to, or the cluster cannot be used.
         """
         os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
         os.environ["GRADIO_TEMP_DIR"] = str(
@@ -99,7 +132,7 @@ class Server:
         from app.service import Service
 
         self.viewers = Viewers()
-        self.service = Service(runs, self.viewers, limits)
+        self.service = Service(runs, self.viewers, limits, ray=ray)
         page = Page(self.service, self._show(example))
         self.demo = page.demo
         _, self.address, _ = launch(
@@ -123,7 +156,10 @@ class Server:
             quiet=True,
         )
         self.service.start()
-        threading.Thread(target=_warm_up, daemon=True, name="ar4d-warm-up").start()
+        if zerogpu.active():
+            _warm_up()  # now: a process must not be forked while another thread compiles
+        else:
+            threading.Thread(target=_warm_up, daemon=True, name="ar4d-warm-up").start()
 
     def close(self, grace_seconds: float = 0.0) -> None:
         """Stops the server, its viewers and its workers.

@@ -235,5 +235,6 @@ def _plain_websockets() -> Iterator[None]:
 
 
 def websocket_options() -> dict[str, Any]:
-    """Options of uvicorn that the viewers need."""
-    return {"ws_per_message_deflate": False, "ws_max_size": MAX_MESSAGE}
+    """Options of uvicorn that the viewers need, and a bound on the server's end."""
+    # Browsers keep streams open for as long as they are there: the server's end does not wait for them.
+    return {"ws_per_message_deflate": False, "ws_max_size": MAX_MESSAGE, "timeout_graceful_shutdown": 1}

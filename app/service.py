@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from app.viewer import RunViewer
 
 CLEAN_UP_SECONDS = 300.0
+STOP_SECONDS = 2.0  # that workers get to stop by themselves once the server ends
 MAX_NAME = 80  # characters of a run's name
 DOWNLOAD_SECONDS = 6 * 3600.0  # age at which uploads and downloads are deleted
 
@@ -49,10 +50,18 @@ DOWNLOAD_SECONDS = 6 * 3600.0  # age at which uploads and downloads are deleted
 class Service:
     """Storage, queue, viewers and the worker for short tasks. A server has one instance."""
 
-    def __init__(self, root: Path, viewers: Viewers, limits: Limits | None = None, device: str = "") -> None:
+    def __init__(
+        self,
+        root: Path,
+        viewers: Viewers,
+        limits: Limits | None = None,
+        device: str = "",
+        ray: str | None = None,
+    ) -> None:
         """
         Args:
             device: "cpu" or "cuda"; by default the best that the machine has.
+            ray: address of a Ray cluster whose devices to use in place of this machine's.
         """
         from app.runs.devices import workers
 
@@ -62,10 +71,12 @@ class Service:
         self.cache.mkdir(exist_ok=True)
         self.viewers = viewers
         self.estimator = Estimator(self.storage.root / "timings.jsonl")
-        self._utility_worker = Worker("utility", memory_mb=self.limits.decode_memory_mb)
+        self._utility_worker = Worker(
+            "utility", {"SPACES_ZERO_GPU": ""}, memory_mb=self.limits.decode_memory_mb
+        )
         self.metrics = Metrics()
         self._cuts = Cuts(self._utility_worker)
-        handles, self.device = workers(device)
+        handles, self.device = workers(device, self.estimator, ray)
         self.jobs = Jobs(handles, self.estimator, self.device, self.metrics)
         self.metrics.watch(self)
         self.exports = Exports(self.cache, self.storage, self.limits, self._utility_worker.run)
@@ -89,8 +100,9 @@ class Service:
             grace_seconds: how long runs at work may go on until they have stored their current frame.
         """
         self._closed.set()
-        self.jobs.close(grace_seconds)
-        self._utility_worker.close()
+        self._utility_worker.release()
+        self.jobs.close(grace_seconds, STOP_SECONDS)
+        self._utility_worker.close(STOP_SECONDS)
 
     def require_ready(self) -> None:
         """Checks that the server takes new runs.

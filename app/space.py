@@ -52,7 +52,7 @@ def space_readme(root: Path = ROOT) -> str:
         "colorTo": "green",
         "sdk": "gradio",
         "sdk_version": version,
-        "python_version": '"3.11"',
+        "python_version": "3.12.12",  # one of those that ZeroGPU takes
         "app_file": "app.py",
         "license": "apache-2.0",
         "short_description": "A video goes in, animated 3D Gaussians come out",

@@ -13,6 +13,8 @@ from ar4d.errors import UserError
 from ar4d.records import adapter, first_problem
 
 PREFIX = "AR4D_LIMIT_"
+CLOSING_SECONDS = 4.0
+"""Time in which a server that stops closes its workers, viewers and connections."""
 
 Count = Annotated[int, Field(gt=0)]
 Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -55,8 +57,8 @@ class Limits:
     """Disk space of all runs together."""
     free_gb: NonNegative = 0.5
     """Disk space that must be free before a run starts."""
-    shutdown_seconds: NonNegative = 20.0
-    """Time that runs get to finish their frame after SIGTERM."""
+    shutdown_seconds: NonNegative = 10.0
+    """Time from SIGTERM to the end of the process; runs get all but the last 4 s to finish their frame."""
 
     @staticmethod
     def from_environment(environment: Mapping[str, str] | None = None) -> Limits:

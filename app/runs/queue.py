@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from app.logs import about
 from app.metrics import Metrics
@@ -16,13 +18,14 @@ from app.runs.estimates import Estimator
 from app.runs.progress import Progress
 from app.runs.storage import JobRecord, read_job_record, strip_server_paths, update_job_record
 from app.runs.tasks import Lift, LiftResult
-from app.runs.worker import TaskFailed, Worker, WorkerDied
+from app.runs.worker import STOP_SECONDS, TaskFailed, WorkerDied
 from ar4d.errors import UserError
 from ar4d.events import Event, FrameFinished, StageFinished, drain
 from ar4d.runs import Run
 from ar4d.settings import EngineSettings
 
 State = Literal["queued", "running", "stopped", "failed", "finished"]
+Work = Generator[Event, None, LiftResult]
 MAX_ATTEMPTS = 3  # starts of a run that was unfinished whenever the server ended
 
 _log = logging.getLogger(__name__)
@@ -47,6 +50,8 @@ class Job:
     device: str = "cpu"
     followers: list[Follower] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
+    context: Context = field(default_factory=copy_context)
+    """Of the request that queued it: a ZeroGPU Space charges its visitor's quota."""
 
     @property
     def folder(self) -> Path:
@@ -103,7 +108,7 @@ class Jobs:
 
     def __init__(
         self,
-        workers: Sequence[Worker],
+        workers: Sequence[Any],
         estimator: Estimator,
         device: str = "cpu",
         metrics: Metrics | None = None,
@@ -113,7 +118,7 @@ class Jobs:
         self.workers = workers
         self._known: dict[Path, Job] = {}  # alive, or failed since the server started
         self._waiting: list[Job] = []
-        self._running: dict[Job, Worker] = {}
+        self._running: dict[Job, Any] = {}
         self._changed = threading.Condition()
         self._closed = False
         self.hurry = threading.Event()
@@ -221,21 +226,25 @@ class Jobs:
         with self._changed:
             return len(self._waiting), len(self._running)
 
-    def close(self, grace_seconds: float = 0.0) -> None:
+    def close(self, grace_seconds: float = 0.0, stop_seconds: float = STOP_SECONDS) -> None:
         """Stops the workers; a server that starts later resumes unfinished runs.
 
         Args:
             grace_seconds: how long the runs at work may go on until they have stored their current frame.
+            stop_seconds: how long all workers together then get to stop by themselves.
         """
         with self._changed:
             self._closed = True
             self._changed.notify_all()
             running = list(self._running)
         _wait_for_frames(running, grace_seconds, self.hurry)
+        end = time.monotonic() + stop_seconds
         for worker in self.workers:
-            worker.close()
+            worker.release()
+        for worker in self.workers:
+            worker.close(max(0.0, end - time.monotonic()))
         for thread in self._threads:
-            thread.join(5)
+            thread.join(max(0.0, end - time.monotonic()))
 
     # --- the workers' threads -------------------------------------------------------------------
 
@@ -247,7 +256,7 @@ class Jobs:
         error = strip_server_paths(run.record.error or "")
         return Job(run, progress, state, error, device=self.device)
 
-    def _serve(self, worker: Worker) -> None:
+    def _serve(self, worker: Any) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closed)
@@ -270,7 +279,7 @@ class Jobs:
                 with self._changed:
                     del self._running[job]
 
-    def _work(self, job: Job, worker: Worker) -> None:
+    def _work(self, job: Job, worker: Any) -> None:
         resumed = job.progress.frames_done > 0
         _log.info("Starts on %s with %d frames finished", worker.name, job.progress.frames_done)
 
@@ -279,7 +288,7 @@ class Jobs:
             job.on(event)
 
         try:
-            result: LiftResult = drain(worker.run(Lift(job.folder)), on)
+            result: LiftResult = drain(_within(job.context, worker.run(Lift(job.folder))), on)
         except UserError as error:
             return self._finish(job, "failed", str(error))
         except WorkerDied as error:
@@ -311,6 +320,17 @@ class Jobs:
             return
         if state != "failed":  # the folder records everything except why a worker died
             self._known.pop(job.folder, None)
+
+
+def _within(context: Context, stream: Work) -> Work:
+    """A stream whose code runs in a context."""
+    with closing(stream):
+        while True:
+            try:
+                event = context.run(next, stream)
+            except StopIteration as end:
+                return end.value
+            yield event
 
 
 def _wait_for_frames(jobs: Sequence[Job], seconds: float, hurry: threading.Event) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,20 +46,21 @@ class Lift:
         from ar4d.events import Finished
         from ar4d.runs import Run
 
-        run, memory, reported, finished = Run.open(self.folder), _memory(), 0.0, False
+        wait_until_free(self.folder)
+        run, memory, reported, finished = Run.open(self.folder), 0, 0.0, False
         with closing(run.work()) as events:
             for event in events:
-                if _is_intermediate(event) and time.monotonic() < reported + STEP_SECONDS:
+                if is_intermediate(event) and time.monotonic() < reported + STEP_SECONDS:
                     if stopped.is_set():
                         break
                     continue
                 reported = time.monotonic()
-                memory = max(memory, _memory())
+                memory = max(memory, peak_memory()[0])
                 report(event)
                 finished = isinstance(event, Finished)
                 if stopped.is_set() and not finished:
                     break
-        return LiftResult(finished, memory, _gpu_memory())
+        return LiftResult(finished, memory, peak_memory()[1])
 
 
 class _Cancelled(Exception):
@@ -157,7 +158,17 @@ class Export:
         return on_progress
 
 
-def _is_intermediate(event: Event) -> bool:
+def wait_until_free(folder: Path) -> None:
+    """Waits until the worker of a server that was killed has let the run go, which it does by itself."""
+    from filelock import FileLock, Timeout
+
+    from app.runs.worker import STOP_SECONDS
+
+    with suppress(Timeout), FileLock(folder / ".lock", timeout=STOP_SECONDS + 5):
+        pass
+
+
+def is_intermediate(event: Event) -> bool:
     """Whether a later event of the same kind replaces this one."""
     from ar4d.events import Progress, Step
 
@@ -169,13 +180,10 @@ def _is_intermediate(event: Event) -> bool:
     return False
 
 
-def _memory() -> int:
+def peak_memory() -> tuple[int, int]:
+    """Bytes that this process holds now, and the most that it has held on the GPU."""
     import psutil
-
-    return psutil.Process().memory_info().rss
-
-
-def _gpu_memory() -> int:
     import torch
 
-    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+    gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+    return psutil.Process().memory_info().rss, gpu

@@ -140,16 +140,23 @@ class Worker:
             if self._connection is not None:
                 self._connection.send(STOP)
 
-    def close(self) -> None:
-        """Asks the process to stop, and kills it if that takes too long."""
-        self._closed = True
+    def close(self, seconds: float = STOP_SECONDS) -> None:
+        """Asks the process to stop, and kills it if that takes too long.
+
+        Args:
+            seconds: that a task at work gets to complete its files.
+        """
+        self.release()
         if self._process is None:
             return
-        assert self._connection is not None
-        working = self._busy.locked()
-        self._connection.close()
-        self._process.join(STOP_SECONDS if working else _IDLE_SECONDS)
+        self._process.join(seconds if self._busy.locked() else min(seconds, _IDLE_SECONDS))
         self._end()
+
+    def release(self) -> None:
+        """Asks the process to stop, and does not wait for it."""
+        self._closed = True
+        if self._connection is not None:
+            self._connection.close()
 
     @property
     def pid(self) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib.util
 import math
+import os
 
 import psutil
 import torch
@@ -38,13 +39,21 @@ def missing_gpu(
             f"{name} needs an NVIDIA GPU and torch {torch.__version__} sees none; install a CUDA build of "
             f"torch and the driver, or {otherwise}."
         )
-    free, total = torch.cuda.mem_get_info(device)
+    free, total = _gpu_memory(device)
     if free < gib * GIB:
         return Unavailable(
             f"{name} needs {math.ceil(gib)} GiB of GPU memory and {torch.cuda.get_device_name(device)} has "
             f"{free / GIB:.1f} of {total / GIB:.1f} GiB free; free it, or take another expert."
         )
     return None
+
+
+def _gpu_memory(device: torch.device) -> tuple[int, int]:
+    """Free and total bytes of a GPU. A ZeroGPU Space has its GPU inside calls alone, and then as a whole."""
+    if os.environ.get("SPACES_ZERO_GPU"):
+        total = torch.cuda.get_device_properties(device).total_memory
+        return total, total
+    return torch.cuda.mem_get_info(device)
 
 
 def half_precision(device: torch.device | str) -> torch.dtype:

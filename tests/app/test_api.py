@@ -12,6 +12,8 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from app.main import Server
+from benchmarks.support.api import Api
+from benchmarks.support.malformed import cases, judge
 from tests.support.lifting import disk_video, new_token, serving_page
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -75,6 +77,11 @@ def test_a_clip_alone_is_enough(client: Client, clip: Path) -> None:
 def test_cancel(client: Client, clip: Path) -> None:
     run = lift(client, clip, {"generate.iterations": 5000})
     wait(client, run, ("running",))
+    client.predict(run["run"], run["token"], api_name="/cancel")
+    assert wait(client, run, ("stopped", "finished"))["state"] == "stopped"
+    with pytest.raises(AppError, match="no such run"):
+        client.predict(run["run"], new_token(), api_name="/resume")
+    assert client.predict(run["run"], run["token"], api_name="/resume")["state"] in ("queued", "running")
     client.predict(run["run"], run["token"], api_name="/cancel")
     assert wait(client, run, ("stopped", "finished"))["state"] == "stopped"
     with pytest.raises(AppError, match="is not finished"):
@@ -166,5 +173,15 @@ def test_bad_settings_are_one_sentence(
 def test_the_page_keeps_its_own_events_to_itself(client: Client) -> None:
     named = client.view_api(return_format="dict", print_info=False)
     assert isinstance(named, dict)
-    assert set(named["named_endpoints"]) == {"/lift", "/status", "/cancel", "/export"}
+    assert set(named["named_endpoints"]) == {"/lift", "/status", "/cancel", "/resume", "/export"}
     assert not named["unnamed_endpoints"]
+
+
+def test_malformed_requests_are_answered_by_sentences(server: Server, client: Client, clip: Path) -> None:
+    """A few of those of `python -m benchmarks.malformed`."""
+    api = Api(server.address)
+    answers = [judge(case, api, 30.0, time.monotonic) for case in cases(40, seed=3)]
+    api.close()
+    assert [answer for answer in answers if answer.problem] == []
+    assert sum(not answer.text.startswith("taken") for answer in answers) > 20
+    assert wait(client, lift(client, clip, {"generate.iterations": 1}), ("finished",))["frames_done"] == 3

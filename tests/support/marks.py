@@ -10,11 +10,13 @@ import pytest
 
 SLOW = (
     "tests/app/test_api.py",
+    "tests/app/test_interrupted_server.py",
     "tests/app/test_operation.py",
     "tests/app/test_prompt_jobs.py",
     "tests/app/test_queue.py",
     "tests/app/test_security.py",
     "tests/app/test_server.py",
+    "tests/app/test_zerogpu.py",
     "tests/bench/test_bench.py::test_several_processes_give_the_same_numbers",
     "tests/benchmarks/test_bench4d.py",
     "tests/benchmarks/test_embedded_only.py",
@@ -55,6 +57,8 @@ SLOW = (
 """Files, and tests by their name without parameters."""
 
 THOROUGH = (
+    "tests/app/test_interrupted_server.py",
+    "tests/cluster/test_ray.py",
     "tests/benchmarks/test_embedded_only.py",
     "tests/train/test_breeds.py",
     "tests/train/test_calibration.py",

@@ -12,6 +12,7 @@ import gradio as gr
 
 from app import examples
 from app.page import html
+from app.runs import zerogpu
 from app.runs.prompt_jobs import CLIP, CLIP_RECORD, PromptJobs
 from app.service import Service
 from ar4d.errors import UserError
@@ -25,7 +26,8 @@ class SourceStep:
 
     def __init__(self, service: Service, prompt_jobs: PromptJobs | None = None) -> None:
         self.service, limits = service, service.limits
-        self.prompt_jobs = prompt_jobs or PromptJobs(service.cache, service.device)
+        device = "cpu" if zerogpu.active() else service.device  # on ZeroGPU a worker has no GPU of its own
+        self.prompt_jobs = prompt_jobs or PromptJobs(service.cache, device)
         with gr.Tabs(elem_classes="kinds"):
             with gr.Tab("File"):
                 self.drop = gr.File(
