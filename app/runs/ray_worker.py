@@ -51,4 +51,4 @@ class RayWorker:
         self.release()
         if self._busy.acquire(timeout=max(0.0, seconds)):
             self._busy.release()
-        self._device.close()
+        self._device.end()

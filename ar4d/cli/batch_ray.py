@@ -50,7 +50,7 @@ class RayBatch(Batch):
     def close(self) -> None:
         """Gives the devices back."""
         for device in self._devices:
-            device.close()
+            device.end()
 
 
 def devices(cluster: Cluster, workers: int | None, threads: int | None) -> list[Device]:

@@ -47,6 +47,7 @@ class Device:
         """
         self._gpu, self._threads = gpu, threads
         self._actor: Any = None
+        self._ended = False
 
     def _make_actor(self) -> Any:
         """An actor, for which Ray finds a node as soon as one has room."""
@@ -88,7 +89,7 @@ class Device:
                         return (yield from self._once(folder))
                     except (RayActorError, NodeDiedError, ObjectLostError, WorkerCrashedError) as error:
                         losses += 1
-                        if losses >= LOST:
+                        if self._ended or losses >= LOST:
                             raise DeviceLost(
                                 f"The nodes that worked on this were lost {LOST} times in a row."
                             ) from error
@@ -116,7 +117,7 @@ class Device:
             problem = str(error).strip().splitlines()[-1]
             raise UserError(f"An error in this program on a node: {problem}") from error
         finally:
-            self.close()
+            self._give_back()
         raise UserError("A node ended its work without a result; see the cluster's logs.")
 
     def stop(self) -> None:
@@ -124,8 +125,12 @@ class Device:
         if self._actor is not None:
             self._actor.stop.remote()
 
-    def close(self) -> None:
-        """Gives the device back to the cluster, also in the middle of a run."""
+    def end(self) -> None:
+        """Gives the device back to the cluster for good, also in the middle of a run."""
+        self._ended = True
+        self._give_back()
+
+    def _give_back(self) -> None:
         import ray
 
         if self._actor is not None:
