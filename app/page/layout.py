@@ -137,7 +137,7 @@ class Page:
         step.start_anyway.click(self.run.start_anyway, inputs, self.opened, **BUSY).success(**self._tail())
         step.open_same.click(self.run.open_same, inputs, self.opened, **BUSY).success(**self._tail())
         step.cancel.click(self.run.cancel_run, [self.session], None, **PRIVATE)
-        step.resume.click(self.run.resume, [self.session], None, **PRIVATE).success(**self._tail())
+        step.resume.click(self.run.resume_run, [self.session], None, **PRIVATE).success(**self._tail())
         step.result.click(lambda: gr.Tabs(selected="result"), None, self.tabs, **PRIVATE)
         again = [self.session, step.first_frame, *self._form]
         step.rerun.click(self.run.rerun, again, self.opened, **BUSY).success(**self._tail())

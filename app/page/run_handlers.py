@@ -72,7 +72,7 @@ class RunHandlers:
         self.page.service.jobs.cancel(self.page.run_of(Session.from_browser(stored)))
 
     @report_user_errors
-    def resume(self, stored: Any) -> None:
+    def resume_run(self, stored: Any) -> None:
         session = Session.from_browser(stored)
         self.page.service.resume(session.visitor, self.page.run_of(session))
 

@@ -312,14 +312,15 @@ class Jobs:
         _log.info(
             "Ends as %s after %d frames%s", state, job.progress.frames_done, f": {error}" if error else ""
         )
+        with self._changed:  # before the state changes: a visitor may resume the run as soon as it has
+            try:
+                update_job_record(job.folder, enqueued=False)
+            except UserError as problem:  # the disk is full, or the folder is gone
+                _log.warning("The job record in %s cannot be written: %s", job.folder, problem)
+            else:
+                if state != "failed":  # the folder records everything except why a worker died
+                    self._known.pop(job.folder, None)
         job.set_state(state, strip_server_paths(error))
-        try:
-            update_job_record(job.folder, enqueued=False)
-        except UserError as problem:  # the disk is full, or the folder is gone
-            _log.warning("The job record in %s cannot be written: %s", job.folder, problem)
-            return
-        if state != "failed":  # the folder records everything except why a worker died
-            self._known.pop(job.folder, None)
 
 
 def _within(context: Context, stream: Work) -> Work:
