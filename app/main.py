@@ -38,6 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--ray",
         metavar="ADDRESS",
+        default="",
         help="HOST:PORT of a Ray cluster's head, or auto: work on the devices of the cluster",
     )
     arguments = parser.parse_args(argv)
@@ -107,7 +108,7 @@ class Server:
         root_path: str | None = None,
         limits: Limits | None = None,
         example: Path | None = EXAMPLE_RUN,
-        ray: str | None = None,
+        ray: str = "",
     ) -> None:
         """Starts the server.
 

@@ -25,7 +25,7 @@ from app.runs.repeats import find_same_run
 from app.runs.storage import Storage, read_job_record, safe_name, update_job_record, whole_or_gone
 from app.runs.tasks import CutOut
 from app.runs.uploads import require_size, take_in
-from app.runs.worker import Worker, readable_failures
+from app.runs.worker import readable_failures
 from ar4d.clip import Clip, ClipSettings
 from ar4d.engines.registry import engine_of
 from ar4d.errors import UserError
@@ -51,19 +51,14 @@ class Service:
     """Storage, queue, viewers and the worker for short tasks. A server has one instance."""
 
     def __init__(
-        self,
-        root: Path,
-        viewers: Viewers,
-        limits: Limits | None = None,
-        device: str = "",
-        ray: str | None = None,
+        self, root: Path, viewers: Viewers, limits: Limits | None = None, device: str = "", ray: str = ""
     ) -> None:
         """
         Args:
             device: "cpu" or "cuda"; by default the best that the machine has.
             ray: address of a Ray cluster whose devices to use in place of this machine's.
         """
-        from app.runs.devices import workers
+        from app.runs.devices import utility_worker, workers
 
         self.limits = limits or Limits()
         self.storage = Storage(root.resolve(), self.limits)
@@ -71,9 +66,7 @@ class Service:
         self.cache.mkdir(exist_ok=True)
         self.viewers = viewers
         self.estimator = Estimator(self.storage.root / "timings.jsonl")
-        self._utility_worker = Worker(
-            "utility", {"SPACES_ZERO_GPU": ""}, memory_mb=self.limits.decode_memory_mb
-        )
+        self._utility_worker = utility_worker(self.limits)
         self.metrics = Metrics()
         self._cuts = Cuts(self._utility_worker)
         handles, self.device = workers(device, self.estimator, ray)
@@ -94,11 +87,7 @@ class Service:
         self._started = True
 
     def close(self, grace_seconds: float = 0.0) -> None:
-        """Stops the workers; unfinished runs stay enqueued.
-
-        Args:
-            grace_seconds: how long runs at work may go on until they have stored their current frame.
-        """
+        """Stops the workers; unfinished runs stay enqueued, and get `grace_seconds` to store their frame."""
         self._closed.set()
         self._utility_worker.release()
         self.jobs.close(grace_seconds, STOP_SECONDS)

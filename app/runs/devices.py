@@ -6,10 +6,11 @@ from typing import Any
 
 from app.runs import zerogpu
 from app.runs.estimates import Estimator
+from app.runs.limits import Limits
 from app.runs.worker import Worker
 
 
-def workers(device: str, estimator: Estimator, ray: str | None = None) -> tuple[list[Any], str]:
+def workers(device: str, estimator: Estimator, ray: str = "") -> tuple[list[Any], str]:
     """One worker per device, and the kind of device: "cpu" or "cuda".
 
     Args:
@@ -21,7 +22,7 @@ def workers(device: str, estimator: Estimator, ray: str | None = None) -> tuple[
     """
     import torch
 
-    if ray is not None:
+    if ray:
         from app.runs.ray_worker import RayWorker
         from ar4d.cluster import connect
 
@@ -35,3 +36,8 @@ def workers(device: str, estimator: Estimator, ray: str | None = None) -> tuple[
         return [Worker("cpu", {"CUDA_VISIBLE_DEVICES": ""}, warm=True)], kind
     count = torch.cuda.device_count()
     return [Worker(f"cuda-{i}", {"CUDA_VISIBLE_DEVICES": str(i)}, warm=True) for i in range(count)], kind
+
+
+def utility_worker(limits: Limits) -> Worker:
+    """The worker that reads uploads and writes exports; it has no GPU of a ZeroGPU Space."""
+    return Worker("utility", {"SPACES_ZERO_GPU": ""}, memory_mb=limits.decode_memory_mb)
