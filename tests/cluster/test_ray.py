@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import os
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -166,16 +165,6 @@ def test_an_address_that_does_not_answer_is_a_sentence(
     assert time.monotonic() < start + 20
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ar4d: ")]
     assert words in line
-
-
-def test_a_port_of_something_else_is_a_sentence(tmp_path: Path) -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        thread = threading.Thread(target=lambda: other.accept(), daemon=True)
-        thread.start()
-        with pytest.raises(UserError, match="cannot be used"):
-            connect(f"127.0.0.1:{other.getsockname()[1]}")
 
 
 def test_a_folder_is_fetched_as_it_grows(tmp_path: Path) -> None:
