@@ -44,7 +44,7 @@ def ray_address() -> Iterator[str]:
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
     try:
-        yield cluster.address
+        yield str(cluster.address)
     finally:
         cluster.shutdown()
 

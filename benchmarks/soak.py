@@ -192,7 +192,7 @@ def undisturbed(visitor: Visitor, runs: Path) -> dict[str, Path]:
     references = {}
     for seed in range(CLIPS):
         name = f"disk-{seed}.gif"
-        run = visitor.start(name, visitor._clips[seed])
+        run = visitor.begin(name, visitor._clips[seed])
         wait_for(visitor, [run], FINISH_SECONDS)
         visitor.attempt(visitor.export)
         (references[name],) = runs.glob(f"*/{run}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ def connect(address: str) -> Cluster:
         raise UserError("--ray needs the package ray; install it with `pip install ray`.") from error
     _require_answer(address)
     try:
-        ray.init(address=address, namespace="ar4d", log_to_driver=False, logging_level="ERROR")
+        ray.init(address=address, namespace="ar4d", log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UserError(f"The Ray cluster at {address} cannot be used: {reason}.") from error

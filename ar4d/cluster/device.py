@@ -98,6 +98,7 @@ class Device:
 
     def _once(self, folder: Path) -> Generator[Event, None, Result]:
         import ray
+        from ray.exceptions import RayTaskError
 
         self._actor = self._make_actor()
         try:
@@ -113,7 +114,7 @@ class Device:
                         raise UserError(value)
                     case _:
                         return Result(*value)
-        except ray.exceptions.RayTaskError as error:
+        except RayTaskError as error:
             problem = str(error).strip().splitlines()[-1]
             raise UserError(f"An error in this program on a node: {problem}") from error
         finally:

@@ -114,9 +114,9 @@ class Visitor(threading.Thread):
         """Uploads a clip and starts a run, unless enough runs are under way."""
         if sum(run.state in ALIVE for run in self.runs.values()) < 3:
             seed = self._random.randrange(CLIPS)
-            self.start(f"disk-{seed}.gif", self._clips[seed])
+            self.begin(f"disk-{seed}.gif", self._clips[seed])
 
-    def start(self, name: str, content: bytes) -> str:
+    def begin(self, name: str, content: bytes) -> str:
         """Uploads a clip and starts a run; returns its id."""
         video = self.api.upload(name, content)
         made = self.api.call("lift", video, {"num_frames": 4}, "cpu", SETTINGS, self.token)

@@ -32,7 +32,7 @@ def spaces(monkeypatch: pytest.MonkeyPatch) -> FakeSpaces:
 def zero(spaces: FakeSpaces, tmp_path: Path) -> Iterator[Service]:
     """A server on ZeroGPU. Threads that it has started are there when it forks."""
     torch.set_num_threads(2)
-    torch.rand(300, 300) @ torch.rand(300, 300)  # OpenMP's threads
+    torch.matmul(torch.rand(300, 300), torch.rand(300, 300))  # OpenMP's threads
     torch.set_num_threads(1)
     zerogpu.prepare()
     with service(tmp_path, started=False) as opened:
