@@ -8,7 +8,34 @@ from pathlib import Path
 
 import tyro
 
+from ar4d.bench.catalogue import SOURCES, Source
 from ar4d.errors import UserError
+
+_LIMITS = {"size": (16, 2048), "input_size": (16, 2048), "frames": (2, 256)}
+"""Least and greatest values of the options of `bench make`."""
+
+
+@dataclass(frozen=True)
+class _MakeArguments:
+    """Render the benchmark's objects that are not there yet: clips, true views, depth, normals, meshes."""
+
+    out: tyro.conf.Positional[Path]
+    """Folder for the objects."""
+    sources: tuple[Source, ...] = SOURCES
+    """0ad: animals and people of the game 0 A.D., from Debian's package 0ad-data. gltf: CC0 and CC BY models,
+    which are downloaded. made: procedural objects, which need nothing."""
+    objects: tuple[str, ...] = ()
+    """Names of objects; all by default."""
+    zeroad: Path | None = None
+    """0 A.D.'s public.zip; where Debian's package has it by default."""
+    gltf: Path | None = None
+    """Folder with the glTF files; they are downloaded by default."""
+    size: int = 256
+    """Width and height of the true views in pixels."""
+    input_size: int = 512
+    """Width and height of the clips in pixels."""
+    frames: int = 16
+    """Number of frames, over one cycle of each object's motion."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +76,40 @@ class _ReportArguments:
 
 
 def main(argv: list[str]) -> None:
-    """measure objects with ground truth in several variants: bench run, bench report"""
-    commands = {"run": run, "report": report}
+    """measure objects with ground truth in several variants: bench make, bench run, bench report"""
+    commands = {"make": make, "run": run, "report": report}
     if not argv or argv[0] in ("-h", "--help"):
-        print("usage: ar4d bench {run, report} [options]; ar4d bench run --help lists its options")
+        print("usage: ar4d bench {make, run, report} [options]; ar4d bench run --help lists its options")
         return
     if argv[0] not in commands:
-        raise UserError(f'There is no command "bench {argv[0]}"; choose one of: bench run, bench report.')
+        raise UserError(f'There is no command "bench {argv[0]}"; choose one of: bench make, bench run, bench report.')
     commands[argv[0]](argv[1:])
+
+
+def make(argv: list[str]) -> None:
+    """Renders what is not there yet, and prints a line for each object."""
+    from ar4d.bench.catalogue import chosen
+    from ar4d.bench.make import Recipe
+    from ar4d.bench.make import make as make_objects
+    from ar4d.bench.models import Models
+    from ar4d.bench.objects import require_known
+
+    arguments = tyro.cli(_MakeArguments, prog="ar4d bench make", args=argv)
+    require_known("object", arguments.objects, [entry.name for entry in chosen(arguments.sources, ())])
+    for option in ("size", "input_size", "frames"):
+        value, (low, high) = getattr(arguments, option), _LIMITS[option]
+        if not low <= value <= high:
+            raise UserError(f"--{option.replace('_', '-')} is from {low} to {high}, not {value}.")
+    recipe = Recipe(arguments.size, arguments.input_size, arguments.frames)
+    models = Models(arguments.zeroad, arguments.gltf)
+    for made in make_objects(arguments.out, chosen(arguments.sources, arguments.objects), models, recipe):
+        remark = ""
+        if made.published is not None:
+            same = made.checksum == made.published
+            remark = "as published" if same else "differs from the published pixels"
+        entry = made.entry
+        print(f"{entry.name:12} {entry.kind:8} {entry.source:5} for {entry.use:10} {remark}".rstrip(), flush=True)
+    print(arguments.out)
 
 
 def run(argv: list[str]) -> None:

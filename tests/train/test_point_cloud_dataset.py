@@ -21,10 +21,10 @@ from train.data.point_clouds import PointCloud, stack_clouds
 from train.data.procedural.clouds import procedural_clouds
 from train.data.procedural.parts import Part
 from train.data.splatting import Light, splat_orbit, splat_views
-from train.data.zeroad.actors import SkinnedPart
+from ar4d.scenes.zeroad.actors import SkinnedPart
 from train.data.zeroad.choice import usage_json
-from train.data.zeroad.formats import NO_BONE, SkinnedMesh
-from train.data.zeroad.mesh import AlphaMode
+from ar4d.scenes.zeroad.formats import NO_BONE, SkinnedMesh
+from ar4d.scenes.mesh import AlphaMode
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,8 @@ from train.data.procedural.shapes import Part
 from train.data.rendered_dataset import RenderedDataset
 from train.data.samples import Samples
 from train.data.warp import Warp, warp_clip
-from train.data.zeroad.mesh import Clip
-from train.data.zeroad.mesh import Part as MeshPart
+from ar4d.scenes.mesh import Clip
+from ar4d.scenes.mesh import Part as MeshPart
 from train.embedded import export, train_facing, train_reconstruction
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from train.data.pack_actors import PackedMesh, PackedPart, read_pack
 from train.data.point_clouds import PointCloud, map_in_processes
-from train.data.zeroad.mesh import CUTOUT_THRESHOLD, AlphaMode, welded
+from ar4d.scenes.mesh import CUTOUT_THRESHOLD, AlphaMode, welded
 
 
 def clouds_of_actors(pack: Path, count: int, validation: bool, seed: int = 0) -> list[PointCloud]:

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from train.data.samples import NEIGHBOUR
-from train.data.zeroad.actors import REST, Archive, SkinnedPart, load_skinned
+from ar4d.scenes.zeroad.actors import REST, Archive, SkinnedPart, load_skinned
 from train.data.zeroad.choice import VALIDATION, choose_actors, is_allowed, reserved_meshes, usage_json
-from train.data.zeroad.mesh import AlphaMode, ByteArray
+from ar4d.scenes.mesh import AlphaMode, ByteArray
 
 TEXTURE_SIZE, TEXTURE_QUALITY = 192, 75
 

@@ -16,7 +16,8 @@ from train.data.crop_batch import CropBatch, planes_of_views
 from train.data.device_constants import constant
 from train.data.framing import FILL_RANGE, frame_objects
 from train.data.grid_batch import GridBatch
-from train.data.lighting import AMBIENT, DEFAULT_LIGHT_PROB, DIFFUSE, LIGHT, TEAM_COLOUR
+from ar4d.scenes.lighting import AMBIENT, DIFFUSE, LIGHT, TEAM_COLOUR
+from train.data.lighting import DEFAULT_LIGHT_PROB
 from train.data.point_clouds import PointClouds
 from train.data.splatting import Light, rotations_about_y, splat_crops, splat_orbit, splat_views
 from train.data.view_batch import ViewBatch

@@ -30,9 +30,9 @@ from train.data.lighting import DEFAULT_LIGHT_PROB
 from train.data.samples import DEPTH_UNIT, TEST_AZIMUTHS_DEG
 from train.data.shards import ShardWriter
 from train.data.warp import warp_clip
-from train.data.zeroad.actors import REST, Archive, load_clip
+from ar4d.scenes.zeroad.actors import REST, Archive, load_clip
 from train.data.zeroad.choice import VALIDATION, choose_actors, is_allowed, reserved_meshes, usage_json
-from train.data.zeroad.mesh import Clip
+from ar4d.scenes.mesh import Clip
 from train.data.zeroad.render import Renderer
 
 PER_CLIP = 4

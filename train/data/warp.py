@@ -16,7 +16,7 @@ from torch import Tensor
 
 from train.data.batch_rng import BatchRng
 from train.data.device_constants import constant
-from train.data.zeroad.mesh import Clip
+from ar4d.scenes.mesh import Clip
 
 STRETCH_STD = 0.14
 """Standard deviation of the logarithm of each axis's factor."""

@@ -9,13 +9,10 @@ from collections.abc import Collection, Iterable
 
 import numpy as np
 
-from train.data.zeroad.actors import Archive, animated_actors
+from ar4d.bench.catalogue import reserved
+from ar4d.scenes.zeroad.actors import Archive, animated_actors
 
-RESERVED = (
-    "fauna/chicken*", "fauna/crocodile*", "fauna/deer*", "fauna/elephant*", "fauna/hawk*", "fauna/lion*",
-    "fauna/shark*", "fauna/giraffe*", "fauna/rabbit*", "fauna/peacock*", "fauna/tiger*", "fauna/walrus*",
-    "fauna/camel*", "units/mauryas/infantry_archer*", "units/iberians/healer*",
-)  # fmt: skip
+RESERVED = reserved()
 """Patterns of the actors in the benchmark; neither they nor others that show one of their meshes are used."""
 RESERVED_WORDS = (
     "elephant", "deer", "lion", "croc", "hawk", "shark", "giraffe", "rabbit", "peacock", "tiger", "walrus",

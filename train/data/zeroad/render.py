@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ar4d.cameras import Cameras
-from train.data.lighting import AMBIENT, DIFFUSE, LIGHT, TEAM_COLOUR
-from train.data.zeroad.mesh import CUTOUT_THRESHOLD, AlphaMode, ByteArray, Clip, FloatArray, Part, welded
+from ar4d.scenes.lighting import AMBIENT, DIFFUSE, LIGHT, TEAM_COLOUR
+from ar4d.scenes.mesh import CUTOUT_THRESHOLD, AlphaMode, ByteArray, Clip, FloatArray, Part, welded
 
 NEAR, FAR = 0.05, 20.0
 SUPERSAMPLE = 2

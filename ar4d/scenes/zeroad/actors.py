@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from train.data.zeroad.formats import (
+from ar4d.scenes.zeroad.formats import (
     NO_BONE,
     SkeletalAnimation,
     SkinnedMesh,
     parse_pmd,
     parse_psa,
 )
-from train.data.zeroad.mesh import AlphaMode, ByteArray, Clip, FloatArray, Part
+from ar4d.scenes.mesh import AlphaMode, ByteArray, Clip, FloatArray, Part
 
 REST = "idle"
 """Animation to use for actors without any; they stay in their rest pose."""

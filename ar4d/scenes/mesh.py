@@ -6,7 +6,7 @@ Texture coordinates have their origin at the first row of the texture array.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
@@ -44,6 +44,10 @@ class Part:
     """RGBA texels, [height, width, 4]; white when missing."""
     alpha_mode: AlphaMode = AlphaMode.OPAQUE
     name: str = ""
+    colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Factor on the texture's colour, in [0, 1]."""
+    flat: bool = False
+    """Whether each triangle has its own normal, as a box has, rather than the vertices."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,15 @@ class Clip:
     def triangles(self) -> int:
         """Number of triangles over all parts."""
         return sum(len(part.faces) for part in self.parts)
+
+    def moved(self, matrix: NDArray[np.float64], offset: NDArray[np.float64]) -> Clip:
+        """The clip with its points x at matrix x + offset."""
+        return Clip(
+            tuple(
+                replace(part, vertices=(part.vertices @ matrix.T + offset).astype(np.float32))
+                for part in self.parts
+            )
+        )
 
     def points(self, frame: int) -> list[FloatArray]:
         """The vertices of each part that its faces use, in a frame."""

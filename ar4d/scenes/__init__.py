@@ -1,0 +1,1 @@
+"""Animated, textured meshes: read from files, made procedurally, placed before the orbit and drawn."""
