@@ -52,7 +52,9 @@ class Entry:
 
     @property
     def credit(self) -> Credit:
-        return files()[self.model].credit if self.source == "gltf" else _credit(_tree()["sources"][self.source])
+        return (
+            files()[self.model].credit if self.source == "gltf" else _credit(_tree()["sources"][self.source])
+        )
 
 
 @cache

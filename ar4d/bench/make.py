@@ -130,7 +130,9 @@ def _make_object(folder: Path, entry: Entry, models: Models, recipe: Recipe) -> 
             digest = hashlib.sha256()
             digest.update(_save(scene.draw(frame, own), partial / "input", frame, geometry=False))
             for name, (_, _, camera) in cameras.items():
-                digest.update(_save(scene.draw(frame, camera), partial / "views" / name, frame, geometry=True))
+                digest.update(
+                    _save(scene.draw(frame, camera), partial / "views" / name, frame, geometry=True)
+                )
             return digest.digest()
 
         with ThreadPoolExecutor(available_cores()) as pool:

@@ -1,4 +1,4 @@
-"""The models that the benchmark is rendered from, posed: from 0 A.D.'s archive, glTF files and our own makers."""
+"""The models of the benchmark, posed: from 0 A.D.'s archive, glTF files and makers of our own."""
 
 from __future__ import annotations
 

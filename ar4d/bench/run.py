@@ -6,7 +6,7 @@ import multiprocessing
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,9 +107,16 @@ def measure(plan: Plan, pair: Pair) -> dict[str, Any]:
         seconds = time.perf_counter() - begin
     else:
         settings = settings_of(pair.variant, plan.preset, pair.seed, plan.size)
+        settings = replace(settings, elevation_deg=truth.elevation_deg)
         warm_up()
         begin = time.perf_counter()
-        asset = lift(clip_of(folder / "input", truth.num_frames, settings.size), settings)
+        clip = clip_of(folder / "input", truth.num_frames, settings.size)
+        if clip.num_frames != truth.num_frames:
+            raise UserError(
+                f"{folder / 'input'} holds {clip.num_frames} frames, but the true views have "
+                f"{truth.num_frames}; complete it."
+            )
+        asset = lift(clip, settings)
         seconds = time.perf_counter() - begin
         show = asset_renderer(asset)
         shape = shapes.measure_shape(asset, truth.times, shapes.read_points(folder, truth.num_frames))

@@ -75,14 +75,29 @@ class _ReportArguments:
     """Folder for the report; the same by default."""
 
 
+@dataclass(frozen=True)
+class _CheckArguments:
+    """Compare mean PSNR, IoU and LPIPS of unseen views with committed figures."""
+
+    out: tyro.conf.Positional[Path]
+    """Folder that `ar4d bench run` wrote."""
+    figures: tyro.conf.Positional[Path]
+    """File with the committed figures."""
+    write: bool = False
+    """Write the figures of this run into the file, instead of comparing."""
+
+
 def main(argv: list[str]) -> None:
-    """measure objects with ground truth in several variants: bench make, bench run, bench report"""
-    commands = {"make": make, "run": run, "report": report}
+    """measure objects with ground truth in several variants: bench make, run, report, check"""
+    commands = {"make": make, "run": run, "report": report, "check": check}
     if not argv or argv[0] in ("-h", "--help"):
-        print("usage: ar4d bench {make, run, report} [options]; ar4d bench run --help lists its options")
+        print(
+            "usage: ar4d bench {make, run, report, check} [options]; ar4d bench run --help lists its options"
+        )
         return
+    known = ", ".join(f"bench {name}" for name in commands)
     if argv[0] not in commands:
-        raise UserError(f'There is no command "bench {argv[0]}"; choose one of: bench make, bench run, bench report.')
+        raise UserError(f'There is no command "bench {argv[0]}"; choose one of: {known}.')
     commands[argv[0]](argv[1:])
 
 
@@ -108,7 +123,10 @@ def make(argv: list[str]) -> None:
             same = made.checksum == made.published
             remark = "as published" if same else "differs from the published pixels"
         entry = made.entry
-        print(f"{entry.name:12} {entry.kind:8} {entry.source:5} for {entry.use:10} {remark}".rstrip(), flush=True)
+        print(
+            f"{entry.name:12} {entry.kind:8} {entry.source:5} for {entry.use:10} {remark}".rstrip(),
+            flush=True,
+        )
     print(arguments.out)
 
 
@@ -150,3 +168,26 @@ def report(argv: list[str]) -> None:
     arguments = tyro.cli(_ReportArguments, prog="ar4d bench report", args=argv)
     for path in write_report(arguments.out, arguments.to):
         print(path)
+
+
+def check(argv: list[str]) -> None:
+    """Fails where a figure is worse than the committed one by more than its spread.
+
+    Raises:
+        UserError: figures are worse, missing or do not compare.
+    """
+    from ar4d.bench import guard
+
+    arguments = tyro.cli(_CheckArguments, prog="ar4d bench check", args=argv)
+    found = guard.figures(arguments.out)
+    if arguments.write:
+        guard.write_figures(found, arguments.figures)
+        print(arguments.figures)
+        return
+    committed = guard.read_figures(arguments.figures)
+    for metric in guard.not_compared(found, committed):
+        print(f"{metric} is not compared: it was not measured on both sides.")
+    worse = guard.worse(found, committed)
+    if worse:
+        raise UserError("\n".join(worse))
+    print(f"No figure is worse than in {arguments.figures} by more than its spread.")

@@ -1,9 +1,9 @@
 """Ground truth of an object: what cameras around it really saw.
 
 A folder with `meta.json`, in it `cameras` by name (`azimuth_deg`, `elevation_deg`, `size`, `K`
-[3, 3], OpenCV `viewmat` [4, 4]), and `views/<camera>/0000.png …`: RGBA with straight alpha, every
-camera at the same times. The camera at the place of `input_camera` (at azimuth 0, elevation 0 where
-none is given) is the clip's own, the reference.
+[3, 3], OpenCV `viewmat` [4, 4]) and optionally the number of `frames`; and
+`views/<camera>/0000.png …`: RGBA with straight alpha, every camera at the same times. The camera at the
+place of `input_camera` (at azimuth 0, elevation 0 where none is given) is the clip's own, the reference.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class GroundTruth:
     name: str
     views: tuple[View, ...]
     reference: str | None  # name of the view at the clip's own camera
+    elevation_deg: float = 0.0  # of the clip's own camera
 
     @property
     def num_frames(self) -> int:
@@ -78,6 +79,11 @@ def read_ground_truth(folder: Path, num_frames: int | None = None) -> GroundTrut
         counts = ", ".join(f"{name}: {length}" for name, length in lengths.items())
         raise UserError(f"The views in {folder} differ in their number of frames ({counts}); complete them.")
     available = len(views[0].rgba)
+    if meta.get("frames", available) != available:
+        raise UserError(
+            f"{folder / 'meta.json'} states {meta['frames']} frames, but its views have {available}; "
+            "make them agree."
+        )
     if num_frames is not None:
         if not 1 <= num_frames <= available:
             raise UserError(f"{folder} has {available} frames: ask for 1 to {available}, not {num_frames}.")
@@ -85,7 +91,7 @@ def read_ground_truth(folder: Path, num_frames: int | None = None) -> GroundTrut
     own = meta.get("input_camera", {})
     place = (own.get("azimuth_deg", 0) % 360, own.get("elevation_deg", 0))
     reference = [v.name for v in views if (v.azimuth_deg % 360, v.elevation_deg) == place]
-    return GroundTruth(folder.name, views, reference[0] if reference else None)
+    return GroundTruth(folder.name, views, reference[0] if reference else None, float(place[1]))
 
 
 def read_rgba(path: Path) -> Tensor:

@@ -236,7 +236,9 @@ def gyroscope(frames: int) -> Clip:
         turn = a.joint(turn, (0, 0, 0), axis, a.phases / 2 + 0.4)
         a.add(ring(radius, 0.035, 48), turn, stripes(colour, (0.95, 0.95, 0.9), 12, 1, 13))
     a.between(turn, (0, -0.42, 0), (0, 0.42, 0), 0.02, STEEL)
-    a.add(tube(0.08, 0.3, 0.3, 24), turn, stripes((0.25, 0.25, 0.28), (0.9, 0.85, 0.3), 8, 1, 14), (0, -0.04, 0))
+    a.add(
+        tube(0.08, 0.3, 0.3, 24), turn, stripes((0.25, 0.25, 0.28), (0.9, 0.85, 0.3), 8, 1, 14), (0, -0.04, 0)
+    )
     return a.clip()
 
 

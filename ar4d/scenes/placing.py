@@ -71,7 +71,10 @@ def placed(clip: Clip, elevation_deg: float, elevations_deg: tuple[float, ...]) 
     box = _box(scale * (points - centre), 0, elevation_deg)
     where = (float(centre[0]), float(centre[1]), float(centre[2]))
     moved = clip.moved(np.eye(3) * scale, -scale * centre)
-    parts = tuple(replace(part, vertices=np.round(part.vertices / np.float32(GRID)) * np.float32(GRID)) for part in moved.parts)
+    parts = tuple(
+        replace(part, vertices=np.round(part.vertices / np.float32(GRID)) * np.float32(GRID))
+        for part in moved.parts
+    )
     return Clip(parts), Placing(scale, where, round(float((box[1] - box[0]).max()), 4))
 
 

@@ -174,7 +174,7 @@ def _project(vertices, viewmat, K, out):
 
 @_exact
 def _weights(projected, a, b, c, scale, x, y):
-    """The barycentric coordinates in the picture of the sample (x, y), times the triangle's area, and that."""
+    """The barycentric coordinates of the sample (x, y), each times the triangle's area, and that area."""
     ax, ay = projected[a, 0] * scale, projected[a, 1] * scale
     bx, by = projected[b, 0] * scale, projected[b, 1] * scale
     cx, cy = projected[c, 0] * scale, projected[c, 1] * scale
@@ -195,7 +195,7 @@ def _in_space(projected, a, b, c, wa, wb, wc, area):
 
 @_exact
 def _find_nearest(projected, scale, faces, part_of, uvs, looks, texels, nearest, owners):
-    """For each sample the largest 1/z and the triangle that has it; holes of cut-out textures do not count."""
+    """For each sample the largest 1/z and the triangle that has it; holes in textures do not count."""
     size = nearest.shape[0]
     for t in range(faces.shape[0]):
         a, b, c = faces[t]

@@ -37,7 +37,9 @@ def _grid(rows: int, columns: int) -> NDArray[np.int64]:
 
 def _sheet(rows: int, columns: int) -> tuple[Numbers, Numbers, Numbers]:
     """Coordinates u and v in [0, 1] of a grid's vertices, and both as [V, 2]."""
-    v, u = (x.reshape(-1) / n for x, n in zip(np.mgrid[: rows + 1, : columns + 1], (rows, columns), strict=True))
+    v, u = (
+        x.reshape(-1) / n for x, n in zip(np.mgrid[: rows + 1, : columns + 1], (rows, columns), strict=True)
+    )
     return u, v, np.stack([u, v], 1)
 
 

@@ -264,4 +264,4 @@ def test_nothing_to_report_and_damage_are_one_sentence(tmp_path, measured, capsy
     with pytest.raises(UserError, match=r"seed-0\.json cannot be read .*; delete it"):
         read_pairs(tmp_path)
     assert bench("draw") == 2
-    assert "choose one of: bench run, bench report" in capsys.readouterr().err
+    assert "choose one of: bench make, bench run, bench report, bench check" in capsys.readouterr().err

@@ -116,7 +116,8 @@ def test_other_processors_give_the_same_bits(made, tmp_path):
     done = subprocess.run(command, env={**os.environ, **other, **one}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     checksums = [
-        json.loads((folder / "bird" / "meta.json").read_text())["checksum"] for folder in (made, tmp_path / "out")
+        json.loads((folder / "bird" / "meta.json").read_text())["checksum"]
+        for folder in (made, tmp_path / "out")
     ]
     assert checksums[0] == checksums[1]
 
@@ -193,7 +194,7 @@ def test_a_file_is_fetched_once_and_compared(tmp_path, monkeypatch):
         Models().clip(entry_of("gltf"), 2)
     gone = dataclasses.replace(fox, name="gone.glb", url=(tmp_path / "gone").as_uri())
     monkeypatch.setattr(models_module, "files", lambda: {"fox": gone})
-    with pytest.raises(UserError, match="cannot be fetched.*name that with --gltf"):
+    with pytest.raises(UserError, match=r"cannot be fetched.*name that with --gltf"):
         Models().clip(entry_of("gltf"), 2)
 
 

@@ -25,7 +25,9 @@ def glb(tree: dict, arrays: list[np.ndarray]) -> bytes:
     whole = {"asset": {"version": "2.0"}, "bufferViews": views, "accessors": accessors, **tree}
     text = json.dumps(whole).encode()
     text += b" " * (-len(text) % 4)
-    chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(binary), b"BIN\0") + binary
+    chunks = (
+        struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(binary), b"BIN\0") + binary
+    )
     return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
 
 
@@ -51,7 +53,10 @@ def model() -> tuple[dict, list[np.ndarray]]:
             {"mesh": 1, "skin": 0},
             {"translation": [0, 0, 1]},
         ],
-        "meshes": [{"name": "plain", "primitives": [primitive]}, {"name": "skinned", "primitives": [skinned]}],
+        "meshes": [
+            {"name": "plain", "primitives": [primitive]},
+            {"name": "skinned", "primitives": [skinned]},
+        ],
         "materials": [{"pbrMetallicRoughness": {"baseColorFactor": [1, 0.5, 0, 1]}}],
         "skins": [{"joints": [1, 3], "inverseBindMatrices": 6}],
         "animations": [

@@ -47,7 +47,7 @@ def test_points_stay_on_their_triangles_and_out_of_holes():
     texture = np.full((1, 2, 4), 255, np.uint8)
     texture[0, 0, 3] = 0
     square = np.array([[0, 0, 0], [2, 0, 0], [2, 1, 0], [0, 1, 0]], np.float32)
-    vertices = np.stack([square, square + (0, 0, 1)]).astype(np.float32)
+    vertices = np.stack([square, square + np.array([0, 0, 1], np.float32)]).astype(np.float32)
     uvs = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
     faces = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
     points = surface_points(Clip((Part(vertices, faces, uvs, texture, AlphaMode.CUTOUT),)), 2000)

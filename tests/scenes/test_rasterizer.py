@@ -81,7 +81,9 @@ def test_the_light_and_the_texture_make_the_colour():
     assert (rgba == np.array([*expected, 255])).all()
     behind = Scene(Clip((part,))).draw(0, orbit(180, size=4)).rgba  # the other side, lit as its own
     shade = AMBIENT
-    assert (behind[..., :3] == np.floor(np.clip(np.array([200, 100, 50]) / 255 * shade, 0, 1) * 255 + 0.5)).all()
+    assert (
+        behind[..., :3] == np.floor(np.clip(np.array([200, 100, 50]) / 255 * shade, 0, 1) * 255 + 0.5)
+    ).all()
 
 
 def test_what_alpha_in_a_texture_means():

@@ -11,6 +11,9 @@ from ar4d.cameras import RADIUS, intrinsics
 from ar4d.experts.embedded.geometry import rays, sample_view
 from ar4d.experts.embedded.network import IN_SIZE
 from ar4d.experts.embedded.symmetry import reflect
+from ar4d.scenes.mesh import AlphaMode
+from ar4d.scenes.zeroad.actors import SkinnedPart
+from ar4d.scenes.zeroad.formats import NO_BONE, SkinnedMesh
 from train.data import render_shapes
 from train.data.actor_clouds import clouds_of_actors
 from train.data.crop_batch import crops_of_views
@@ -21,10 +24,7 @@ from train.data.point_clouds import PointCloud, stack_clouds
 from train.data.procedural.clouds import procedural_clouds
 from train.data.procedural.parts import Part
 from train.data.splatting import Light, splat_orbit, splat_views
-from ar4d.scenes.zeroad.actors import SkinnedPart
 from train.data.zeroad.choice import usage_json
-from ar4d.scenes.zeroad.formats import NO_BONE, SkinnedMesh
-from ar4d.scenes.mesh import AlphaMode
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,8 @@ from ar4d.cameras import RADIUS
 from ar4d.experts.embedded.expert import WEIGHTS, load_networks
 from ar4d.experts.embedded.facing import FacingNetwork, angle_between_deg
 from ar4d.experts.embedded.network import IN_SIZE, OCCUPANCY_OFFSETS, OUT_SIZE, Network
+from ar4d.scenes.mesh import Clip
+from ar4d.scenes.mesh import Part as MeshPart
 from train.data import render_shapes
 from train.data.batch_rng import BatchRng
 from train.data.device_constants import constant
@@ -23,8 +25,6 @@ from train.data.procedural.shapes import Part
 from train.data.rendered_dataset import RenderedDataset
 from train.data.samples import Samples
 from train.data.warp import Warp, warp_clip
-from ar4d.scenes.mesh import Clip
-from ar4d.scenes.mesh import Part as MeshPart
 from train.embedded import export, train_facing, train_reconstruction
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ar4d.scenes.mesh import CUTOUT_THRESHOLD, AlphaMode, welded
 from train.data.pack_actors import PackedMesh, PackedPart, read_pack
 from train.data.point_clouds import PointCloud, map_in_processes
-from ar4d.scenes.mesh import CUTOUT_THRESHOLD, AlphaMode, welded
 
 
 def clouds_of_actors(pack: Path, count: int, validation: bool, seed: int = 0) -> list[PointCloud]:

@@ -20,10 +20,10 @@ import tyro
 from numpy.typing import NDArray
 from PIL import Image
 
-from train.data.samples import NEIGHBOUR
-from ar4d.scenes.zeroad.actors import REST, Archive, SkinnedPart, load_skinned
-from train.data.zeroad.choice import VALIDATION, choose_actors, is_allowed, reserved_meshes, usage_json
 from ar4d.scenes.mesh import AlphaMode, ByteArray
+from ar4d.scenes.zeroad.actors import REST, Archive, SkinnedPart, load_skinned
+from train.data.samples import NEIGHBOUR
+from train.data.zeroad.choice import VALIDATION, choose_actors, is_allowed, reserved_meshes, usage_json
 
 TEXTURE_SIZE, TEXTURE_QUALITY = 192, 75
 

@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ar4d.experts.embedded.symmetry import upright_planes
+from ar4d.scenes.lighting import AMBIENT, DIFFUSE, LIGHT, TEAM_COLOUR
 from train.data.batch_rng import BatchRng
 from train.data.crop_batch import CropBatch, planes_of_views
 from train.data.device_constants import constant
 from train.data.framing import FILL_RANGE, frame_objects
 from train.data.grid_batch import GridBatch
-from ar4d.scenes.lighting import AMBIENT, DIFFUSE, LIGHT, TEAM_COLOUR
 from train.data.lighting import DEFAULT_LIGHT_PROB
 from train.data.point_clouds import PointClouds
 from train.data.splatting import Light, rotations_about_y, splat_crops, splat_orbit, splat_views

@@ -25,14 +25,14 @@ from numpy.typing import NDArray
 
 from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, orbit
 from ar4d.experts.embedded.symmetry import upright_plane
+from ar4d.scenes.mesh import Clip
+from ar4d.scenes.zeroad.actors import REST, Archive, load_clip
 from train.data.framing import FILL_RANGE, frame_object
 from train.data.lighting import DEFAULT_LIGHT_PROB
 from train.data.samples import DEPTH_UNIT, TEST_AZIMUTHS_DEG
 from train.data.shards import ShardWriter
 from train.data.warp import warp_clip
-from ar4d.scenes.zeroad.actors import REST, Archive, load_clip
 from train.data.zeroad.choice import VALIDATION, choose_actors, is_allowed, reserved_meshes, usage_json
-from ar4d.scenes.mesh import Clip
 from train.data.zeroad.render import Renderer
 
 PER_CLIP = 4

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ar4d.scenes.mesh import Clip
 from train.data.batch_rng import BatchRng
 from train.data.device_constants import constant
-from ar4d.scenes.mesh import Clip
 
 STRETCH_STD = 0.14
 """Standard deviation of the logarithm of each axis's factor."""

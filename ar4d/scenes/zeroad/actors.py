@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ar4d.scenes.mesh import AlphaMode, ByteArray, Clip, FloatArray, Part
 from ar4d.scenes.zeroad.formats import (
     NO_BONE,
     SkeletalAnimation,
@@ -24,7 +25,6 @@ from ar4d.scenes.zeroad.formats import (
     parse_pmd,
     parse_psa,
 )
-from ar4d.scenes.mesh import AlphaMode, ByteArray, Clip, FloatArray, Part
 
 REST = "idle"
 """Animation to use for actors without any; they stay in their rest pose."""
