@@ -39,7 +39,13 @@ def clip_of(folder: Path, frames: int, size: int, canonical: Literal["auto"] | i
 
     Args:
         canonical: the frame that generation starts from, or "auto".
+
+    Raises:
+        UserError: the folder is missing, holds fewer pictures, or one cannot be read.
     """
+    pictures = len(list(folder.glob("*.png")))
+    if pictures < frames:
+        raise UserError(f"{folder} holds {pictures} pictures, but the true views have {frames}; complete it.")
     end = (frames - 0.5) / STILL_FPS  # pictures have no rate of their own
     settings = ClipSettings(framing="keep", num_frames=frames, end=end, canonical=canonical)
     return load_clip(folder, settings, size)

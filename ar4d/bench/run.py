@@ -110,13 +110,7 @@ def measure(plan: Plan, pair: Pair) -> dict[str, Any]:
         settings = replace(settings, elevation_deg=truth.elevation_deg)
         warm_up()
         begin = time.perf_counter()
-        clip = clip_of(folder / "input", truth.num_frames, settings.size)
-        if clip.num_frames != truth.num_frames:
-            raise UserError(
-                f"{folder / 'input'} holds {clip.num_frames} frames, but the true views have "
-                f"{truth.num_frames}; complete it."
-            )
-        asset = lift(clip, settings)
+        asset = lift(clip_of(folder / "input", truth.num_frames, settings.size), settings)
         seconds = time.perf_counter() - begin
         show = asset_renderer(asset)
         shape = shapes.measure_shape(asset, truth.times, shapes.read_points(folder, truth.num_frames))

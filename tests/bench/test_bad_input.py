@@ -49,10 +49,10 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
         "differ in their number of frames",
     ),
     "opaque truth": (opaque, "are opaque everywhere"),
-    "no clip": (lambda f: shutil.rmtree(f / "input"), "input"),
+    "no clip": (lambda f: shutil.rmtree(f / "input"), "input holds 0 pictures, but the true views have 3"),
     "a clip with fewer frames": (
         lambda f: (f / "input" / "0002.png").unlink(),
-        "holds 2 frames, but the true views have 3",
+        "holds 2 pictures, but the true views have 3",
     ),
     "points of other frames": (
         lambda f: np.save(f / "points.npy", torch.rand(2, 50, 3).numpy()),
