@@ -13,6 +13,10 @@ from ar4d.evaluation import protocols, sets
 from ar4d.evaluation.by_protocol import formatted, title_of
 from ar4d.evaluation.scores import Scores
 
+SPREADS = (
+    "Mean ± standard deviation over objects and seeds; in brackets, with several seeds, that of the "
+    "seeds' means over objects."
+)
 Results = Mapping[Pair, Mapping[str, Any]]
 
 
@@ -96,7 +100,7 @@ def _protocol_table(
         rows.append((*row, *(formatted(name, distances.get(name)) for name in protocol.sets)))
     head = ("variant", "pairs", *map(title_of, (*metrics, *protocol.sets)))
     reasons = {note for result in results.values() for note in result["notes"].get(protocol.name, ())}
-    notes = (protocol.source, protocol.details, "Mean ± standard deviation over objects and seeds.")
+    notes = (protocol.source, protocol.details, SPREADS)
     return Table(f"Protocol {protocol.name}", head, tuple(rows), (*remark, *notes, *sorted(reasons)))
 
 
@@ -119,16 +123,32 @@ def _distances(
     return protocols.set_distances(protocol, entries, ready)
 
 
+def spread_of_seeds(values: Mapping[Pair, float]) -> float | None:
+    """The standard deviation over seeds of the mean over objects; None where there is one seed.
+
+    Only objects count that have all seeds: means over different objects do not compare.
+    """
+    seeds = {pair.seed for pair in values}
+    whole = [n for n in {p.name for p in values} if {p.seed for p in values if p.name == n} == seeds]
+    if len(seeds) < 2 or not whole:
+        return None
+    return spread([fmean(v for p, v in values.items() if p.seed == s and p.name in whole) for s in seeds])
+
+
 def _rows(results: Results, metrics: Sequence[str], part: Any) -> Iterable[tuple[str, ...]]:
-    """A row per variant: its name, its number of pairs, and mean ± spread of each metric."""
+    """A row per variant: its name, its number of pairs, and mean, spread and seeds' spread of each metric."""
     for variant in dict.fromkeys(pair.variant for pair in results):
-        of_variant = [part(result) for pair, result in results.items() if pair.variant == variant]
-        cells = [_cell(name, [r[name] for r in of_variant if r.get(name) is not None]) for name in metrics]
+        of_variant = {pair: part(result) for pair, result in results.items() if pair.variant == variant}
+        known = [{p: r[name] for p, r in of_variant.items() if r.get(name) is not None} for name in metrics]
+        cells = (_cell(name, values) for name, values in zip(metrics, known, strict=True))
         yield (variant, str(len(of_variant)), *cells)
 
 
-def _cell(name: str, values: Sequence[float]) -> str:
+def _cell(name: str, values: Mapping[Pair, float]) -> str:
     if not values:
         return "–"
-    mean = formatted(name, fmean(values))
-    return f"{mean} ± {formatted(name, spread(values)).lstrip('+')}" if len(values) > 1 else mean
+    mean, seeds = formatted(name, fmean(values.values())), spread_of_seeds(values)
+    if len(values) < 2:
+        return mean
+    whole = f"{mean} ± {formatted(name, spread(list(values.values()))).lstrip('+')}"
+    return whole if seeds is None else f"{whole} ({formatted(name, seeds).lstrip('+')})"

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ar4d.bench import run as running
 from ar4d.bench.results import Pair, read_features, read_pairs
-from ar4d.bench.tables import tables, worst_first
+from ar4d.bench.tables import spread_of_seeds, tables, worst_first
 from ar4d.bench.variants import ABLATIONS, settings_of, with_experts
 from ar4d.cli import main
 from ar4d.errors import UserError
@@ -162,6 +162,14 @@ def test_the_tables_give_mean_and_spread(measured, tmp_path):
     assert "\nLPIPS was not measured" not in own  # another protocol's
     assert "Machine: " in after
     assert "torch " in after
+
+
+def test_the_spread_of_seeds_is_that_of_their_means():
+    values = {Pair("full", name, seed): 10.0 * k + seed for k, name in enumerate("abc") for seed in (1, 3)}
+    assert spread_of_seeds(values) == pytest.approx(stdev([11, 13]))
+    assert spread_of_seeds({pair: v for pair, v in values.items() if pair.seed == 1}) is None
+    some = {**values, Pair("full", "d", 1): 900.0}  # not yet measured with the other seed
+    assert spread_of_seeds(some) == pytest.approx(stdev([11, 13]))
 
 
 def test_means_are_over_the_objects_that_all_variants_have(measured):

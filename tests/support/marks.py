@@ -18,7 +18,6 @@ SLOW = (
     "tests/app/test_server.py",
     "tests/app/test_zerogpu.py",
     "tests/bench/test_bench.py::test_several_processes_give_the_same_numbers",
-    "tests/bench/test_guard.py::test_unseen_views_are_no_worse_than_the_committed_figures",
     "tests/benchmarks/test_bench4d.py",
     "tests/benchmarks/test_embedded_only.py",
     "tests/test_examples.py",
