@@ -30,7 +30,8 @@ def surface_points(clip: Clip, count: int, seed: int = 0) -> NDArray[np.float32]
         for k, part in enumerate(clip.parts):
             mine = np.flatnonzero(owners == k)
             corners, shares = part.faces[order[mine] - starts[k]], weights[mine]
-            batch[:, mine] = sum(part.vertices[:, corners[:, j]] * shares[None, :, j, None] for j in range(3))
+            a, b, c = (part.vertices[:, corners[:, j]] * shares[None, :, j, None] for j in range(3))
+            batch[:, mine] = a + b + c
             solid[mine] = _is_solid(part, corners, shares)
         found.append(batch[:, solid])
     return np.concatenate(found, axis=1)[:, :count]
@@ -47,7 +48,8 @@ def _is_solid(part: Part, corners: NDArray[np.int32], shares: NDArray[np.float64
     """Which points lie in no hole of the texture."""
     if part.alpha_mode != AlphaMode.CUTOUT or part.texture is None:
         return np.ones(len(corners), bool)
-    uv = sum(part.uvs[corners[:, j]] * shares[:, j, None] for j in range(3))
+    a, b, c = (part.uvs[corners[:, j]] * shares[:, j, None] for j in range(3))
+    uv = a + b + c
     height, width = part.texture.shape[:2]
     column = np.floor(uv[:, 0] * width).astype(np.int64) % width
     row = np.floor(uv[:, 1] * height).astype(np.int64) % height
