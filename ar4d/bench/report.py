@@ -27,6 +27,8 @@ th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align
 th:first-child, td:first-child { text-align: left; }
 p.note { opacity: .75; max-width: 60rem; margin: .3rem 0; }
 figure { display: inline-block; margin: .5rem 1rem .5rem 0; max-width: 100%; } figure img { max-width: 100%; }
+.pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr));
+  gap: 0 1.5rem; align-items: start; }
 figcaption { font-size: .85rem; } details { margin: .4rem 0; border-top: 1px solid var(--line); }
 summary { cursor: pointer; padding: .4rem 0; } pre { overflow-x: auto; background: #8882; padding: .6rem; }
 svg text { font-size: 10px; fill: currentColor; }
@@ -98,7 +100,7 @@ def _table(table: Table) -> str:
 
 def _object(out: Path, name: str, results: Results) -> str:
     """An object's section: for each variant and seed the moving picture, and PSNR over the frames."""
-    parts = [f'<h2 id="{html.escape(name)}">{html.escape(name)}</h2>']
+    parts = []
     for pair, result in results.items():
         if pair.name == name:
             psnr = unseen_psnr(result)
@@ -106,7 +108,8 @@ def _object(out: Path, name: str, results: Results) -> str:
             title = f"{html.escape(pair.variant)}, seed {pair.seed}{quality}"
             content = _picture(pair.path(out).with_suffix(".webp"), title) + _curves(result)
             parts.append(f'<details id="{_anchor(pair)}" open><summary>{title}</summary>{content}</details>')
-    return f"<section>{''.join(parts)}</section>"
+    title = f'<h2 id="{html.escape(name)}">{html.escape(name)}</h2>'
+    return f'<section>{title}<div class="pairs">{"".join(parts)}</div></section>'
 
 
 def _picture(path: Path, title: str) -> str:
