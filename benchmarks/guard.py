@@ -1,11 +1,10 @@
-"""A quick subset of the benchmark against committed figures, small enough for every run of the tests.
+"""A quick subset of the benchmark against kept figures: whether a change makes unseen views worse.
 
-    python -m benchmarks.guard            # compares with benchmarks/results/guard.json
+    python -m benchmarks.guard            # compares with benchmarks/results/guard.json, once that is written
     python -m benchmarks.guard --write    # measures three seeds anew and writes it
 
 It renders procedural objects at a small size and lifts them with a short schedule of the preset `cpu`. The
-figures say nothing about quality; they only show whether a change makes unseen views worse. The whole set is
-compared by `ar4d bench check`.
+figures say nothing about quality. The whole set is compared by `ar4d bench check`.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ GUARD = presets.Preset(
 
 @dataclass(frozen=True)
 class _Arguments:
-    """Compare a quick subset of the benchmark with committed figures."""
+    """Compare a quick subset of the benchmark with kept figures."""
 
     write: bool = False
     """Measure all seeds and write the figures."""
