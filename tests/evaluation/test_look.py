@@ -12,7 +12,7 @@ from ar4d.cameras import orbit
 from ar4d.clip import Clip
 from ar4d.clip.framing import whole_crop
 from ar4d.evaluation.look import Look, look
-from ar4d.gaussians import Gaussians
+from ar4d.gaussians import Gaussians, concatenate
 from ar4d.rendering import render
 from tests.support.moving import SpinningBall
 
@@ -81,12 +81,18 @@ def test_change_of_hidden_colours_is_measured_where_the_clip_sees_nothing(frames
 
 
 def test_other_numbers_of_gaussians_or_frames_are_left_out(frames, clip):
-    fewer = [g.select(torch.arange(len(g)) % 2 == 0) for g in frames]
-    seen = look(sequence(frames), clip, fewer)
+    cleaned = sequence([g.select(torch.arange(len(g)) % 2 == 0) for g in frames])
+    seen = look(cleaned, clip, frames)
     assert seen.generated_psnr is not None
     assert seen.geometry_psnr is None
     assert look(sequence(frames), clip, frames[:1]).generated_psnr is None
     assert look(sequence(frames), clip).refinement_gain is None
+
+
+def test_frames_before_a_birth_are_shown_in_the_colours_of_their_own_gaussians(frames, clip):
+    grown = sequence([concatenate([g, g.select(torch.arange(5))]) for g in frames])
+    same = look(sequence(frames), clip, frames)
+    assert look(grown, clip, frames).geometry_psnr == same.geometry_psnr
 
 
 def test_an_empty_clip_gives_no_ratios_and_no_nan(frames):
