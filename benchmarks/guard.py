@@ -1,6 +1,6 @@
 """A quick subset of the benchmark against kept figures: whether a change makes unseen views worse.
 
-    python -m benchmarks.guard            # compares with benchmarks/results/guard.json, once that is written
+    python -m benchmarks.guard            # compares with benchmarks/results/guard.json
     python -m benchmarks.guard --write    # measures three seeds anew and writes it
 
 It renders procedural objects at a small size and lifts them with a short schedule of the preset `cpu`. The

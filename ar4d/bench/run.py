@@ -64,12 +64,13 @@ class Plan:
         ]
 
 
-def run(plan: Plan, jobs: int, command: str) -> Iterator[tuple[Pair, dict[str, Any]]]:
+def run(plan: Plan, jobs: int, command: str, ray: str | None = None) -> Iterator[tuple[Pair, dict[str, Any]]]:
     """Measures every pair that is not finished and yields it.
 
     Args:
         jobs: processes at once; more than one gives each a single thread.
         command: the one that runs, for the report.
+        ray: address of a Ray cluster that measures in place of this machine.
 
     Raises:
         UserError: a name is unknown, the folder holds results of other settings, or a pair cannot be
@@ -83,6 +84,11 @@ def run(plan: Plan, jobs: int, command: str) -> Iterator[tuple[Pair, dict[str, A
             settings_of(variant, plan.preset)
     open_results(plan.out, plan.facts, command)
     open_pairs = [pair for pair in plan.pairs() if not pair.path(plan.out).exists()]
+    if ray is not None:
+        from ar4d.bench.on_ray import measure_on_cluster
+
+        yield from measure_on_cluster(plan, open_pairs, ray)
+        return
     if jobs == 1:
         for pair in open_pairs:
             yield pair, measure(plan, pair)

@@ -63,6 +63,8 @@ class _RunArguments:
     """Width and height at which clips are fitted; the preset's by default."""
     jobs: int = 1
     """Processes at once; more than one gives each a single thread."""
+    ray: str | None = None
+    """HOST:PORT of a Ray cluster's head, or auto: measure there, as many pairs at once as it has room for."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def run(argv: list[str]) -> None:
         arguments.frames,
         arguments.size,
     )
-    for pair, result in run_plan(plan, arguments.jobs, f"ar4d bench run {shlex.join(argv)}"):
+    for pair, result in run_plan(plan, arguments.jobs, f"ar4d bench run {shlex.join(argv)}", arguments.ray):
         psnr = unseen_psnr(result)
         quality = "" if psnr is None else f"{psnr:.2f} dB at unseen views"
         print(

@@ -19,6 +19,7 @@ SLOW = (
     "tests/app/test_zerogpu.py",
     "tests/bench/test_bench.py::test_several_processes_give_the_same_numbers",
     "tests/benchmarks/test_bench4d.py",
+    "tests/benchmarks/test_guard.py::test_unseen_views_are_no_worse_than_the_committed_figures",
     "tests/benchmarks/test_embedded_only.py",
     "tests/test_examples.py",
     "tests/test_runs.py",
@@ -59,6 +60,7 @@ SLOW = (
 THOROUGH = (
     "tests/app/test_interrupted_server.py",
     "tests/cluster/test_ray.py",
+    "tests/bench/test_on_ray.py",
     "tests/bench/test_make.py::test_other_processors_give_the_same_bits",
     "tests/benchmarks/test_embedded_only.py",
     "tests/train/test_breeds.py",
