@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from ar4d.bench.catalogue import Entry
@@ -149,7 +150,7 @@ def _make_object(folder: Path, entry: Entry, models: Models, recipe: Recipe) -> 
 
 def _save(picture: Picture, folder: Path, frame: int, geometry: bool) -> bytes:
     """Writes a picture, and its depth and normals beside it; returns what its checksum is made of."""
-    pictures = {folder: picture.rgba}
+    pictures: dict[Path, NDArray[np.uint8] | NDArray[np.uint16]] = {folder: picture.rgba}
     if geometry:
         root, name = folder.parents[1], folder.name
         there = picture.depth > 0

@@ -36,6 +36,7 @@ def measure_on_cluster(
     """
     cluster = connect(address)
     import ray
+    from ray.exceptions import RayError
 
     task = ray.remote(_measured_there).options(
         num_cpus=1, num_gpus=int(cluster.kind == "cuda"), runtime_env={"env_vars": _variables(cluster.kind)}
@@ -48,7 +49,7 @@ def measure_on_cluster(
             pair = waiting.pop(done)
             try:
                 problem, files = ray.get(done)
-            except ray.exceptions.RayError as error:
+            except RayError as error:
                 reason = str(error).strip().splitlines()[-1]
                 raise UserError(f"{pair.name} in {pair.variant} failed on the cluster: {reason}") from error
             if problem:

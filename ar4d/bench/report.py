@@ -12,6 +12,7 @@ from typing import Any
 
 from ar4d.bench.results import Pair, read_header, read_pairs
 from ar4d.bench.tables import Results, Table, tables, unseen_psnr, worst_first
+from ar4d.bench.variants import BASELINES
 from ar4d.errors import UserError
 from ar4d.files import write_text
 
@@ -65,9 +66,10 @@ def as_markdown(header: Mapping[str, Any], results: Results, found: Sequence[Tab
 
 def as_html(out: Path, header: Mapping[str, Any], results: Results, found: Sequence[Table]) -> str:
     """The whole page: tables, worst cases, objects, settings."""
+    lifted = {pair: result for pair, result in results.items() if pair.variant not in BASELINES}
     worst = [
         f"<li>{_link(pair)}: {value:.2f} dB at unseen views</li>"
-        for pair, value in worst_first(results)[:WORST]
+        for pair, value in worst_first(lifted or results)[:WORST]
     ]
     objects = dict.fromkeys(pair.name for pair in results)
     settings = html.escape(json.dumps(header["facts"], indent=1, ensure_ascii=False))

@@ -207,6 +207,9 @@ def test_a_whole_lift_with_seeds(views, tmp_path, monkeypatch):
     options = ("--variants", "full", "white", "--objects", "ant", "--seeds", 4, 5, "--size", 48)
     assert bench("run", views, "--out", tmp_path, *options) == 0
     assert seeds == [4, 5]
+    assert bench("report", tmp_path) == 0
+    cases = (tmp_path / "report.html").read_text().split("Worst cases first")[1].split("</ol>")[0]
+    assert re.findall(r"ant, (\w+), seed (\d)", cases) == [("full", "4"), ("full", "5")]  # no baselines
     results = read_pairs(tmp_path)
     assert sorted(pair.seed for pair in results) == [4, 4, 5]  # white has no randomness
     assert results[Pair("full", "ant", 5)]["protocols"]["sv4d2"]["psnr"] > 45
