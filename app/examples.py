@@ -74,7 +74,8 @@ def _card(path: Path, has_result: bool) -> str:
         "See the result</button>"
     )
     return (
-        f'<div class="example"><button type="button" data-name="{name}" aria-label="Example: {name}">'
-        f'<video src="examples/{escape(path.name)}" muted loop playsinline tabindex="-1"></video>'
+        f'<div class="example"><button type="button" data-name="{name}" title="Take this clip">'
+        f'<video src="examples/{name}.mp4" poster="examples/{name}.webp" preload="none" '
+        'muted loop playsinline tabindex="-1"></video>'
         f"<span>{name.capitalize()}<small>{kind}</small></span></button>{show if has_result else ''}</div>"
     )

@@ -63,7 +63,7 @@ class SecurityHeaders:
                 headers.setdefault("X-Content-Type-Options", "nosniff")
                 # The address of a shared run is its secret.
                 headers.setdefault("Referrer-Policy", "same-origin")
-                headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+                headers.setdefault("Permissions-Policy", "camera=(self), geolocation=(), microphone=(self)")
             await send(message)
 
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)

@@ -126,6 +126,7 @@ class Server:
         )  # Gradio reads it when it builds its server
         from starlette.middleware import Middleware
 
+        from app.front_page import FrontPage
         from app.headers import SecurityHeaders
         from app.page.layout import Page
         from app.page.theme import head, stylesheet, theme
@@ -134,7 +135,8 @@ class Server:
 
         self.viewers = Viewers()
         self.service = Service(runs, self.viewers, limits, ray=ray)
-        page = Page(self.service, self._show(example))
+        shown = self._show(example)
+        page = Page(self.service, shown)
         self.demo = page.demo
         _, self.address, _ = launch(
             page.demo,
@@ -143,8 +145,8 @@ class Server:
             port or _free_port(host),
             root_path,
             app_kwargs={
-                "routes": routes(self.service),
-                "middleware": [Middleware(SecurityHeaders)],
+                "routes": routes(self.service, shown),
+                "middleware": [Middleware(SecurityHeaders), Middleware(FrontPage, picture=shown is not None)],
             },
             theme=theme(),
             css=stylesheet(),
@@ -187,14 +189,19 @@ class Server:
         return self.viewers.add(viewer, keep=True)
 
 
-def routes(service: Any) -> list[Any]:
-    """The page's routes in addition to Gradio's and the viewers'."""
+def routes(service: Any, first: str | None = None) -> list[Any]:
+    """The page's routes in addition to Gradio's and the viewers'.
+
+    Args:
+        first: path of the viewer that new visitors see.
+    """
     from starlette.requests import Request
     from starlette.responses import HTMLResponse, RedirectResponse, Response
     from starlette.routing import Mount, Route
     from starlette.staticfiles import StaticFiles
 
     from app import examples, operation, result_routes
+    from app.front_page import PICTURE
     from app.share import share_routes
     from ar4d.player.page import message_page
 
@@ -206,10 +213,18 @@ def routes(service: Any) -> list[Any]:
             return HTMLResponse(message_page("There is no finished example of this name.", home="../"), 404)
         return RedirectResponse(f"..{path}")
 
+    def picture(_: Request) -> Response:
+        viewer = service.viewers.get(first.split("/")[2]) if first else None
+        if viewer is None:
+            return HTMLResponse(message_page("There is no picture here."), 404)
+        headers = {"Cache-Control": "max-age=3600"}
+        return Response(viewer.poster("jpeg"), media_type="image/jpeg", headers=headers)
+
     return [
         *result_routes.routes(service),
         *operation.routes(service),
         *share_routes(service),
+        Route(f"/{PICTURE}", picture),
         Route("/example/{name}", example),
         Mount("/examples", StaticFiles(directory=examples.CLIPS, check_dir=False)),
     ]

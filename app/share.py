@@ -33,7 +33,7 @@ def share_routes(service: Any) -> list[BaseRoute]:
         text = PageText(
             title=_title(run),
             home="../",
-            picture=urljoin(_own_address(request), f"{share}/preview.jpg"),
+            picture=urljoin(own_address(request), f"{share}/preview.jpg"),
             poster=f"{base}poster.webp" if viewer and viewer.has_poster else "",
             download=f"{share}/player.html" if finished else "",
             embed=True,
@@ -73,7 +73,7 @@ def _title(run: Path) -> str:
     return Path(read_job_record(run).name).stem
 
 
-def _own_address(request: Request) -> str:
+def own_address(request: Request) -> str:
     """The page's own address as its visitors write it, also behind a reverse proxy."""
     headers = request.headers
     scheme = headers.get("x-forwarded-proto", request.url.scheme).split(",")[0].strip()

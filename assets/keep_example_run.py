@@ -1,7 +1,7 @@
 """Makes a small copy of a finished run for the page: `python -m assets.keep_example_run runs/mug mug`.
 
 The asset is copied as it is. The clip's pictures, which the viewer only shows small, keep 255 colours each,
-and what stage 1 and stage 2 left is not copied.
+and what stage 1 and stage 2 left is not copied. A poster is drawn, so that the page shows it at once.
 """
 
 from __future__ import annotations
@@ -12,6 +12,10 @@ import sys
 from pathlib import Path
 
 from PIL import Image
+
+from app.viewer.posters import KEPT
+from ar4d.player.pictures import poster, webp
+from ar4d.runs import Run
 
 RUNS = Path(__file__).parent / "example_runs"
 MAX_BYTES = 1_500_000
@@ -35,6 +39,9 @@ def main() -> None:
         with Image.open(picture) as image:
             few = image.quantize(255, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         few.convert("RGBA").save(folder / "input" / picture.name, optimize=True)
+    kept = Run.open(folder)
+    still = poster(kept.asset().at(0.0), kept.record.recipe.settings.elevation_deg)
+    (folder / KEPT).write_bytes(webp(still))
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(f"{folder}: {size / 1e6:.2f} MB")
     if size > MAX_BYTES:

@@ -4,7 +4,8 @@
 
 Each clip is 24 frames of 512 x 512 at 12 per second, a loop without a seam, seen by the reference camera
 of `ar4d.cameras` (elevation 0). Six subjects stand on white; the mug and the car are filmed
-(`assets.footage`): on a table before a wall, by a noisy hand-held camera.
+(`assets.footage`): on a table before a wall, by a noisy hand-held camera. A small still of the first frame
+lies beside each clip.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from assets.footage import filmed, surroundings
 from assets.tracing import tracer
 
 SIZE, FRAMES, FPS = 512, 24, 12
+STILL = 256  # pixels
 SHUTTER = (0.0, 0.17, 0.33, 0.5)  # the moments of a frame that the film sees
 WHITE_CRF, FILM_CRF = 16, 26  # of the H.264 encoder
 Trace = Callable[[float, int], np.ndarray]
@@ -99,6 +101,12 @@ def clip(subject: Subject) -> tuple[np.ndarray, int]:
     return frames, WHITE_CRF if subject.floor is None else FILM_CRF
 
 
+def save_still(frame: np.ndarray, path: Path) -> None:
+    """Writes a frame as a small WebP picture."""
+    still = Image.fromarray(frame).resize((STILL, STILL), Image.Resampling.LANCZOS)
+    still.save(path, quality=75, method=6)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "examples")
@@ -111,6 +119,7 @@ def main() -> None:
         frames, crf = clip(SUBJECTS[name])
         path = arguments.out / f"{name}.mp4"
         imageio.mimwrite(path, list(frames), fps=FPS, codec="libx264", output_params=["-crf", str(crf)])
+        save_still(frames[0], path.with_suffix(".webp"))
         rows.append(np.concatenate(list(frames[:: FRAMES // 6]), 1))
         print(f"{path}: {path.stat().st_size / 1024:.0f} kB")
     if arguments.sheet:

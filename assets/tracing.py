@@ -11,6 +11,7 @@ from assets.shapes import jit
 
 RADIUS, FOV_Y = 1.5, math.radians(49.1)  # the reference camera
 FAR_AWAY = 9.0
+TILE = 8  # pixels, the side of a bundle of rays that sets out together
 LIGHT = (0.42, 0.74, 0.53)
 
 
@@ -29,8 +30,22 @@ def tracer(scene, color):
         return nx / length, ny / length, nz / length
 
     @jit
-    def march(dx, dy, dz, phase):
+    def set_out(dx, dy, spread, phase):
+        """The distance up to which a cone about a ray meets nothing; `spread` is its radius at distance 1."""
+        length = math.sqrt(dx * dx + dy * dy + 1)
+        dx, dy, dz = dx / length, dy / length, -1 / length
         t = RADIUS - 0.9
+        for _ in range(160):
+            free = 0.6 * scene(t * dx, t * dy, RADIUS + t * dz, phase)[0] - t * spread
+            if free < 0.004:
+                return t - t * spread
+            t += free
+            if t > RADIUS + 0.9:
+                break
+        return FAR_AWAY
+
+    @jit
+    def march(t, dx, dy, dz, phase):
         for _ in range(160):
             hit = scene(t * dx, t * dy, RADIUS + t * dz, phase)
             if hit[0] < 6e-4:
@@ -66,12 +81,22 @@ def tracer(scene, color):
     def trace(phase, size):
         image = np.zeros((size, size, 4))
         focal = 0.5 * size / math.tan(FOV_Y / 2)
+        tiles = (size + TILE - 1) // TILE
+        spread = 0.75 * TILE / focal
+        starts = np.zeros((tiles, tiles))
+        for row in nb.prange(tiles):
+            for column in range(tiles):
+                dx, dy = ((column + 0.5) * TILE - size / 2) / focal, -((row + 0.5) * TILE - size / 2) / focal
+                starts[row, column] = set_out(dx, dy, spread, phase)
         for row in nb.prange(size):
             for column in range(size):
+                start = starts[row // TILE, column // TILE]
+                if start >= FAR_AWAY:
+                    continue
                 dx, dy = (column + 0.5 - size / 2) / focal, -(row + 0.5 - size / 2) / focal
                 length = math.sqrt(dx * dx + dy * dy + 1)
                 dx, dy, dz = dx / length, dy / length, -1 / length
-                t, hit = march(dx, dy, dz, phase)
+                t, hit = march(start, dx, dy, dz, phase)
                 if t < FAR_AWAY:
                     r, g, b = shade(t, hit, dx, dy, dz, phase)
                     image[row, column] = np.array([r, g, b, 1.0])

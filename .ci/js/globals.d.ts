@@ -8,6 +8,7 @@ interface Window {
   /** The player, for tests. */
   ar4d: any;
   ar4dToggleTheme: () => void;
+  ar4dPlayExamples: (element: Element) => void;
   ar4dShowExample: (name: string) => void;
   ar4dSort: (list: Element) => string;
   ar4dAskToDelete: (card: any, ask: boolean) => void;

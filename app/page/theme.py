@@ -50,7 +50,7 @@ def theme() -> gr.themes.Base:
         body_text_color_subdued="#6d6d78",
         body_text_color_subdued_dark="#9a9aa6",
         button_primary_background_fill="#4f46e5",
-        button_primary_background_fill_dark="#6c66f0",
+        button_primary_background_fill_dark="#655fe8",
         button_primary_background_fill_hover="#4338ca",
         button_primary_background_fill_hover_dark="#8f8bff",
         button_primary_text_color="#ffffff",

@@ -13,12 +13,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
 
 import torch
 from PIL import Image
 
 from app.viewer.live import Layout, View, draw, encode
+from app.viewer.posters import Form, Posters
 from app.viewer.stages import SingleFlightCache, Stages
 from ar4d.asset import Asset4D, load_asset
 from ar4d.clip import Clip
@@ -38,7 +38,6 @@ from ar4d.events import (
 )
 from ar4d.formats.player import record
 from ar4d.player.packing import pack
-from ar4d.player.pictures import poster, preview, webp
 from ar4d.player.state import DEPTH_COLORS, extent
 from ar4d.runs import Run
 
@@ -47,7 +46,6 @@ DEFAULT_FPS = 8.0  # frame rate until a clip or an asset is known
 LOOP_BYTES = 32 << 20
 """Size of the cache of packed splats: a loop of 24 frames of 8,000 Gaussians in quarter steps. With it,
 many visitors who watch the same loop cost hardly more than one."""
-POSTER_BYTES = 4 << 20
 INPUT_SIDE = 256  # pixels of the clip's frames beside the 3D view
 _recorder = ThreadPoolExecutor(1, thread_name_prefix="ar4d-recorder")  # one at a time, beside the runs
 _log = logging.getLogger(__name__)
@@ -81,6 +79,7 @@ class RunViewer:
         self._buffers: SingleFlightCache[bytes] = SingleFlightCache(LOOP_BYTES, len)
         self._plan: tuple[StageInfo, ...] = ()
         self._psnr: dict[int, float] = {}
+        self._refined: tuple[float, ...] = ()  # PSNR of the finished asset, dB by frame
         self._progress: dict | None = None
         self._notified = 0.0  # when the watchers were last notified
         self._notice = ""
@@ -91,7 +90,7 @@ class RunViewer:
         self._watchers: set[Callable[[], None]] = set()
         self._lock = threading.Lock()
         self._elevation_deg = elevation_deg
-        self._posters: SingleFlightCache[bytes] = SingleFlightCache(POSTER_BYTES, len)
+        self._posters = Posters()
 
     # --- the run -------------------------------------------------------------------
 
@@ -127,6 +126,7 @@ class RunViewer:
             case Finished(asset=None) if self._run:  # from now on, frames are read from the run's folder
                 self.show_run(self._run)
             case Finished(asset=asset) if asset is not None:
+                self._refined = event.psnr
                 self._stages.set_asset(asset)
                 self._progress = None
             case _:
@@ -164,6 +164,8 @@ class RunViewer:
                 case FrameFinished():
                     made_by[event.frame_index] = event.stage
                     self._psnr[event.frame_index] = event.psnr
+                case Finished():
+                    self._refined = event.psnr
         for k in run.finished:
             usual = stages.names[min(k, 1, len(stages.names) - 1)]  # if the log does not say it
             stages.set_frame(k, run.frame_path(k), made_by.get(k, usual))
@@ -220,6 +222,7 @@ class RunViewer:
             "newest": max(done.start if done.start < stages.canonical else done.stop - 1, 0),
             "finished": asset is not None,
             "stages": self._described_stages(),
+            "best": self._best(),
             "revision": stages.revision,
             "progress": self._progress,
             "psnr": [round(self._psnr.get(k, 0.0), 2) for k in range(done.stop)],
@@ -231,6 +234,15 @@ class RunViewer:
             "recorded": self._recording is not None and self._recording[0] == stages.revision,
             "maxPixels": MAX_PIXELS[self._device],
         }
+
+    def _best(self) -> Stage | None:
+        """The stage of a finished run that is closest to the clip; None if there is no choice."""
+        stages, refined = self._stages, self._refined
+        if stages.asset is None or len(stages.names) < 2 or not refined or len(self._psnr) < len(refined):
+            return None
+        before = stages.names[-2]
+        generated = [self._psnr[k] for k in range(len(refined))] if stages.has_all(before) else []
+        return before if sum(generated) > sum(refined) else stages.names[-1]
 
     def _described_stages(self) -> list[dict]:
         """The stages with their titles and last positions (None while a stage has no result)."""
@@ -278,22 +290,14 @@ class RunViewer:
         """Whether there is something to draw a poster of."""
         return self._stages.first() is not None
 
-    def poster(self, form: Literal["webp", "jpeg"] = "webp") -> bytes:
+    def poster(self, form: Form = "webp") -> bytes:
         """The newest result's first frame from the clip's camera: a WebP with alpha, or a JPEG for previews.
 
         Raises:
             UserError: there is no result yet.
         """
-        stages = self._stages
-        finished = [name for name in stages.names if stages.limits(name) is not None]
-        if not finished:
-            raise UserError("There is nothing to draw a poster of yet.")
-
-        def make() -> bytes:
-            image = poster(stages.at(finished[-1], 0.0), self._elevation_deg)
-            return webp(image) if form == "webp" else preview(image)
-
-        return self._posters.get((form, finished[-1], stages.revision), make)
+        folder = self._run.folder if self._run else None
+        return self._posters.of(self._stages, self._elevation_deg, form, folder)
 
     def input_frame(self, index: int) -> bytes:
         """A small PNG of the clip's frame, with its alpha.

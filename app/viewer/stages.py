@@ -158,6 +158,10 @@ class Stages:
         shown = _around(self.canonical, {index for index, name in made_by.items() if name in earlier})
         return (shown[0], shown[-1]) if shown else None
 
+    def has_all(self, stage: Stage) -> bool:
+        """Whether a stage has every frame of the finished asset."""
+        return self._asset is not None and self.limits(stage) == (0, self._asset.num_frames - 1)
+
     def first(self) -> Gaussians | None:
         """The canonical frame of the earliest stage that has one; None while nothing is finished."""
         if self.canonical in self._frames:

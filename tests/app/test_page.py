@@ -6,7 +6,6 @@ import os
 import re
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +16,15 @@ from playwright.sync_api import Browser, FrameLocator, Page, expect
 
 from app.main import Server
 from app.runs.limits import Limits
-from tests.support.browser import ARTEFACTS, CHROMIUM, HARMLESS, chromium
+from tests.support.browser import CHROMIUM
 from tests.support.footage import WHITE, write_video
 from tests.support.lifting import disk_video, serving_page
+from tests.support.visiting import NARROW, PATIENCE, cut_out, keep, upload, visit, wait_for_state
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
-PATIENCE = 240_000  # milliseconds; every wait ends as soon as it can
-RELOADED = ("AbortError", "Connection errored out")  # Gradio's, of streams that a reload ends
-WIDE, NARROW = (1000, 640), (390, 844)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=PATIENCE)
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -46,36 +36,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return disk_video(tmp_path_factory.mktemp("clips"), num_frames=5)
-
-
-@contextmanager
-def visit(
-    browser: Browser,
-    server: Server,
-    size: tuple[int, int] = WIDE,
-    expected: tuple[str, ...] = (),
-    **options: Any,
-) -> Iterator[Page]:
-    """The page, opened by a new visitor, or by one with a `storage_state`.
-
-    Errors in the console that are not `expected` fail the test. Nothing plays by itself
-    (`reduced_motion`), because software WebGL would slow the workers down.
-    """
-    known = (*HARMLESS, *RELOADED, *expected)
-    viewport = {"width": size[0], "height": size[1]}
-    context = browser.new_context(viewport=viewport, reduced_motion="reduce", **options)  # type: ignore[arg-type]
-    page, complaints = context.new_page(), []
-    page.set_default_timeout(PATIENCE)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-    try:
-        page.goto(server.address)
-        page.locator("#steps [role=tab]").first.wait_for()
-        yield page
-        serious = [c for c in complaints if not any(text in c for text in known)]
-        assert not serious, serious
-    finally:
-        context.close()
 
 
 @pytest.fixture(scope="module")
@@ -98,20 +58,6 @@ def lifted(browser: Browser, server: Server, clip: Path) -> Any:
         return page.context.storage_state()
 
 
-def upload(page: Page, path: Path) -> None:
-    page.get_by_role("tab", name="1 Input").click()
-    page.set_input_files("#drop input[type=file]", path)
-
-
-def cut_out(page: Page, path: Path) -> None:
-    upload(page, path)
-    page.locator("ar4d-cutout").wait_for()
-
-
-def wait_for_state(page: Page, state: str) -> None:
-    page.locator(f".panel.{state}").wait_for(state="attached")
-
-
 def viewer(page: Page) -> FrameLocator:
     return page.frame_locator("iframe.viewer")
 
@@ -120,12 +66,6 @@ IN_VIEWER = """(condition) => {
     const inside = document.querySelector("iframe.viewer")?.contentWindow?.ar4d;
     return inside?.state && (0, eval)(condition)(inside.state);
 }"""
-
-
-def keep(page: Page, name: str) -> None:
-    """A screenshot for people to look at."""
-    ARTEFACTS.mkdir(exist_ok=True)
-    page.screenshot(path=ARTEFACTS / f"page-{name}.png", timeout=PATIENCE)
 
 
 def test_a_result_can_be_scrubbed_exported_and_repeated(

@@ -17,26 +17,17 @@ from app.main import Server
 from app.runs.drafts import CutoutRecord
 from app.runs.limits import Limits
 from ar4d.runs import Run
-from tests.app.test_page import NARROW, cut_out, keep, upload, visit, wait_for_state
 from tests.clip.test_corrections import pair
-from tests.support.browser import CHROMIUM, chromium
+from tests.support.browser import CHROMIUM
 from tests.support.footage import write_images, write_video
 from tests.support.lifting import serving_page
+from tests.support.visiting import DESK, LOOKS, cut_out, keep, upload, visit, wait_for_state
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
-DESK = (1440, 900)
-LOOKS = [(DESK, "light"), (DESK, "dark"), (NARROW, "light"), (NARROW, "dark")]
 BLUE = (54 / 96, 0.5)  # in the first frame of `pair`
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=240_000)
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

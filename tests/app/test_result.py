@@ -16,30 +16,15 @@ from playwright.sync_api import Browser, Page, expect
 
 from app.main import Server
 from ar4d.runs import Run
-from tests.support.browser import CHROMIUM, chromium
-from tests.support.results import (
-    PATIENCE,
-    add_run,
-    card,
-    keep,
-    open_run,
-    serving_one_visitor,
-    visit,
-)
+from tests.support.browser import CHROMIUM
+from tests.support.results import add_run, card, open_run, serving_one_visitor
+from tests.support.visiting import DESK, NARROW, keep, visit
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 REFUSED = ("400 (Bad Request)", "404 (Not Found)")  # 404: the viewer of a deleted run is closed
-NARROW = (390, 844)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=PATIENCE)
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +64,7 @@ def drag(page: Page, corners: list[tuple[float, float]]) -> None:
 
 def test_one_press_makes_and_downloads_and_nothing_is_stale(browser: Browser, server: Server) -> None:
     add_run(server.service, "ball.mp4")
-    with visit(browser, server) as page:
+    with visit(browser, server, DESK) as page:
         open_run(page, "ball.mp4")
         expect(card(page, "mp4")).to_contain_text("about")
         expect(card(page, "mp4")).to_contain_text("opens in everything that plays video")
@@ -94,7 +79,7 @@ def test_one_press_makes_and_downloads_and_nothing_is_stale(browser: Browser, se
         expect(card(page, "mp4")).to_contain_text(f"ball.mp4, {max(1, round(size / 1000))} kB")
         again = make(page, "mp4", "Download again")
         assert again.stat().st_size == size
-        keep(page, "made")
+        keep(page, "result-made")
         fill(page, "mp4", Seconds="0.2")
         expect(card(page, "mp4").get_by_role("button", name="Download again")).to_have_count(0)
         with av.open(str(make(page, "mp4"))) as container:
@@ -108,7 +93,7 @@ def test_one_press_makes_and_downloads_and_nothing_is_stale(browser: Browser, se
 
 def test_a_picture_is_the_present_view(browser: Browser, server: Server) -> None:
     add_run(server.service, "still.mp4")
-    with visit(browser, server) as page:
+    with visit(browser, server, DESK) as page:
         open_run(page, "still.mp4")
         drag(page, [(0.5, 0.5), (0.7, 0.5)])
         fill(page, "png", Height="120")
@@ -125,7 +110,7 @@ def test_a_picture_is_the_present_view(browser: Browser, server: Server) -> None
 
 def test_the_cameras_own_path(browser: Browser, server: Server) -> None:
     add_run(server.service, "path.mp4")
-    with visit(browser, server, expected=REFUSED) as page:
+    with visit(browser, server, DESK, expected=REFUSED) as page:
         open_run(page, "path.mp4")
         fill(page, "webm", Seconds="0.5", Height="48")
         box = card(page, "webm")
@@ -152,7 +137,7 @@ def test_the_cameras_own_path(browser: Browser, server: Server) -> None:
         expect(keys).to_have_count(2)
         box.get_by_role("button", name="Preview").click()
         expect(box.get_by_role("button", name="Preview")).to_be_visible()
-        keep(page, "path")
+        keep(page, "result-path")
         path = make(page, "webm")
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
@@ -167,14 +152,14 @@ def test_the_cameras_own_path(browser: Browser, server: Server) -> None:
 
 def test_a_cancelled_export_leaves_no_file(browser: Browser, server: Server) -> None:
     add_run(server.service, "long.mp4")
-    with visit(browser, server) as page:
+    with visit(browser, server, DESK) as page:
         open_run(page, "long.mp4")
         before = set(server.service.cache.iterdir())
         fill(page, "mp4", Seconds="20", Height="1024")
         box = card(page, "mp4")
         box.get_by_role("button", name="Make and download").press("Enter")
         expect(box).to_contain_text(re.compile(r"Rendering, \d+ of 600"))
-        keep(page, "making")
+        keep(page, "result-making")
         box.get_by_role("button", name="Cancel").press("Enter")
         expect(box).to_contain_text("Cancelled.")
         expect(box.get_by_role("button", name="Make and download")).to_be_visible()
@@ -186,7 +171,7 @@ def test_a_cancelled_export_leaves_no_file(browser: Browser, server: Server) -> 
 
 def test_what_cannot_be_made_is_one_sentence_in_its_card(browser: Browser, server: Server) -> None:
     folder = add_run(server.service, "odd.mp4")
-    with visit(browser, server, expected=REFUSED) as page:
+    with visit(browser, server, DESK, expected=REFUSED) as page:
         open_run(page, "odd.mp4")
         for height, sentence in (
             ("33", "An MP4 needs an even width and height, not 33 × 33; change the size."),
@@ -202,7 +187,7 @@ def test_what_cannot_be_made_is_one_sentence_in_its_card(browser: Browser, serve
 
 def test_splats_are_deleted_by_box_lasso_and_opacity(browser: Browser, server: Server) -> None:
     folder = add_run(server.service, "clean.mp4")
-    with visit(browser, server, expected=REFUSED) as page:
+    with visit(browser, server, DESK, expected=REFUSED) as page:
         open_run(page, "clean.mp4")
         page.get_by_text("Clean up: delete splats by hand").click()
         tools = page.locator("ar4d-cleanup")
@@ -212,7 +197,7 @@ def test_splats_are_deleted_by_box_lasso_and_opacity(browser: Browser, server: S
         drag(page, [(0.02, 0.02), (0.5, 0.98)])
         expect(tools).to_contain_text(re.compile(r"\d+ of 600 splats are selected"))
         expect(page.locator("#viewer img")).to_be_visible()
-        keep(page, "selection")
+        keep(page, "result-selection")
         selected = tools.get_by_text("of 600 splats are selected").inner_text()
         taken = int(selected.split()[0])
         assert 200 < taken < 400
@@ -223,7 +208,7 @@ def test_splats_are_deleted_by_box_lasso_and_opacity(browser: Browser, server: S
         page.wait_for_function(shown, arg=1)
         assert len(Run.open(folder).result().at(0.5)) == left
         assert len(Run.open(folder).asset().at(0.5)) == 600
-        keep(page, "deleted")
+        keep(page, "result-deleted")
 
         expect(page.get_by_label("Which result")).to_be_visible()
         for choice, count in (("As cleaned up", left), ("As made, with every splat", 600)):
@@ -254,7 +239,7 @@ def test_splats_are_deleted_by_box_lasso_and_opacity(browser: Browser, server: S
 
 def test_a_box_is_drawn_by_the_keyboard(browser: Browser, server: Server) -> None:
     add_run(server.service, "keys.mp4")
-    with visit(browser, server) as page:
+    with visit(browser, server, DESK) as page:
         open_run(page, "keys.mp4")
         page.get_by_text("Clean up: delete splats by hand").click()
         tools = page.locator("ar4d-cleanup")
@@ -269,7 +254,7 @@ def test_a_box_is_drawn_by_the_keyboard(browser: Browser, server: Server) -> Non
 def test_runs_have_names_an_order_and_a_question_before_they_go(browser: Browser, server: Server) -> None:
     for name in ("zebra.mp4", "ant.mp4"):
         add_run(server.service, name)
-    with visit(browser, server) as page:
+    with visit(browser, server, DESK) as page:
         page.get_by_role("tab", name="Runs").click()
         zebra = page.locator(".runs .card", has_text="zebra.mp4")
         zebra.get_by_role("button", name="Rename").click()
@@ -279,7 +264,7 @@ def test_runs_have_names_an_order_and_a_question_before_they_go(browser: Browser
         expect(named).to_have_count(1)
         page.get_by_label("Sort").select_option("By name")
         expect(page.locator(".runs .card").first).to_contain_text("Aardvark")
-        keep(page, "runs")
+        keep(page, "result-runs")
         named.get_by_role("button", name="Delete").click()
         expect(named).to_contain_text("Delete it for good?")
         named.get_by_role("button", name="Keep it").press("Enter")
@@ -292,7 +277,7 @@ def test_runs_have_names_an_order_and_a_question_before_they_go(browser: Browser
 
 def test_pictures_follow_the_viewer_and_are_enlarged(browser: Browser, server: Server) -> None:
     add_run(server.service, "follow.mp4")
-    with visit(browser, server) as page:
+    with visit(browser, server, DESK) as page:
         open_run(page, "follow.mp4")
         stages = page.locator("ar4d-stages")
         page.frame_locator("iframe.viewer").locator("[data-part=scrub]").evaluate(
@@ -313,22 +298,22 @@ def test_a_narrow_dark_page_has_everything_in_reach(browser: Browser, server: Se
     with visit(browser, server, NARROW, color_scheme="dark", has_touch=True) as page:
         open_run(page, "narrow.mp4")
         card(page, "mp4").locator("summary").first.click()
-        keep(page, "narrow-dark")
+        keep(page, "result-narrow-dark")
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
         for button in card(page, "gif").get_by_role("button").all():
             box = button.bounding_box()
             assert box is None or box["height"] >= 44
         card(page, "mp4").scroll_into_view_if_needed()
-        keep(page, "narrow-dark-card")
+        keep(page, "result-narrow-dark-card")
         page.get_by_role("tab", name="Runs").click()
-        keep(page, "narrow-dark-runs")
+        keep(page, "result-narrow-dark-runs")
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
 
 
 def test_empty_steps_lead_on(browser: Browser, tmp_path: Path) -> None:
-    with serving_one_visitor(tmp_path) as server, visit(browser, server) as page:
+    with serving_one_visitor(tmp_path) as server, visit(browser, server, DESK) as page:
         for tab in ("4 Result", "Runs"):
             page.get_by_role("tab", name=tab).click()
             page.locator(".panel.empty:visible").get_by_role("button", name="Choose a clip").press("Enter")
             expect(page.get_by_role("tab", name="1 Input")).to_have_attribute("aria-selected", "true")
-        keep(page, "empty")
+        keep(page, "result-empty")

@@ -51,6 +51,23 @@ def feed(viewer: RunViewer, frames: int = 4, count: int = 100, finish: bool = Tr
         viewer.on(Finished(Swimming(4, 8.0, count), (20.0,) * 4, (0.9,) * 4))
 
 
+@pytest.mark.parametrize(
+    ("refined", "best"), [((25.0,) * 4, "refine"), ((18.0,) * 4, "generate"), ((21.5,) * 4, "refine")]
+)
+def test_the_stage_that_is_closest_to_the_clip_is_the_best(viewer, refined, best):
+    feed(viewer, finish=False)
+    assert viewer.state()["best"] is None
+    viewer.on(Finished(Swimming(4, 8.0, 100), refined, (0.9,) * 4))
+    assert viewer.state()["best"] == best  # what was generated has 21.5 dB on average
+
+
+def test_a_stage_that_lacks_frames_is_not_the_best(viewer):
+    feed(viewer, frames=3, finish=False)
+    viewer.on(FrameFinished("refine", 3, fish(1.0, 100), 40.0, 0.9, 1.0))
+    viewer.on(Finished(Swimming(4, 8.0, 100), (10.0,) * 4, (0.9,) * 4))
+    assert viewer.state()["best"] == "refine"
+
+
 # --- stages ----------------------------------------------------------------------------------
 
 

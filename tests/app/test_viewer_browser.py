@@ -13,14 +13,12 @@ from app.server import Viewers
 from app.viewer import RunViewer
 from app.viewer.protocol import CLOSED_REASON
 from ar4d.cameras import orbit
-from ar4d.events import Finished, Step
+from ar4d.events import Finished, Refined, Step
 from tests.support.browser import (
     CHROMIUM,
     PLAN,
     Swimming,
-    chromium,
     fish,
-    fish_clip,
     opened,
     screenshot,
     serving,
@@ -37,25 +35,15 @@ from tests.support.viewing import (
     finish,
     scrub,
     shows,
+    swimming_clip,
 )
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (CHROMIUM=/path/to/it)")
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def clip():
-    return fish_clip(FRAMES, 64)
-
-
 @pytest.fixture
-def viewer(clip):
-    return RunViewer(clip)
+def viewer():
+    return RunViewer(swimming_clip())
 
 
 @pytest.fixture
@@ -89,6 +77,20 @@ def test_frames_appear_while_they_are_made(browser, viewer, address):
             add_frame(viewer, k)
         viewer.on(Finished(Swimming(FRAMES, 6.0, COUNT), (), ()))
         page.wait_for_selector("[data-stage=refine][aria-checked=true]", state="attached")
+
+
+def test_the_better_stage_is_shown_as_the_run_finishes(browser, viewer, address):
+    viewer.on(PLAN)
+    for k in range(FRAMES):
+        add_frame(viewer, k)
+    with opened(browser, address) as page:
+        wait_for_splats(page)
+        preview = Swimming(FRAMES, 6.0, COUNT)
+        viewer.on(Refined("refine", 10, preview))
+        eventually(page, lambda: page.evaluate("ar4d.stage") == "refine")
+        viewer.on(Finished(preview, (24.0,) * FRAMES, (0.9,) * FRAMES))  # the frames before have 25 dB
+        eventually(page, lambda: page.evaluate("ar4d.stage") == "generate")
+        eventually(page, lambda: page.evaluate("ar4d.clock.playing"))
 
 
 def test_scrubbing_shows_any_time_and_asks_for_nothing_in_vain(browser, viewer, address):

@@ -12,33 +12,20 @@ from ar4d.cameras import orbit
 from ar4d.player.packing import WORLD_SCALE
 from tests.support.browser import (
     CHROMIUM,
-    chromium,
     fish,
-    fish_clip,
     opened,
     screenshot,
     serving,
     splats,
     wait_for_splats,
 )
-from tests.support.viewing import COUNT, FRAMES, eventually, finish, scrub
+from tests.support.viewing import COUNT, eventually, finish, scrub, swimming_clip
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (CHROMIUM=/path/to/it)")
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def clip():
-    return fish_clip(FRAMES, 64)
-
-
-def test_a_recorded_asset_is_fetched_once_and_plays_in_the_browser(browser, clip):
-    viewer = RunViewer(clip, record=True)
+def test_a_recorded_asset_is_fetched_once_and_plays_in_the_browser(browser):
+    viewer = RunViewer(swimming_clip(), record=True)
     viewers = Viewers()
     path = viewers.add(viewer)
     finish(viewer)
@@ -60,7 +47,7 @@ def test_a_recorded_asset_is_fetched_once_and_plays_in_the_browser(browser, clip
 
 
 def test_the_clips_camera_stands_where_it_filmed_from(browser):
-    viewer = RunViewer(fish_clip(FRAMES, 64), elevation_deg=20.0)
+    viewer = RunViewer(swimming_clip(), elevation_deg=20.0)
     viewers = Viewers()
     path = viewers.add(viewer)
     finish(viewer)

@@ -12,18 +12,12 @@ from ar4d.cameras import orbit
 from ar4d.formats import PlayerOptions, export
 from ar4d.rendering import render
 from benchmarks.support.browser import FLAGS
-from tests.support.browser import CHROMIUM, chromium, opened, screenshot, wait_for_splats
+from tests.support.browser import CHROMIUM, opened, screenshot, wait_for_splats
 from tests.support.moving import SpinningBall
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (CHROMIUM=/path/to/it)")
 
 ASSET = SpinningBall(num_frames=3)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

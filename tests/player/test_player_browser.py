@@ -11,19 +11,13 @@ from ar4d.formats import PlayerOptions, export
 from ar4d.player.packing import WORLD_SCALE, pack
 from ar4d.player.recording import MEANS_STEP
 from tests.support.accessibility import needs_npm, serious_findings
-from tests.support.browser import CHROMIUM, chromium, fish_clip, opened, screenshot, splats, wait_for_splats
+from tests.support.browser import CHROMIUM, fish_clip, opened, screenshot, splats, wait_for_splats
 from tests.support.moving import SpinningBall
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (CHROMIUM=/path/to/it)")
 
 ASSET = SpinningBall(num_frames=4, fps=4.0)
 DESKTOP, PHONE = (1440, 900), (390, 844)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -25,8 +25,9 @@ def _axe() -> str:
 
 
 def serious_findings(page: Page) -> list[str]:
-    """The rules of impact "serious" or "critical" that the page breaks, with the elements."""
-    page.evaluate(_axe())
+    """The rules of impact "serious" or "critical" that the page and its frames break, with the elements."""
+    for frame in page.frames:
+        frame.evaluate(_axe())
     found = page.evaluate("axe.run(document, { resultTypes: ['violations'] }).then((r) => r.violations)")
     return [
         f"{rule['id']}: {rule['help']} ({', '.join(node['html'][:120] for node in rule['nodes'])})"

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import Page
+import pytest
+from playwright.sync_api import Browser, Page
 
 from benchmarks.support.browser import CHROMIUM, HARMLESS, chromium, opened, serving, wait_for_splats
 from benchmarks.support.fish import PLAN, Swimming, fish, fish_clip
 
 ARTEFACTS = Path(__file__).parents[1] / "artefacts"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser for the tests of a file."""
+    with chromium() as started:
+        yield started
 
 
 def splats(page: Page, name: str = "/left") -> np.ndarray:
@@ -35,6 +44,7 @@ __all__ = [
     "HARMLESS",
     "PLAN",
     "Swimming",
+    "browser",
     "chromium",
     "fish",
     "fish_clip",

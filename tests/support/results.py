@@ -8,18 +8,14 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Locator, Page
 
 from app.main import Server
 from app.runs import storage
 from app.service import Service
-from tests.support.browser import ARTEFACTS, HARMLESS
 from tests.support.finished import finished_run
 from tests.support.lifting import TOKEN, serving_page
 from tests.support.moving import SpinningBall
-
-PATIENCE = 180_000  # milliseconds; every wait ends as soon as it can
-RELOADED = ("AbortError", "Connection errored out")  # Gradio's, of streams that a reload ends
 
 
 def add_run(service: Service, name: str, asset: Any = None, token: str = TOKEN) -> Path:
@@ -42,32 +38,6 @@ def serving_one_visitor(root: Path) -> Iterator[Server]:
         yield server
 
 
-@contextmanager
-def visit(
-    browser: Browser,
-    server: Server,
-    size: tuple[int, int] = (1440, 900),
-    expected: tuple[str, ...] = (),
-    **options: Any,
-) -> Iterator[Page]:
-    """The page of `server`; errors in its console that are not `expected` fail the test."""
-    known = (*HARMLESS, *RELOADED, *expected)
-    viewport = {"width": size[0], "height": size[1]}
-    context = browser.new_context(viewport=viewport, reduced_motion="reduce", **options)  # type: ignore[arg-type]
-    page, complaints = context.new_page(), []
-    page.set_default_timeout(PATIENCE)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-    try:
-        page.goto(server.address)
-        page.locator("#steps [role=tab]").first.wait_for()
-        yield page
-        serious = [c for c in complaints if not any(text in c for text in known)]
-        assert not serious, serious
-    finally:
-        context.close()
-
-
 def open_run(page: Page, name: str) -> None:
     """Opens a run from the list, and waits until its result and its viewer are shown."""
     page.get_by_role("tab", name="Runs").click()
@@ -85,9 +55,3 @@ def wait_for_view(page: Page) -> None:
 def card(page: Page, format: str) -> Locator:
     """The card of a format."""
     return page.locator(f"ar4d-exports article[data-format={format}]")
-
-
-def keep(page: Page, name: str) -> None:
-    """A screenshot for people to look at."""
-    ARTEFACTS.mkdir(exist_ok=True)
-    page.screenshot(path=ARTEFACTS / f"result-{name}.png", timeout=PATIENCE)

@@ -5,16 +5,24 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
 from app.viewer import RunViewer
+from ar4d.clip import Clip
 from ar4d.events import Finished, FrameFinished
 from ar4d.gaussians import Gaussians
 from ar4d.player.packing import pack
-from tests.support.browser import PLAN, Swimming, fish, splats
+from tests.support.browser import PLAN, Swimming, fish, fish_clip, splats
 
 FRAMES, COUNT = 6, 300
+
+
+@cache
+def swimming_clip() -> Clip:
+    """The run's clip."""
+    return fish_clip(FRAMES, 64)
 
 
 def add_frame(viewer: RunViewer, k: int) -> None:

@@ -47,12 +47,12 @@ class ResultStep:
         self.stages = gr.HTML("", elem_id="stages")
         self.facing_again = FacingAgain()
         with gr.Column(visible=False) as self.files:
-            gr.HTML("<h3>Take it with you</h3>")
+            gr.HTML("<h2>Take it with you</h2>")
             self.exports = gr.HTML("", elem_id="exports")
             with gr.Accordion("Clean up: delete splats by hand", open=False):
                 self.cleanup = gr.HTML("", elem_id="cleanup")
         with gr.Column(visible=False) as self.more:
-            gr.HTML("<h3>Share and repeat</h3>")
+            gr.HTML("<h2>Share and repeat</h2>")
             with gr.Row(elem_classes="tight", equal_height=True):
                 self.share = gr.Checkbox(
                     False, label="Share a link", info="anyone with the link may watch", scale=1
@@ -68,7 +68,7 @@ class ResultStep:
                 )
             self.command = gr.Code(
                 "",
-                language="shell",
+                language=None,  # its colours for a shell cannot be read on white
                 label="As a command",
                 interactive=False,
                 lines=1,
@@ -138,7 +138,8 @@ def _files(job: Job, ticket: str) -> tuple[str, str]:
     except UserError as error:  # a damaged result must not hide the run
         return html.problem(error), ""
     cleaned = "1" if facts["edits"] else ""
-    return _element("exports", ticket, cleaned=cleaned), _element("cleanup", ticket, facts=facts)
+    own = {"elevation_deg": job.run.record.recipe.settings.elevation_deg}
+    return _element("exports", ticket, cleaned=cleaned, own=own), _element("cleanup", ticket, facts=facts)
 
 
 def _element(name: str, ticket: str, **data: Any) -> str:

@@ -54,7 +54,7 @@ class SourceStep:
                 )
             with gr.Tab("Prompt"):
                 self._build_prompt()
-        gr.HTML("<h3>Or choose an example</h3>")
+        gr.HTML("<h2>Or choose an example</h2>")
         self.examples = gr.HTML(
             examples.cards(),
             elem_id="examples",
@@ -64,8 +64,7 @@ class SourceStep:
                 const show = event.target.closest("button[data-show]");
                 if (show) ar4dShowExample(show.dataset.show);
             });
-            if (!matchMedia("(prefers-reduced-motion: reduce)").matches)
-                for (const video of element.querySelectorAll("video")) video.autoplay = true;""",
+            ar4dPlayExamples(element);""",
         )
 
     def _build_prompt(self) -> None:

@@ -19,7 +19,7 @@ class CameraPathEditor {
       .keys li span { flex: 1; min-width: 0; }
       .keys button { min-width: 32px; padding: 0 8px; }
       .path { padding: 8px 0; border-top: 1px solid var(--border-color-primary); }`);
-    this.element = build("section", { class: "path", "aria-label": "Camera path" }, style,
+    this.element = build("section", { class: "path", "aria-label": `Camera path of the ${card.facts.title}` }, style,
       build("b", {}, "Your own camera"), build("p", { class: "subdued" }, "Move the viewer and add its view as a key frame; two or more take the place of the turn."),
       this.list, this.switches,
       build("div", { class: "row" }, build("button", { type: "button", onclick: () => this.add() }, "Add the present view"),

@@ -8,7 +8,7 @@ const TOOLS = [
   ["box", "▢ Box", "b", "Drag a box around the subject; it follows the subject through the clip (B)"],
 ];
 const RADIUS = 0.012; // of a click, in shares of the picture's longer side
-const BRUSH = 0.02; // of a stroke
+const BRUSH = { least: 0.005, most: 0.08, usual: 0.02 }; // radius of a stroke
 const SMALLEST = 0.04; // side of a box
 
 const STYLE = `
@@ -37,8 +37,10 @@ const STYLE = `
     border: 1px solid var(--border-color-primary); border-radius: 7px; background: var(--block-background-fill);
     color: inherit; font: inherit; font-size: 12.5px; cursor: pointer;
   }
-  button[aria-pressed="true"] { border-color: var(--color-accent); background: var(--color-accent); color: #fff; }
+  button[aria-pressed="true"] { border-color: var(--color-accent); background: var(--color-accent); color: var(--on-accent); }
   button:disabled { opacity: 0.62; cursor: default; }
+  .width { display: flex; flex: 1; align-items: center; gap: 6px; min-width: 130px; font-size: 12.5px; }
+  .width input { flex: 1; min-width: 60px; accent-color: var(--color-accent); }
   .play { padding: 0; font-size: 10px; }
   .ground { min-height: 22px; border: 0; font-size: 15px; padding: 0; }
   .keys { display: flex; flex-wrap: wrap; gap: 4px; min-height: 20px; font-size: 12px; }
@@ -51,7 +53,7 @@ const STYLE = `
   }
 `;
 const LABEL =
-  "The video. With Keep or Drop, arrow keys move a cross and enter clicks there; with Box, arrow keys move the box, shift and arrows resize it, enter applies it. Z undoes.";
+  "The video. With Keep or Drop, arrow keys move a cross and enter clicks there; with Box, arrow keys move the box, shift and arrows resize it, enter applies it. Brackets change the brush. Z undoes.";
 
 const round = (value) => Math.round(value * 1e4) / 1e4;
 const copy = (value) => JSON.parse(JSON.stringify(value));
@@ -68,6 +70,7 @@ class Cutout extends HTMLElement {
     this.attachShadow({ mode: "open" });
     this.background = 0;
     this.tool = "keep";
+    this.brush = BRUSH.usual;
     this.build();
   }
 
@@ -115,6 +118,9 @@ class Cutout extends HTMLElement {
     ).join("");
     return `<style>${STYLE}${STRIP_STYLE}</style>
       <div class="tools" role="toolbar" aria-label="Correct the cut-out">${tools}
+        <label class="width" title="Width of the brush ([ and ])">Brush
+          <input type="range" class="brush" min="${BRUSH.least}" max="${BRUSH.most}" step="0.005" value="${this.brush}">
+        </label>
         <button type="button" class="undo" title="Take the last correction back (Z)">Undo</button>
         <button type="button" class="clear" title="Remove all corrections">Clear</button>
       </div>
@@ -133,7 +139,7 @@ class Cutout extends HTMLElement {
         <input type="range" class="frame" min="0" max="${Math.max(this.facts.chosen - 1, 0)}" step="1" value="0" aria-label="Frame">
         <output></output>
       </div>
-      <div class="keys" aria-label="Corrected frames"></div>
+      <div class="keys" role="group" aria-label="Corrected frames"></div>
 ${STRIP_MARKUP}`;
   }
 
@@ -141,6 +147,8 @@ ${STRIP_MARKUP}`;
     const root = this.shadowRoot;
     const on = (name, action) => root.querySelector(name).addEventListener("click", action);
     this.range.addEventListener("input", () => this.seek(Number(this.range.value), false));
+    const brush = /** @type {HTMLInputElement} */ (root.querySelector(".brush"));
+    brush.addEventListener("input", () => this.widen(Number(brush.value)));
     on(".play", () => this.toggle());
     on(".undo", () => this.undo());
     on(".clear", () => this.change({ marks: [], boxes: [] }));
@@ -163,6 +171,19 @@ ${STRIP_MARKUP}`;
     this.tool = tool;
     for (const button of /** @type {NodeListOf<HTMLElement>} */ (this.shadowRoot.querySelectorAll("[data-tool]"))) button.setAttribute("aria-pressed", String(button.dataset.tool === tool));
     this.draw();
+  }
+
+  /** Sets the radius of the brush, in shares of the picture's longer side, and shows it on the picture. */
+  widen(radius) {
+    this.brush = round(clamp(radius, BRUSH.least, BRUSH.most));
+    /** @type {HTMLInputElement} */ (this.shadowRoot.querySelector(".brush")).value = String(this.brush);
+    if (this.tool !== "box") this.draft = { points: [this.cross], keep: this.tool === "keep", radius: this.brush };
+    this.draw();
+    clearTimeout(this.widening);
+    this.widening = setTimeout(() => {
+      if (this.draft?.points?.length === 1) this.draft = null;
+      this.draw();
+    }, 900);
   }
 
   // --- time ---------------------------------------------------------------------------------------------------
@@ -250,7 +271,7 @@ ${STRIP_MARKUP}`;
   }
 
   addMark(points) {
-    const radius = points.length > 1 ? BRUSH : RADIUS;
+    const radius = points.length > 1 ? this.brush : RADIUS;
     const mark = { frame: this.position + 1, points: points.map((point) => point.map(round)), keep: this.tool === "keep", radius };
     this.change({ ...this.corrections, marks: [...this.corrections.marks, mark] });
   }
@@ -305,7 +326,7 @@ ${STRIP_MARKUP}`;
       if (this.tool === "box") this.draft = { left: Math.min(start[0], x), top: Math.min(start[1], y), right: Math.max(start[0], x), bottom: Math.max(start[1], y) };
       else if (Math.hypot(x - path[path.length - 1][0], y - path[path.length - 1][1]) > 0.012) {
         path.push([x, y]);
-        this.draft = { points: path, keep: this.tool === "keep", radius: BRUSH };
+        this.draft = { points: path, keep: this.tool === "keep", radius: this.brush };
       }
       this.draw();
     });
@@ -326,6 +347,7 @@ ${STRIP_MARKUP}`;
     const tool = TOOLS.find(([, , shortcut]) => shortcut === key);
     if (key === "z") this.undo();
     else if (tool && !event.ctrlKey && !event.metaKey) this.choose(tool[0]);
+    else if (key === "[" || key === "]") this.widen(this.brush + (key === "]" ? 0.005 : -0.005));
     else if (key === "," || key === ".") this.seek(this.position + (key === "." ? 1 : -1));
     else if (event.key === "Enter") this.apply();
     else this.move(event);

@@ -1,8 +1,8 @@
 // <ar4d-exports>: a card per format; one press makes the file and downloads it.
 
 const EXPORTS_STYLE = `${RESULT_STYLE}
-  h4 { margin: 14px 0 6px; font-size: 12.5px; font-weight: 600; color: var(--body-text-color-subdued); }
-  h4:first-child { margin-top: 0; }
+  h3 { margin: 14px 0 6px; font-size: 12.5px; font-weight: 600; color: var(--body-text-color-subdued); }
+  h3:first-child { margin-top: 0; }
   .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(218px, 1fr)); gap: 10px; }
   article {
     display: flex; flex-direction: column; gap: 6px; padding: 10px 12px; min-width: 0;
@@ -40,6 +40,7 @@ class ExportCards extends HTMLElement {
   async render() {
     const { ticket, cleaned } = this.dataset;
     this.cards = [];
+    this.own = JSON.parse(this.dataset.own || "{}"); // the run's own values of some options
     this.shadowRoot.replaceChildren(build("style", {}, EXPORTS_STYLE));
     if (!ticket) return;
     try {
@@ -55,7 +56,7 @@ class ExportCards extends HTMLElement {
     for (const { title, cards } of ExportCards.groups) {
       const made = cards.map((facts) => new ExportCard(this, facts));
       this.cards.push(...made);
-      this.shadowRoot.append(build("h4", {}, title), build("div", { class: "cards" }, ...made.map((card) => card.element)));
+      this.shadowRoot.append(build("h3", {}, title), build("div", { class: "cards" }, ...made.map((card) => card.element)));
     }
     this.estimate(this.cards);
   }
@@ -119,6 +120,7 @@ class ExportCard {
 
   field(facts) {
     const { name, label, hint, kind, choices, optional, color } = facts;
+    const initial = this.list.own[name] ?? facts.default;
     const changed = () => this.changed();
     let input;
     let read;
@@ -126,7 +128,7 @@ class ExportCard {
       const picker = build("input", { type: "color", value: "#808080", "aria-label": "Colour", oninput: () => { input.value = "colour"; changed(); } });
       input = build("select", { onchange: changed }, ...choices.map(({ value, label: text }) => build("option", { value }, text)), build("option", { value: "colour" }, "a colour"));
       read = () => (input.value === "colour" ? picker.value : input.value);
-      input.value = facts.default;
+      input.value = initial;
       this.fields.set(name, { read, facts, input });
       return build("label", {}, label, build("span", { class: "color" }, input, picker), build("small", {}, "behind the object"));
     }
@@ -134,18 +136,18 @@ class ExportCard {
       const none = optional ? [build("option", { value: "" }, name === "viewer" ? "any program with y up" : "as usual")] : [];
       input = build("select", { onchange: changed }, ...none, ...choices.map(({ value, label: text }) => build("option", { value }, text)));
       read = () => (input.value === "" ? null : choices.find(({ value }) => String(value) === input.value).value);
-      input.value = facts.default ?? "";
+      input.value = initial ?? "";
     } else if (kind === "boolean") {
       input = build("input", { type: "checkbox", onchange: changed });
-      input.checked = Boolean(facts.default);
+      input.checked = Boolean(initial);
       read = () => input.checked;
     } else if (kind === "number" || kind === "integer") {
       input = build("input", { type: "number", step: kind === "integer" ? "1" : "any", placeholder: optional ? "automatic" : "", oninput: changed });
-      input.value = facts.default ?? "";
-      read = () => (input.value === "" ? (optional ? null : facts.default) : Number(input.value));
+      input.value = initial ?? "";
+      read = () => (input.value === "" ? (optional ? null : initial) : Number(input.value));
     } else {
       input = build("input", { type: "text", oninput: changed });
-      input.value = facts.default ?? "";
+      input.value = initial ?? "";
       read = () => input.value;
     }
     this.fields.set(name, { read, facts, input });

@@ -13,7 +13,7 @@ const FACING_STYLE = `
     color: inherit; font: inherit; font-size: 18px; cursor: pointer;
   }
   button.guess { border: 2px dashed var(--color-accent); }
-  button[aria-checked="true"] { border: 2px solid var(--color-accent); background: var(--color-accent); color: #fff; }
+  button[aria-checked="true"] { border: 2px solid var(--color-accent); background: var(--color-accent); color: var(--on-accent); }
   span { display: block; line-height: 1; }
   button:focus-visible { outline: 2px solid var(--color-accent); outline-offset: 2px; }
 `;

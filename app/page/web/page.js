@@ -32,6 +32,26 @@ if (remembered && !new URLSearchParams(location.search).has("__theme")) {
 new MutationObserver(sendTheme).observe(document.body, { attributes: true, attributeFilter: ["class"] });
 document.addEventListener("load", (event) => event.target instanceof HTMLIFrameElement && sendTheme(), true);
 
+/** Gradio names its button for files otherwise than what it shows, which a voice cannot press. */
+function nameUploads() {
+  for (const button of document.querySelectorAll(".upload-container[aria-label]")) button.removeAttribute("aria-label");
+}
+new MutationObserver(nameUploads).observe(document.body, { childList: true, subtree: true });
+
+/** Plays the examples' clips once the viewer's example plays, which they must not delay; one under the mouse plays at once. */
+window.ar4dPlayExamples = (element) => {
+  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  const videos = /** @type {HTMLVideoElement[]} */ ([...element.querySelectorAll("video")]);
+  const play = (video) => video.play().catch(() => {}); // the browser saves power, or the element is gone
+  for (const video of videos) video.parentElement.addEventListener("pointerenter", () => play(video));
+  const begin = ({ data }) => {
+    if (!(data?.ar4dFrame > 0)) return;
+    removeEventListener("message", begin);
+    videos.forEach(play);
+  };
+  addEventListener("message", begin);
+};
+
 /** Shows a finished example in the viewer. */
 window.ar4dShowExample = (name) => {
   const place = document.querySelector("#viewer .viewer");

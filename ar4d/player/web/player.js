@@ -77,6 +77,7 @@ export class Player {
 
   setState(state) {
     const first = this.state === null;
+    const ended = state.finished && !this.state?.finished;
     if (this.state?.revision !== state.revision) this.splats.forget();
     this.state = state;
     this.pilot.elevation = state.elevation;
@@ -84,25 +85,25 @@ export class Player {
     if (first) this.live = state.live;
     if (this.lost) this.controls.say("");
     this.lost = false;
-    this.settle(first);
+    this.settle(first, ended);
     this.inputs.load(state.inputs);
     if (state.recorded && this.source instanceof Source) this.source.fetchRecording(state).catch((error) => this.controls.say(error.message));
     this.controls.setState(state);
   }
 
-  /** Shows the newest result, unless the visitor chose another one. */
-  settle(first) {
+  /** Shows the newest result, or of a finished run the one closest to the clip, unless the visitor chose another one. */
+  settle(first, ended) {
     const available = this.available();
     const newest = available.at(-1) ?? "";
-    const arrived = this.state.finished && newest !== this.stage;
-    if (!this.chosen) this.stage = newest;
+    const best = available.includes(this.state.best) ? this.state.best : newest;
+    if (!this.chosen) this.stage = best;
     if (!this.chosen || !available.includes(this.halves[0])) this.halves[0] = available.at(-2) ?? newest;
     if (this.halves[1] !== newest && (!available.includes(this.halves[1]) || !this.chosen)) this.halves[1] = newest;
     if (this.halves[0] === this.halves[1] && available.length > 1) this.halves[0] = available.at(-2);
     this.clock.numFrames = this.limit() + 1;
     this.clock.seek(this.clock.position);
     if (this.state.finished) {
-      if (arrived && !this.chosen && this.following && this.playsByItself()) this.play(() => this.clock.play(1));
+      if (ended && !this.chosen && this.following && this.playsByItself()) this.play(() => this.clock.play(1));
     } else if (this.following && !first) {
       this.clock.seek(this.state.newest);
     }

@@ -1,0 +1,83 @@
+"""What the first visit costs: bytes, the example's picture, and what a link to the page shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser
+
+from app.main import EXAMPLE_RUN, Server
+from app.viewer.posters import KEPT
+from benchmarks.support.traffic import PLAYS, Traffic
+from tests.support.browser import CHROMIUM
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+MEGA = 10**6
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    started = Server(tmp_path_factory.mktemp("runs"), example=EXAMPLE_RUN)
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+def test_the_first_visit_stays_small(browser: Browser, server: Server) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(120_000)
+    traffic = Traffic(page)
+    page.goto(server.address)
+    page.locator("#steps [role=tab]").first.wait_for()
+    page.frame_locator("iframe.viewer").locator("[data-part=poster]").wait_for(state="attached")
+    page.locator("iframe.viewer").scroll_into_view_if_needed()
+    page.wait_for_function(PLAYS)
+    before = traffic.before_splats()
+    assert 0.5 * MEGA < before < 2.5 * MEGA
+    page.wait_for_function("() => document.querySelector('#examples video').currentTime > 0")
+    page.wait_for_timeout(1000)
+    assert before < traffic.total() < 8 * MEGA
+    context.close()
+
+
+def test_the_examples_picture_is_there_at_once(server: Server) -> None:
+    page = httpx.get(f"{server.address}example/dinosaur", follow_redirects=True)
+    found = re.search(r'class="poster"[^>]* src="([^"]+)"', page.text)
+    assert found is not None
+    picture = httpx.get(str(page.url.join(found[1])))
+    assert picture.content == (EXAMPLE_RUN / KEPT).read_bytes()  # kept, not drawn
+    assert len(picture.content) < 60_000
+
+
+def test_a_link_to_the_page_shows_what_it_is(server: Server) -> None:
+    answer = httpx.get(server.address, headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["content-encoding"] == "gzip"
+    tags = re.findall(r'<meta property="og:(\w+)" content="([^"]*)">', answer.text)
+    facts = dict(tags)
+    assert len(tags) == len(facts) == len(re.findall('"og:', answer.text))
+    assert "twitter:" not in answer.text
+    assert facts["title"] == "AR4D"
+    assert facts["image"] == f"{server.address}preview.jpg"
+    picture = httpx.get(facts["image"], timeout=60)
+    assert picture.headers["content-type"] == "image/jpeg"
+    assert picture.content[:2] == b"\xff\xd8"
+    behind = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "lab.example"}
+    assert 'content="https://lab.example/preview.jpg"' in httpx.get(server.address, headers=behind).text
+
+
+def test_without_an_example_there_is_no_picture(tmp_path: Path) -> None:
+    server = Server(tmp_path, example=None)
+    try:
+        assert "og:image" not in httpx.get(server.address).text
+        assert httpx.get(f"{server.address}preview.jpg").status_code == 404
+    finally:
+        server.close()

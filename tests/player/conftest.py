@@ -1,0 +1,3 @@
+"""A browser for the tests of this folder."""
+
+from tests.support.browser import browser as browser  # a fixture
