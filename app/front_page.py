@@ -47,8 +47,9 @@ class FrontPage:
                 return
             content.extend(message.get("body", b""))
             if not message.get("more_body"):
+                body = self._finish(scope, start, bytes(content))
                 await send(start)
-                await send({"type": "http.response.body", "body": self._finish(scope, start, bytes(content))})
+                await send({"type": "http.response.body", "body": body})
 
         await self._app(scope, receive, collect)
 

@@ -21,6 +21,7 @@ from typing import Any
 import imageio.v2 as imageio
 import numpy as np
 from PIL import Image
+from scipy.ndimage import maximum_filter, minimum_filter
 
 from assets import more_toys, toys
 from assets.footage import filmed, surroundings
@@ -30,7 +31,8 @@ SIZE, FRAMES, FPS = 512, 24, 12
 STILL = 256  # pixels
 SHUTTER = (0.0, 0.17, 0.33, 0.5)  # the moments of a frame that the film sees
 WHITE_CRF, FILM_CRF = 16, 26  # of the H.264 encoder
-Trace = Callable[[float, int], np.ndarray]
+VARIED = 0.06  # difference between neighbouring pixels that takes more than one ray
+Trace = Callable[..., np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,24 @@ def on_white(subject: Subject) -> np.ndarray:
     """All frames of a subject on white: [FRAMES, SIZE, SIZE, 3] in [0, 1]."""
     trace, frames = tracer(subject.scene, subject.color), []
     for k in range(FRAMES):
-        fine = trace(2 * math.pi * k / FRAMES, SIZE * subject.samples)
-        fine[..., :3] = np.clip(fine[..., :3], 0, 1) ** (1 / 2.2)
-        pixels = _averaged(fine, subject.samples)
+        pixels = _smooth(trace, 2 * math.pi * k / FRAMES, subject.samples)
         frames.append(pixels[..., :3] + 1 - pixels[..., 3:])
     return np.stack(frames)
+
+
+def _smooth(trace: Trace, phase: float, samples: int) -> np.ndarray:
+    """A frame [SIZE, SIZE, 4] in display values: one ray per pixel, and more where the picture varies."""
+    pixels = _displayed(trace(phase, SIZE, np.ones((SIZE, SIZE), bool), 1))
+    spread = maximum_filter(pixels, (3, 3, 1)) - minimum_filter(pixels, (3, 3, 1))
+    varied = spread.max(-1) > VARIED
+    fine = _displayed(trace(phase, SIZE * samples, varied, samples))
+    return np.where(varied[..., None], _averaged(fine, samples), pixels)
+
+
+def _displayed(light: np.ndarray) -> np.ndarray:
+    """Linear light as display values; coverage stays."""
+    light[..., :3] = np.clip(light[..., :3], 0, 1) ** (1 / 2.2)
+    return light
 
 
 def on_a_table(subject: Subject, floor: float) -> np.ndarray:
@@ -78,12 +93,12 @@ def on_a_table(subject: Subject, floor: float) -> np.ndarray:
     return filmed(np.stack(frames), FPS, seed=len(subject.scene.__name__))
 
 
-def _exposed(trace: Trace, around: Trace, frame: int) -> np.ndarray:
+def _exposed(trace: Trace, around: Callable[[float, int], np.ndarray], frame: int) -> np.ndarray:
     """A frame with the shutter open for half of its time."""
     light = np.zeros((SIZE, SIZE, 3))
     for part in SHUTTER:
         phase = 2 * math.pi * (frame + part) / FRAMES
-        seen = trace(phase, SIZE)
+        seen = trace(phase, SIZE, np.ones((SIZE, SIZE), bool), 1)
         light += seen[..., :3] + around(phase, SIZE) * (1 - seen[..., 3:])
     return np.clip(light / len(SHUTTER), 0, 1) ** (1 / 2.2)
 

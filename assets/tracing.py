@@ -16,7 +16,11 @@ LIGHT = (0.42, 0.74, 0.53)
 
 
 def tracer(scene, color):
-    """Compiles `trace(phase, size) -> [size, size, 4]`: linear premultiplied light and coverage."""
+    """Compiles `trace(phase, size, wanted, samples)`, which gives linear premultiplied light and coverage.
+
+    The picture is [size, size, 4]. Only pixels whose block of `samples` x `samples` is true in `wanted` are
+    traced.
+    """
 
     @jit
     def normal(x, y, z, phase):
@@ -78,7 +82,7 @@ def tracer(scene, color):
         return rgb[0] * (key + fill) + shine, rgb[1] * (key + fill) + shine, rgb[2] * (key + fill) + shine
 
     @nb.njit(parallel=True, fastmath=True)
-    def trace(phase, size):
+    def trace(phase, size, wanted, samples):
         image = np.zeros((size, size, 4))
         focal = 0.5 * size / math.tan(FOV_Y / 2)
         tiles = (size + TILE - 1) // TILE
@@ -91,7 +95,7 @@ def tracer(scene, color):
         for row in nb.prange(size):
             for column in range(size):
                 start = starts[row // TILE, column // TILE]
-                if start >= FAR_AWAY:
+                if start >= FAR_AWAY or not wanted[row // samples, column // samples]:
                     continue
                 dx, dy = (column + 0.5 - size / 2) / focal, -(row + 0.5 - size / 2) / focal
                 length = math.sqrt(dx * dx + dy * dy + 1)

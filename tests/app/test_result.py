@@ -63,12 +63,13 @@ def drag(page: Page, corners: list[tuple[float, float]]) -> None:
 
 
 def test_one_press_makes_and_downloads_and_nothing_is_stale(browser: Browser, server: Server) -> None:
-    add_run(server.service, "ball.mp4")
+    add_run(server.service, "ball.mp4", elevation_deg=20.0)
     with visit(browser, server, DESK) as page:
         open_run(page, "ball.mp4")
         expect(card(page, "mp4")).to_contain_text("about")
         expect(card(page, "mp4")).to_contain_text("opens in everything that plays video")
         fill(page, "mp4", Seconds="0.5", Height="64")
+        expect(card(page, "mp4").get_by_label("Elevation")).to_have_value("20")  # that of the clip's camera
         path = make(page, "mp4")
         assert path.name == "ball.mp4"
         with av.open(str(path)) as container:

@@ -18,11 +18,13 @@ from tests.support.lifting import TOKEN, serving_page
 from tests.support.moving import SpinningBall
 
 
-def add_run(service: Service, name: str, asset: Any = None, token: str = TOKEN) -> Path:
+def add_run(
+    service: Service, name: str, asset: Any = None, token: str = TOKEN, elevation_deg: float = 0.0
+) -> Path:
     """A finished run of a visitor."""
     folder = service.storage.new_run(token)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    run = finished_run(folder, asset or SpinningBall())
+    run = finished_run(folder, asset or SpinningBall(), elevation_deg)
     for k, t in enumerate((0.0, 0.5, 1.0)):
         path = run.frame_path(k)
         path.parent.mkdir(parents=True, exist_ok=True)

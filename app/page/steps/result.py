@@ -6,6 +6,7 @@ import json
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import gradio as gr
 
@@ -186,9 +187,13 @@ def _command(run: Run, record: JobRecord) -> str:
     return lift_command(record.command_source or record.name, out, recipe.clip, recipe.settings)
 
 
-def link(address: str, share: str | None) -> str:
-    """The address of a shared run; empty if it is not shared."""
-    return f"{address.rstrip('/')}/share/{share}" if share else ""
+def link(address: str, share: str | None) -> gr.Textbox:
+    """The address of a shared run, and for a server on this computer a word on who can open it; or nothing."""
+    if not share:
+        return gr.Textbox("", info="")
+    local = urlsplit(address).hostname in ("localhost", "127.0.0.1", "::1")
+    info = "opens on this computer only, because the server runs here" if local else ""
+    return gr.Textbox(f"{address.rstrip('/')}/share/{share}", info=info)
 
 
 def _count(run: Run) -> str:

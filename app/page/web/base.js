@@ -15,6 +15,12 @@ function presentView() {
   return shownViewer()?.player.view() ?? null;
 }
 
+/** Pauses the viewer, as while a clip is prepared. */
+function pauseViewer() {
+  const player = shownViewer()?.player;
+  if (player?.state) player.play(() => { player.clock.playing = false; });
+}
+
 const AR4D_DEGREES = 180 / Math.PI;
 
 /** A view as a key frame of ar4d.formats.CameraKey; the target is the point of the line of sight nearest to the object's centre. */

@@ -49,7 +49,7 @@ const STYLE = `
   :is(button, input, canvas):focus-visible { outline: 2px solid var(--color-accent); outline-offset: 2px; }
   @media (max-width: 480px) {
     figcaption span { display: none; }
-    button { min-height: 40px; }
+    button { min-height: 44px; }
   }
 `;
 const LABEL =
@@ -71,6 +71,7 @@ class Cutout extends HTMLElement {
     this.background = 0;
     this.tool = "keep";
     this.brush = BRUSH.usual;
+    pauseViewer();
     this.build();
   }
 
