@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -20,6 +21,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 MEGA = 10**6
+get = partial(httpx.get, timeout=60)  # a busy machine takes a while
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +52,16 @@ def test_the_first_visit_stays_small(browser: Browser, server: Server) -> None:
 
 
 def test_the_examples_picture_is_there_at_once(server: Server) -> None:
-    page = httpx.get(f"{server.address}example/dinosaur", follow_redirects=True)
+    page = get(f"{server.address}example/dinosaur", follow_redirects=True)
     found = re.search(r'class="poster"[^>]* src="([^"]+)"', page.text)
     assert found is not None
-    picture = httpx.get(str(page.url.join(found[1])))
+    picture = get(str(page.url.join(found[1])))
     assert picture.content == (EXAMPLE_RUN / KEPT).read_bytes()  # kept, not drawn
     assert len(picture.content) < 60_000
 
 
 def test_a_link_to_the_page_shows_what_it_is(server: Server) -> None:
-    answer = httpx.get(server.address, headers={"Accept-Encoding": "gzip"})
+    answer = get(server.address, headers={"Accept-Encoding": "gzip"})
     assert answer.headers["content-encoding"] == "gzip"
     tags = re.findall(r'<meta property="og:(\w+)" content="([^"]*)">', answer.text)
     facts = dict(tags)
@@ -67,17 +69,23 @@ def test_a_link_to_the_page_shows_what_it_is(server: Server) -> None:
     assert "twitter:" not in answer.text
     assert facts["title"] == "AR4D"
     assert facts["image"] == f"{server.address}preview.jpg"
-    picture = httpx.get(facts["image"], timeout=60)
+    picture = get(facts["image"])
     assert picture.headers["content-type"] == "image/jpeg"
     assert picture.content[:2] == b"\xff\xd8"
     behind = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "lab.example"}
-    assert 'content="https://lab.example/preview.jpg"' in httpx.get(server.address, headers=behind).text
+    assert 'content="https://lab.example/preview.jpg"' in get(server.address, headers=behind).text
 
 
 def test_without_an_example_there_is_no_picture(tmp_path: Path) -> None:
     server = Server(tmp_path, example=None)
     try:
-        assert "og:image" not in httpx.get(server.address).text
-        assert httpx.get(f"{server.address}preview.jpg").status_code == 404
+        assert "og:image" not in get(server.address).text
+        assert get(f"{server.address}preview.jpg").status_code == 404
     finally:
         server.close()
+
+
+def test_the_page_may_use_the_webcam(server: Server) -> None:
+    policy = get(server.address).headers["permissions-policy"]
+    assert "camera=(self)" in policy
+    assert "microphone=(self)" in policy

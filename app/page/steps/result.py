@@ -188,7 +188,7 @@ def _command(run: Run, record: JobRecord) -> str:
 
 
 def link(address: str, share: str | None) -> gr.Textbox:
-    """The address of a shared run, and for a server on this computer a word on who can open it; or nothing."""
+    """The address of a shared run, with a word if it opens on this computer only; empty if there is none."""
     if not share:
         return gr.Textbox("", info="")
     local = urlsplit(address).hostname in ("localhost", "127.0.0.1", "::1")
