@@ -21,6 +21,7 @@ from app.viewer.live import Layout, View, draw, encode
 from app.viewer.posters import Form, Posters
 from app.viewer.stages import SingleFlightCache, Stages
 from ar4d.asset import Asset4D, load_asset
+from ar4d.cleaned import CLEANUP_FILE
 from ar4d.clip import Clip
 from ar4d.errors import UserError
 from ar4d.events import (
@@ -240,6 +241,8 @@ class RunViewer:
         stages, refined = self._stages, self._refined
         if stages.asset is None or len(stages.names) < 2 or not refined or len(self._psnr) < len(refined):
             return None
+        if self._run and (self._run.folder / CLEANUP_FILE).exists():  # it is the asset that was cleaned up
+            return stages.names[-1]
         before = stages.names[-2]
         generated = [self._psnr[k] for k in range(len(refined))] if stages.has_all(before) else []
         return before if sum(generated) > sum(refined) else stages.names[-1]

@@ -89,6 +89,7 @@ class Cleanup extends HTMLElement {
     const view = presentView();
     if (!shown || !view) return this.complain(new Error("The viewer shows nothing yet; wait for it."));
     this.view = view;
+    shown.player.setStage(shown.player.available().at(-1)); // the asset, of which splats are deleted
     if (view.playing) shown.player.scrub?.(view.frame); // stands still while one selects
     const { frame } = shown;
     const place = frame.parentElement;
