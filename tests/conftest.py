@@ -12,6 +12,7 @@ import torch
 from ar4d.clip import Clip, Crop
 from ar4d.presets import CPU
 from ar4d.settings import Settings
+from ar4d.threads import available_cores
 from tests.support.hub_mirror import mirror as mirror  # a fixture
 from tests.support.marks import add_marks
 
@@ -23,8 +24,13 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks slow tests and those that need a browser, a GPU or the golden files."""
+    """Marks slow tests and those that need a browser, a GPU or the golden files; puts slow files first."""
     add_marks(items)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than the processors for `-n auto`: tests with a browser or a server wait half their time."""
+    return available_cores() + 1
 
 
 @pytest.hookimpl(tryfirst=True)

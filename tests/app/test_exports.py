@@ -63,11 +63,11 @@ def refusal(answer: Any) -> str:
 
 
 def test_an_export_has_progress_and_a_file(client, base):
-    body = {"format": "mp4", "options": {"seconds": 2, "size": 128}}
+    body = {"format": "mp4", "options": {"seconds": 4, "size": 256}}
     state = ended(client, base, client.post(f"{base}/exports", json=body).json())
     assert state["state"] == "finished", state
     assert state["name"] == "ball.mp4"
-    assert any(0 < done < 60 and total == 60 for done, total in state["seen"])
+    assert any(0 < done < 120 and total == 120 for done, total in state["seen"])
     file = client.get(f"{base}/exports/{state['id']}/file")
     assert len(file.content) == state["size"]
     assert 'filename="ball.mp4"' in file.headers["content-disposition"]

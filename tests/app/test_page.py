@@ -75,6 +75,7 @@ def test_a_result_can_be_scrubbed_exported_and_repeated(
         expect(page.locator("#numbers")).to_contain_text("dB")  # restored at once
         expect(page.locator("ar4d-stages img").first).to_be_visible()
         expect(page.locator("#command")).to_contain_text("python -m ar4d lift disk.mp4")
+        page.wait_for_function(IN_VIEWER, arg="state => state.finished && state.framesDone == 5")
         scrub = viewer(page).locator("[data-part=scrub]")
         scrub.evaluate("(e) => { e.value = 2.5; e.dispatchEvent(new Event('input')); }")
         expect(viewer(page).locator("[data-part=time]")).to_contain_text("3.5 of 5")

@@ -129,7 +129,7 @@ def test_a_stroke_a_box_and_the_keyboard(browser: Browser, server: Server, clip:
         page.keyboard.press("z")
         corrected(page, 0, 1)
         page.get_by_role("button", name="− Drop").click()
-        page.get_by_label("Brush").fill("0.05")
+        page.get_by_role("slider", name="Brush").fill("0.05")
         drag(page, at(page, 0.54, 0.5), at(page, 0.60, 0.5))
         corrected(page, 1, 1)
         (stroke,) = facts(page)["corrections"]["marks"]

@@ -12,7 +12,7 @@ from ar4d.cameras import orbit
 from ar4d.formats import PlayerOptions, export
 from ar4d.rendering import render
 from benchmarks.support.browser import FLAGS
-from tests.support.browser import CHROMIUM, opened, screenshot, wait_for_splats
+from tests.support.browser import CHROMIUM, opened, screenshot, still, wait_for_splats
 from tests.support.moving import SpinningBall
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (CHROMIUM=/path/to/it)")
@@ -141,8 +141,7 @@ def test_without_webgl_a_picture_and_a_sentence(browser, file):
 def test_a_lost_context_is_said_and_restored(browser, file):
     with opened(browser, f"{file.as_uri()}?autoplay=0", 480, 400, offline=True) as page:
         wait_for_splats(page, 599)
-        page.wait_for_timeout(1500)
-        before = np.asarray(Image.open(screenshot(page, "player-before")).convert("L")).astype(float)
+        before = still(page, "player-before")
         page.evaluate(
             """() => {
                 const gl = document.querySelector('canvas[data-engine]').getContext('webgl2');
@@ -153,8 +152,7 @@ def test_a_lost_context_is_said_and_restored(browser, file):
         page.wait_for_selector("text=This device took the 3D graphics away")
         page.evaluate("window.loss.restoreContext()")
         page.wait_for_selector("[data-part=failure]", state="hidden")
-        page.wait_for_timeout(2000)
-        after = np.asarray(Image.open(screenshot(page, "player-after")).convert("L")).astype(float)
+        after = still(page, "player-after")
         assert np.abs(after - before)[:300].mean() < 2
         assert before[:300].std() > 10
 

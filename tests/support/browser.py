@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from benchmarks.support.browser import CHROMIUM, HARMLESS, chromium, opened, serving, wait_for_splats
@@ -38,6 +40,18 @@ def screenshot(page: Page, name: str) -> Path:
     return path
 
 
+def still(page: Page, name: str, seconds: float = 20.0) -> np.ndarray:
+    """[H, W] grey, 0 to 255: the page as soon as two screenshots half a second apart are alike."""
+    end, last = time.monotonic() + seconds, np.zeros(0)
+    while True:
+        picture = np.asarray(Image.open(screenshot(page, name)).convert("L"), dtype=float)
+        if picture.shape == last.shape and np.abs(picture - last).mean() < 0.01:
+            return picture
+        assert time.monotonic() < end, f"the page still changes after {seconds:g} s"
+        last = picture
+        page.wait_for_timeout(500)
+
+
 __all__ = [
     "ARTEFACTS",
     "CHROMIUM",
@@ -52,5 +66,6 @@ __all__ = [
     "screenshot",
     "serving",
     "splats",
+    "still",
     "wait_for_splats",
 ]

@@ -59,6 +59,23 @@ SLOW = (
 
 THOROUGH = (
     "tests/app/test_interrupted_server.py",
+    "tests/app/test_page_accessibility.py",
+    "tests/app/test_page_cutout.py::test_clicks_correct_the_cut_out_and_are_undone[size1-dark]",
+    "tests/app/test_page_cutout.py::test_clicks_correct_the_cut_out_and_are_undone[size2-light]",
+    "tests/app/test_page_cutout.py::test_clicks_correct_the_cut_out_and_are_undone[size3-dark]",
+    "tests/app/test_result.py::test_a_box_is_drawn_by_the_keyboard",
+    "tests/app/test_result.py::test_pictures_follow_the_viewer_and_are_enlarged",
+    "tests/app/test_result.py::test_the_cameras_own_path",
+    "tests/cli/test_batch.py::test_a_killed_worker_costs_no_finished_frame",
+    "tests/formats/test_foreign_readers.py::test_adobes_spz_reads_both_versions",
+    "tests/player/test_page.py::test_the_example_with_its_input_video_is_at_most_two_and_a_half_megabytes",
+    "tests/player/test_player_browser.py::test_fits_and_has_large_targets_on_a_phone[size0-dark]",
+    "tests/player/test_player_browser.py::test_fits_and_has_large_targets_on_a_phone[size1-light]",
+    "tests/player/test_player_browser.py::test_no_serious_finding_of_accessibility[size0-dark]",
+    "tests/player/test_player_browser.py::test_no_serious_finding_of_accessibility[size1-light]",
+    "tests/test_runs.py::test_a_stopped_run_with_a_canonical_frame_resumes_to_the_same_result[1]",
+    "tests/test_runs.py::test_a_stopped_run_with_a_canonical_frame_resumes_to_the_same_result[2]",
+    "tests/test_wheel.py::test_the_command_lifts_a_clip_with_the_embedded_expert",
     "tests/cluster/test_ray.py",
     "tests/bench/test_on_ray.py",
     "tests/bench/test_make.py::test_other_processors_give_the_same_bits",
@@ -88,7 +105,10 @@ NEEDS = {"hromium": "browser", "CUDA": "gpu", "AR4D_GOLDEN": "golden"}
 
 
 def add_marks(items: list[pytest.Item]) -> None:
-    """Marks the collected tests."""
+    """Marks the collected tests and puts the files with slow ones first.
+
+    A worker takes a file at a time: one of minutes, taken last, would keep a single worker busy at the end.
+    """
     for item in items:
         place = item.nodeid.partition("[")[0]
         if place in SLOW or place.partition("::")[0] in SLOW:
@@ -101,3 +121,5 @@ def add_marks(items: list[pytest.Item]) -> None:
             for word, mark in NEEDS.items():
                 if word in reason:
                     item.add_marker(mark)
+    heavy = {item.path for item in items if any(map(item.get_closest_marker, ("browser", "slow")))}
+    items.sort(key=lambda item: item.path not in heavy)
