@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import threading
 from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,9 @@ from ar4d.lifting import check
 from ar4d.presets import default_for, find, known
 from ar4d.runs import Recipe, Run, read_record
 from ar4d.settings import EngineSettings
+
+_PARSING = threading.Lock()
+"""Tyro reads docstrings with `ast.parse`, which in Python 3.11 fails at random in two threads at once."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,8 @@ def parse(argv: list[str], quiet: bool = False) -> Any:
         namespace={"__doc__": LiftArguments.__doc__},
     )
     default = kind(clip=source, input=input)
-    return tyro.cli(kind, prog="ar4d lift", args=argv, default=default, console_outputs=not quiet)
+    with _PARSING:
+        return tyro.cli(kind, prog="ar4d lift", args=argv, default=default, console_outputs=not quiet)
 
 
 def _settings(preset: str | None, engine: str | None) -> EngineSettings:

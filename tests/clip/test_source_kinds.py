@@ -2,6 +2,7 @@
 
 import shutil
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -65,13 +66,14 @@ def hdr_video(path: Path, picture: np.ndarray, transfer: int) -> Path:
         rows[:, : plane.width] = values
         plane.update(rows.tobytes())
     name = {16: "smpte2084", 18: "arib-std-b67"}[transfer]
-    colors = f"colorprim=bt2020:transfer={name}:colormatrix=bt2020nc:log-level=none"
+    colors = f"colorprim=bt2020:transfer={name}:colormatrix=bt2020nc:bframes=0:log-level=none"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx265", rate=10, options={"x265-params": colors, "crf": "8"})
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = picture.shape[1], picture.shape[0], "yuv444p10le"
         context = stream.codec_context
         context.color_primaries, context.color_trc, context.colorspace = 9, transfer, 9
+        frame.pts, frame.time_base = 0, Fraction(1, 10)  # x265 gives a single frame no valid time by itself
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
