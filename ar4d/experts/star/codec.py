@@ -1,0 +1,81 @@
+"""The 4D VQ-VAE: pictures of an object become codes, and codes Gaussians that move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ar4d.experts.star.blocks import FactorizedProjection
+from ar4d.experts.star.codebooks import Codebooks
+from ar4d.experts.star.config import CodecConfig
+from ar4d.experts.star.decoder import Decoder
+from ar4d.experts.star.encoder import Encoder
+from ar4d.experts.star.splats import Splats
+
+
+class Coded(NamedTuple):
+    """Pictures as the codebooks see them."""
+
+    latent: Tensor  # [B, tokens, codebooks · code_width] before quantisation
+    vectors: Tensor  # [B, tokens, codebooks · code_width] after it
+    codes: Tensor  # [B, tokens, codebooks]
+    loss: Tensor
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Objects that passed the codes."""
+
+    splats: Splats
+    latent: Tensor  # [B · V · T · tokens, codebooks · code_width]
+    codes: Tensor  # [B · V · T · tokens, codebooks]
+    loss: Tensor
+
+
+class Codec(nn.Module):
+    """Encoder, codebooks and spatial-temporal decoder."""
+
+    def __init__(self, config: CodecConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.project = FactorizedProjection(
+            config.width, config.codebooks * config.code_width, config.codebooks
+        )
+        self.codebooks = Codebooks(config)
+        self.decoder = Decoder(config)
+
+    def encode(self, pictures: Tensor) -> Coded:
+        """Quantises premultiplied pictures [B, 4, size, size] in [0, 1]."""
+        latent = self.project(self.encoder(pictures)).float()
+        return Coded(latent, *self.codebooks(latent))
+
+    def decode(self, codes: Tensor, still: bool = False) -> Splats:
+        """Gaussians of codes [B, T, V, tokens, codebooks]; see `Decoder.forward`."""
+        return self.decoder(self.codebooks.decode(codes), still)
+
+    def forward(self, grids: Tensor, still: bool = False) -> Decoded:
+        """Encodes and decodes pictures [B, V, T, 4, size, size] of objects, the canonical time first."""
+        batch, views, times = grids.shape[:3]
+        coded = self.encode(grids.flatten(0, 2))
+        vectors = coded.vectors.unflatten(0, (batch, views, times)).transpose(1, 2)
+        splats = self.decoder(vectors, still)
+        return Decoded(splats, coded.latent.flatten(0, 1), coded.codes.flatten(0, 1), coded.loss)
+
+
+def window_codes(codes: Tensor, frame: int, window: int) -> Tensor:
+    """The times that are decoded together for a frame: the first one and the latest.
+
+    Args:
+        codes: [F, V, tokens, codebooks] of at least frame + 1 frames.
+        frame: to decode, from 0; it comes last in the window.
+        window: how many times at most.
+
+    Returns:
+        [1, T, V, tokens, codebooks], T ≤ window.
+    """
+    start = max(1, frame - window + 2)
+    return torch.cat([codes[:1], codes[start : frame + 1]] if frame else [codes[:1]])[None]
