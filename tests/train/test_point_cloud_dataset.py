@@ -23,7 +23,7 @@ from train.data.point_cloud_dataset import PointCloudDataset
 from train.data.point_clouds import PointCloud, stack_clouds
 from train.data.procedural.clouds import procedural_clouds
 from train.data.procedural.parts import Part
-from train.data.splatting import Light, splat_orbit, splat_views
+from train.data.splatting import Light, splat_moving_orbit, splat_orbit, splat_views
 from train.data.zeroad.choice import usage_json
 
 
@@ -287,3 +287,47 @@ def test_a_cloud_with_too_many_bones_is_left_out():
         )  # fmt: skip
 
     assert len(stack_clouds([cloud(3), cloud(256)], torch.device("cpu"))) == 1
+
+
+def test_flow_leads_to_where_the_same_surface_is_next():
+    """Colours sampled where the flow points to are nearer to the next frame's than those that stay."""
+    clouds = stack_clouds(procedural_clouds(4, 8, 4000, seed=5), torch.device("cpu"))
+    grid = PointCloudDataset(clouds, seed=1).sample_grids(2, (0.0, 90.0), 2, strides=(2,))
+    assert grid.flow.shape == (2, 2, 1, 2, IN_SIZE, IN_SIZE)
+    assert not grid.flow[:, :, 0][(grid.depth[:, :, 0, None] == 0).expand(-1, -1, 2, -1, -1)].any()
+    line = (torch.arange(IN_SIZE) + 0.5) / IN_SIZE * 2 - 1
+    still = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)
+    for k in range(2):
+        for view in range(2):
+            before, after = grid.rgba[k, view]
+            there = still + 2 / IN_SIZE * grid.flow[k, view, 0].permute(1, 2, 0)
+            found = torch.nn.functional.grid_sample(after[None], there[None], align_corners=False)[0]
+            inside = grid.depth[k, view, 0] > 0
+            moved, kept = ((x - before).abs().mean(0)[inside].mean() for x in (found, after))
+            assert moved < 0.85 * kept
+
+
+def test_flow_of_a_known_motion_is_that_of_the_projection(ellipsoid):
+    """A point at the world's origin, 1.5 units before the camera, moves by focal length × shift / 1.5."""
+    _, points, normals = ellipsoid
+    light = Light(
+        torch.tensor([[0.0, 1, 0]]), torch.ones(1, 1), torch.zeros(1, 1), torch.ones(1, 3), torch.ones(1, 3)
+    )
+    shift = torch.tensor([0.0, 0.06, 0.0])
+    flat = points * torch.tensor([1.0, 1.0, 0.0])
+    _, depth, flow = splat_moving_orbit(
+        flat, flat + shift, normals, torch.ones_like(points), light, torch.zeros(1)
+    )
+    expected = -float(intrinsics(IN_SIZE)[0, 0]) * 0.06 / RADIUS  # up is towards smaller rows
+    inside = depth[0, 0] > 0
+    assert flow[0, 0, 1][inside].mean() == pytest.approx(expected, rel=1e-3)
+    assert flow[0, 0, 0][inside].abs().max() < 1e-3
+
+
+def test_a_shrunk_grid_keeps_its_motion_in_pixels():
+    clouds = stack_clouds(procedural_clouds(2, 8, 2000, seed=5), torch.device("cpu"))
+    grid = PointCloudDataset(clouds, seed=1).sample_grids(1, (0.0, 90.0), 2)
+    small = grid.shrunk(2)
+    assert small.rgba.shape[-1] == small.flow.shape[-1] == small.depth.shape[-1] == IN_SIZE // 2
+    assert small.rgba.mean() == pytest.approx(float(grid.rgba.mean()), rel=1e-5)
+    assert small.flow.abs().sum() == pytest.approx(float(grid.flow.abs().sum()) / 8, rel=0.1)

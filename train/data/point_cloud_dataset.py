@@ -19,7 +19,7 @@ from train.data.framing import FILL_RANGE, frame_objects
 from train.data.grid_batch import GridBatch
 from train.data.lighting import DEFAULT_LIGHT_PROB
 from train.data.point_clouds import PointClouds
-from train.data.splatting import Light, rotations_about_y, splat_crops, splat_orbit, splat_views
+from train.data.splatting import Light, rotations_about_y, splat_crops, splat_moving_orbit, splat_views
 from train.data.view_batch import ViewBatch
 from train.data.warp import Warp
 
@@ -71,36 +71,42 @@ class PointCloudDataset:
         return CropBatch.from_crops(crops, planes_of_views(scene.planes))
 
     @torch.no_grad()
-    def sample_grids(self, count: int, azimuths_deg: Sequence[float], num_frames: int) -> GridBatch:
+    def sample_grids(
+        self, count: int, azimuths_deg: Sequence[float], num_frames: int, strides: Sequence[int] = (1,)
+    ) -> GridBatch:
         """Clips of `count` random objects, each from several azimuths, in one build, light and framing.
 
-        The frames are consecutive poses of the clouds from a random one on, in a cycle. Time steps are equal
-        if the clouds have 1 / (2 NEIGHBOUR) = 8 pairs of poses.
+        The frames are poses of the clouds from a random one on, in a cycle. Time steps are equal if the
+        clouds have 1 / (2 NEIGHBOUR) = 8 pairs of poses.
 
         Args:
             count: B.
             azimuths_deg: V azimuths, the same for all objects; 0 is the reference view.
             num_frames: T.
+            strides: poses from one frame to the next; one of them is drawn for each object.
         """
-        scene = self._scene(count, self.odds, lambda rng: self._consecutive(rng, num_frames))
+        scene = self._scene(count, self.odds, lambda rng: self._consecutive(rng, num_frames, strides))
         azimuths = torch.deg2rad(constant(tuple(azimuths_deg), self.odds.device))
+        following = [*scene.points[1:], scene.points[-1]]
         rendered = [
-            splat_orbit(p, n, scene.albedo, scene.light, azimuths)
-            for p, n in zip(scene.points, scene.normals, strict=True)
+            splat_moving_orbit(p, after, n, scene.albedo, scene.light, azimuths)
+            for p, after, n in zip(scene.points, following, scene.normals, strict=True)
         ]
-        views, depths = (torch.stack(parts, 2) for parts in zip(*rendered, strict=True))
-        return GridBatch(views, depths, torch.rad2deg(azimuths), scene.planes)
+        views, depths, flow = (torch.stack(parts, 2) for parts in zip(*rendered, strict=True))
+        return GridBatch(views, depths, flow[:, :, :-1], torch.rad2deg(azimuths), scene.planes)
 
     def _pair(self, rng: BatchRng) -> list[Tensor]:
         """The frames [B] of a random pair of neighbouring poses, in random order."""
         first, swap = 2 * rng.integers(self.clouds.matrices.shape[1] // 2), rng.integers(2)
         return [first + swap, first + 1 - swap]
 
-    def _consecutive(self, rng: BatchRng, num_frames: int) -> list[Tensor]:
-        """Consecutive frames [B] from a random one on."""
+    def _consecutive(self, rng: BatchRng, num_frames: int, strides: Sequence[int] = (1,)) -> list[Tensor]:
+        """Frames [B] a random one of the strides apart, from a random one on."""
         length = self.clouds.matrices.shape[1]
         start = rng.integers(length)
-        return [(start + k) % length for k in range(num_frames)]
+        chosen = rng.integers(len(strides)) if len(strides) > 1 else torch.zeros_like(start)
+        stride = constant(tuple(strides), start.device)[chosen]
+        return [(start + k * stride) % length for k in range(num_frames)]
 
     def _scene(
         self, count: int, odds: Tensor, choose_frames: Callable[[BatchRng], list[Tensor]]

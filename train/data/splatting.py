@@ -47,7 +47,10 @@ def splat_views(points: Tensor, normals: Tensor, albedo: Tensor, light: Light) -
     Returns:
         Premultiplied pictures [B, 4, 4, S, S] and depths [B, 4, S, S], S = IN_SIZE.
     """
-    return _composite([_project_and_shade(view, points, normals, albedo, light) for view in range(VIEWS)])
+    views, depths = _composite(
+        [_project_and_shade(view, points, normals, albedo, light) for view in range(VIEWS)]
+    )
+    return views, depths
 
 
 def splat_orbit(
@@ -67,11 +70,44 @@ def splat_orbit(
     Returns:
         Premultiplied pictures [B, V, 4, S, S] and depths [B, V, S, S], S = IN_SIZE.
     """
+    views, depths = _composite(_orbit_projections(points, normals, albedo, light, azimuths))
+    return views, depths
+
+
+def splat_moving_orbit(
+    points: Tensor, following: Tensor, normals: Tensor, albedo: Tensor, light: Light, azimuths: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Render views as `splat_orbit` does, and the optical flow of the visible surface in each.
+
+    Args:
+        points: [B, P, 3] world units.
+        following: [B, P, 3] where the same points are in the next frame.
+        normals, albedo, light, azimuths: as for `splat_orbit`.
+
+    Returns:
+        Pictures [B, V, 4, S, S], depths [B, V, S, S] and flow [B, V, 2, S, S] in pixels, positive to the
+        right and downwards, 0 outside the object.
+    """
+    projections = []
+    turns = rotations_about_y(-azimuths)
+    for turn, projection in zip(
+        turns, _orbit_projections(points, normals, albedo, light, azimuths), strict=True
+    ):
+        there = (project(following @ turn.T, 0)[0] + 1) / 2
+        projections.append((*projection, IN_SIZE * (there - projection[0])))
+    views, depths, flow = _composite(projections)
+    return views, depths, flow
+
+
+def _orbit_projections(
+    points: Tensor, normals: Tensor, albedo: Tensor, light: Light, azimuths: Tensor
+) -> list[tuple[Tensor, ...]]:
+    """Results of `_project_and_shade` for cameras at azimuths [V] in radians."""
     projections = []
     for turn in rotations_about_y(-azimuths):
         turned = replace(light, direction=light.direction @ turn.T)
         projections.append(_project_and_shade(0, points @ turn.T, normals @ turn.T, albedo, turned))
-    return _composite(projections)
+    return projections
 
 
 def splat_crops(points: Tensor, normals: Tensor, albedo: Tensor, light: Light) -> ObjectCrops:
@@ -88,11 +124,16 @@ def splat_crops(points: Tensor, normals: Tensor, albedo: Tensor, light: Light) -
     return ObjectCrops(views, torch.stack(centers, 1).flatten(0, 1), torch.stack(zooms, 1).flatten())
 
 
-def _composite(projections: list[tuple[Tensor, ...]]) -> tuple[Tensor, Tensor]:
-    """Pictures [B, V, 4, S, S] and depths [B, V, S, S] from the results of `_project_and_shade` per view."""
-    place, depth, rgb, weight = (torch.stack(x).flatten(0, 1) for x in zip(*projections, strict=True))
+def _composite(projections: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """Pictures [B, V, 4, S, S] and depths [B, V, S, S] from the results of `_project_and_shade` per view.
+
+    Further values of the points [B, P, C] are averaged as depths are: [B, V, C, S, S].
+    """
+    place, depth, rgb, weight, *further = (
+        torch.stack(x).flatten(0, 1) for x in zip(*projections, strict=True)
+    )
     pixels = _pixel_indices(place, IN_SIZE)
-    values = torch.cat([weight, weight * rgb, weight * depth], -1)
+    values = torch.cat([weight, weight * rgb, weight * depth, *(weight * x for x in further)], -1)
     sums = _scatter_sum(pixels, values, _visible(pixels, depth))
     hit = (sums[:, :1] > 0).float()
     for window in (3, 5):  # fill pixels that no point falls on
@@ -101,10 +142,11 @@ def _composite(projections: list[tuple[Tensor, ...]]) -> tuple[Tensor, Tensor]:
     # The inside, far from the outline, is closed by morphology on the coarser pixels.
     alpha = torch.maximum(_outline(place), _erode(_dilate(hit, 5), 7))
     mask = (alpha > 0.5) & (sums[:, :1] > 0)
-    pictures = torch.cat([means[:, :3] * alpha, alpha], 1), means[:, 3] * mask[:, 0]
+    parts = [torch.cat([means[:, :3] * alpha, alpha], 1), means[:, 3] * mask[:, 0]]
+    if further:
+        parts.append(means[:, 4:] * mask)
     count = len(projections)
-    views, depths = (x.unflatten(0, (count, -1)).transpose(0, 1).contiguous() for x in pictures)
-    return views, depths
+    return tuple(x.unflatten(0, (count, -1)).transpose(0, 1).contiguous() for x in parts)
 
 
 def rotations_about_y(angles: Tensor) -> Tensor:

@@ -97,6 +97,22 @@ class Embedded:
         return self._gaussians(views, self.view_subsets, PSEUDO_BUDGET, 0).to(rgba.device)
 
     @torch.no_grad()
+    def guess_views(self, rgba: Tensor) -> ViewMaps:
+        """What the four orthogonal cameras see, guessed from the first one's picture at elevation 0.
+
+        The likeliest plane of symmetry alone is assumed, which takes a quarter of the time that all take.
+
+        Args:
+            rgba: [S, S, 4] in [0, 1], straight alpha; it shows an object.
+
+        Returns:
+            Maps of OUT_SIZE² pixels, on the CPU.
+        """
+        views = _pad_views(_to_channels(premultiply(rgba.cpu().float())))
+        planes, _ = self.plane_finder(views[0])
+        return self._maps(views, (FIRST_VIEW,), planes[:1], torch.ones(1))
+
+    @torch.no_grad()
     def _gaussians(
         self, views: Tensor, view_subsets: tuple[tuple[bool, ...], ...], budget: int, elevation_deg: float
     ) -> Gaussians:
@@ -105,16 +121,27 @@ class Embedded:
             raise UserError(
                 "The picture shows no object: its cut-out is empty; correct the background removal."
             )
-        pictures, small = _resize(views, IN_SIZE), _resize(views[:1], OUT_SIZE)[0]
         planes, weights = self.plane_finder(views[0]) if elevation_deg == 0 else NO_PLANE
-        mean = self._predict(pictures, planes, view_subsets)
-        maps = render_views(regularize_with_silhouette(mean, small[3]), small, planes, weights)
+        maps = self._maps(views, view_subsets, planes, weights)
         frontal, guessed = frontality(planes, weights), view_subsets.count(FIRST_VIEW) / len(view_subsets)
-        maps = with_back_from_outline(maps, small, guessed * frontal)
         size = grid_size(maps.alpha, budget)
         maps = _with_picture(resample(maps, size), _resize(views[:1], size)[0])
         gaussians = gaussians_from_views(maps, planes[0], float(weights[0]), texture=guessed * (1 - frontal))
         return to_world(gaussians, elevation_deg)
+
+    def _maps(
+        self,
+        views: Tensor,
+        view_subsets: tuple[tuple[bool, ...], ...],
+        planes: Tensor,
+        weights: Tensor,
+    ) -> ViewMaps:
+        """What the four cameras see of the object in premultiplied views [4, 4, S, S]."""
+        pictures, small = _resize(views, IN_SIZE), _resize(views[:1], OUT_SIZE)[0]
+        mean = self._predict(pictures, planes, view_subsets)
+        maps = render_views(regularize_with_silhouette(mean, small[3]), small, planes, weights)
+        guessed = view_subsets.count(FIRST_VIEW) / len(view_subsets)
+        return with_back_from_outline(maps, small, guessed * frontality(planes, weights))
 
     def _predict(
         self, pictures: Tensor, planes: Tensor, view_subsets: tuple[tuple[bool, ...], ...]
