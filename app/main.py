@@ -127,6 +127,7 @@ class Server:
         from starlette.middleware import Middleware
 
         from app.front_page import FrontPage
+        from app.full_disk import FullDisk
         from app.headers import SecurityHeaders
         from app.page.layout import Page
         from app.page.theme import head, stylesheet, theme
@@ -146,7 +147,11 @@ class Server:
             root_path,
             app_kwargs={
                 "routes": routes(self.service, shown),
-                "middleware": [Middleware(SecurityHeaders), Middleware(FrontPage, picture=shown is not None)],
+                "middleware": [
+                    Middleware(SecurityHeaders),
+                    Middleware(FullDisk),
+                    Middleware(FrontPage, picture=shown is not None),
+                ],
             },
             theme=theme(),
             css=stylesheet(),
