@@ -156,6 +156,7 @@ class Server:
             theme=theme(),
             css=stylesheet(),
             head=head(),
+            state_session_capacity=self.service.limits.sessions,  # every call of the API opens a session
             max_file_size=self.service.limits.upload_mb * 10**6,
             footer_links=["api", "gradio"],
             run_history=False,

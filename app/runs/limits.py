@@ -51,6 +51,8 @@ class Limits:
     """Runs stored for one visitor."""
     video_megapixels: Amount = 2500.0
     """Pixels of all frames of an exported video together: 40 seconds at 30 frames of 1440 × 1440."""
+    sessions: Count = 128
+    """Open pages and calls of the API whose state is kept, the last used ones: half a megabyte each."""
     drafts: Count = 6
     """Cut-outs stored for one visitor."""
     disk_gb: Amount = 20.0

@@ -185,3 +185,8 @@ def test_malformed_requests_are_answered_by_sentences(server: Server, client: Cl
     assert [answer for answer in answers if answer.problem] == []
     assert sum(not answer.text.startswith("taken") for answer in answers) > 20
     assert wait(client, lift(client, clip, {"generate.iterations": 1}), ("finished",))["frames_done"] == 3
+
+
+def test_the_sessions_that_calls_open_are_bounded(server: Server) -> None:
+    """Gradio keeps ten thousand by default, each with a copy of the page."""
+    assert server.demo.app.state_holder.capacity == server.service.limits.sessions == 128
