@@ -127,10 +127,10 @@ class Server:
         from starlette.middleware import Middleware
 
         from app.front_page import FrontPage
-        from app.full_disk import FullDisk
         from app.headers import SecurityHeaders
         from app.page.layout import Page
         from app.page.theme import head, stylesheet, theme
+        from app.refusals import Refusals
         from app.server import Viewers, launch
         from app.service import Service
 
@@ -149,7 +149,7 @@ class Server:
                 "routes": routes(self.service, shown),
                 "middleware": [
                     Middleware(SecurityHeaders),
-                    Middleware(FullDisk),
+                    Middleware(Refusals),
                     Middleware(FrontPage, picture=shown is not None),
                 ],
             },

@@ -60,7 +60,8 @@ class Video:
         try:
             options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
             # As a URL: a name like "take:1.mp4" would name a protocol.
-            return av.open(f"file:{self._path.absolute()}", container_options=options)
+            name = f"file:{self._path.absolute()}"
+            return av.open(name, container_options=options, metadata_errors="replace")  # titles in Latin-1
         except av.error.FFmpegError as error:
             raise UserError(
                 f"{self._path} is neither a video nor an image that can be read: it may be damaged or of "

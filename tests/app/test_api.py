@@ -190,3 +190,9 @@ def test_malformed_requests_are_answered_by_sentences(server: Server, client: Cl
 def test_the_sessions_that_calls_open_are_bounded(server: Server) -> None:
     """Gradio keeps ten thousand by default, each with a copy of the page."""
     assert server.demo.app.state_holder.capacity == server.service.limits.sessions == 128
+
+
+def test_an_endpoint_that_does_not_exist_is_a_sentence(server: Server) -> None:
+    answer = httpx.post(f"{server.address.rstrip('/')}/gradio_api/call/no_such_endpoint", json={"data": []})
+    assert answer.status_code == 404
+    assert answer.json()["detail"].startswith("There is no such endpoint")

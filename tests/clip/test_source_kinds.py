@@ -308,3 +308,22 @@ def test_a_second_video_is_named(tmp_path):
         for stream in streams:
             container.mux(stream.encode(None))  # type: ignore[union-attr]
     assert "holds 2 videos: only video 1" in Video(path, None).warnings[0]
+
+
+def test_a_title_in_another_encoding_does_not_matter(tmp_path):
+    path = tmp_path / "titled.mp4"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "Ein schoener Titel"
+        stream = container.add_stream("libx264", rate=10)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for k in range(2):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 80 * k, np.uint8))
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    content = path.read_bytes()
+    assert b"schoener" in content
+    path.write_bytes(content.replace(b"schoener", "sch\xf6n+++".encode("latin-1")))
+    source = open_source(path, None)
+    assert len(source.times) == 2
+    assert source.warnings == []

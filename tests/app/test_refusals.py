@@ -1,4 +1,4 @@
-"""A disk that is full while a request is taken in."""
+"""Requests at which Gradio would fail with a bare "Internal Server Error"."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from app.full_disk import FullDisk
+from app.refusals import Refusals
 
 FULL = Path("/dev/full")
 pytestmark = pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
@@ -43,7 +43,7 @@ def client() -> TestClient:
             Route("/stream", stream),
             Route("/missing", missing),
         ],
-        middleware=[Middleware(FullDisk)],
+        middleware=[Middleware(Refusals)],
     )
     return TestClient(app)
 

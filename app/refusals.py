@@ -1,29 +1,31 @@
-"""What a visitor is told when the disk is full while a request is taken in."""
+"""Answers to requests at which Gradio would fail with a bare "Internal Server Error"."""
 
 from __future__ import annotations
 
 import errno
 import logging
 
+from gradio.route_utils import FnIndexInferError
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-SENTENCE = "The server's disk is full; delete runs that you do not need, then send the file again."
+FULL_DISK = "The server's disk is full; delete runs that you do not need, then send the file again."
+NO_ENDPOINT = "There is no such endpoint; /gradio_api/info lists those that there are."
 _log = logging.getLogger(__name__)
 
 
-class FullDisk:
-    """ASGI middleware: a request that the disk has no room for is answered by a sentence.
+class Refusals:
+    """ASGI middleware that answers with a sentence where the disk is full or an endpoint does not exist.
 
-    Gradio writes uploads to the disk before any code of ours sees them.
+    Gradio writes uploads to the disk, and looks endpoints up, before any code of ours sees them.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes a request on; answers 507 where the disk is full and no answer has begun."""
+        """Passes a request on; refuses it with status 507 or 404 where no answer has begun."""
         answered = False
 
         async def watched(message: Message) -> None:
@@ -33,8 +35,12 @@ class FullDisk:
 
         try:
             await self._app(scope, receive, watched)
+        except FnIndexInferError:
+            if answered:
+                raise
+            await JSONResponse({"detail": NO_ENDPOINT}, status_code=404)(scope, receive, send)
         except OSError as problem:
             if problem.errno not in FULL or answered or scope["type"] != "http":
                 raise
             _log.warning("The disk is full: %s was refused", scope["path"])
-            await JSONResponse({"detail": SENTENCE}, status_code=507)(scope, receive, send)
+            await JSONResponse({"detail": FULL_DISK}, status_code=507)(scope, receive, send)
