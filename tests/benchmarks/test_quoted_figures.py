@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 REPORT = ROOT / "benchmarks" / "results" / "bench4d.json"
 TABLE = ROOT / "benchmarks" / "results" / "bench4d.md"
-EXPERT = ROOT / "docs" / "research" / "embedded-expert.md"
+BODY = ROOT / "docs" / "research" / "motion-and-body.md"
 
 
 def cells(line: str) -> list[str]:
@@ -34,27 +34,19 @@ def mean_of(report: dict, variant: str, metric: str, group: str = "test") -> flo
 
 
 @pytest.mark.parametrize(
-    ("beginning", "variant"), [("the input frame, copied", "input-frame"), ("expert `silhouette`", "full")]
+    ("beginning", "variant"),
+    [
+        ("the input frame, copied", "input-frame"),
+        ("expert `silhouette`", "silhouette"),
+        ("expert `embedded`", "full"),
+    ],
 )
 def test_readme_quotes_the_report(report, beginning, variant):
-    """The report's "full" is the preset of its time, whose expert was `silhouette`."""
     assert len(report["finished"][variant]) == 8  # as README says
     assert report["frames"] == 8
     quoted = row(ROOT / "README.md", beginning)
     psnr, lpips, iou = (mean_of(report, variant, metric) for metric in ("psnr", "lpips", "iou"))
     assert quoted[1:] == [f"{psnr:.1f} dB", f"{lpips:.3f}", f"{iou:.3f}"]
-
-
-def test_readme_quotes_the_record_of_the_embedded_expert():
-    psnr, iou, lpips = row(EXPERT, "mean")[2].replace("*", "").split(" / ")
-    quoted = row(ROOT / "README.md", "expert `embedded`")
-    assert quoted[1:] == [f"{float(psnr):.1f} dB", lpips, iou]
-
-
-def test_both_records_agree_on_the_expert_that_they_share(report):
-    psnr, iou, lpips = row(EXPERT, "mean")[1].split(" / ")
-    found = [mean_of(report, "full", metric) for metric in ("psnr", "iou", "lpips")]
-    assert [f"{found[0]:.2f}", f"{found[1]:.3f}", f"{found[2]:.3f}"] == [psnr, iou, lpips]
 
 
 def test_the_committed_table_is_that_of_the_committed_numbers(report):
@@ -69,17 +61,18 @@ def test_the_committed_table_is_that_of_the_committed_numbers(report):
 
 @pytest.mark.parametrize(
     ("variant", "quoted"),
-    [
-        ("full", "16.73 dB, IoU 0.668, LPIPS 0.176"),
-        ("no-finetuning", "16.72 dB, 0.669, 0.175"),
-        ("no-pseudo-views", "16.49 dB, 0.657, 0.191"),
-    ],
+    [("full", "19.09 dB, 0.654, 0.138"), ("no-pseudo-views", "18.66 dB, IoU 0.631, LPIPS 0.148")],
 )
-def test_the_ablations_are_quoted_on_the_objects_that_they_share(report, variant, quoted):
-    shared = set(report["finished"]["no-finetuning"])
-    assert len(shared) == 4
-    pairs = [report["finished"][variant][name]["report"]["test"] for name in shared]
-    psnr, iou, lpips = (fmean(pair[metric] for pair in pairs) for metric in ("psnr", "iou", "lpips"))
+def test_the_documentation_quotes_the_ablation(report, variant, quoted):
+    psnr, iou, lpips = (mean_of(report, variant, metric) for metric in ("psnr", "iou", "lpips"))
     words = quoted.replace("IoU ", "").replace("LPIPS ", "")
     assert words == f"{psnr:.2f} dB, {iou:.3f}, {lpips:.3f}"
     assert quoted in (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8").replace("\n", " ")
+
+
+@pytest.mark.parametrize("variant", ["full", "no-hold", "untidied", "fixed-colors", "no-births"])
+def test_the_parts_of_the_body_are_quoted(report, variant):
+    quoted = row(BODY, f"`{variant}`")
+    reference = mean_of(report, variant, "psnr", "reference")
+    psnr, lpips, iou = (mean_of(report, variant, metric) for metric in ("psnr", "lpips", "iou"))
+    assert quoted[1:5] == [f"{reference:.2f}", f"{psnr:.2f}", f"{lpips:.3f}", f"{iou:.3f}"]
