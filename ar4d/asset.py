@@ -18,6 +18,7 @@ from ar4d.gaussians import Gaussians, interpolate
 from ar4d.parameters import Parameters
 from ar4d.settings import FieldSettings
 
+_WIDER = {torch.float16: torch.float32, torch.int16: torch.int32}  # of a copy that was kept small
 ASSET_FILE, CLEANED_FILE = "refined.safetensors", "cleaned.safetensors"  # in a run's folder
 
 
@@ -124,12 +125,18 @@ def load_asset(path: Path | str) -> Asset4D:
     try:
         with safe_open(path, "pt") as file:
             meta = json.loads((file.metadata() or {})["ar4d"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            names = file.keys()
+            tensors = {name: _whole(file.get_tensor(name)) for name in names}
         if meta["kind"] == "frames":
             return _load_frames(tensors, meta)
         return _load_deformed(tensors, meta)
     except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise UserError(f"{path} is not a finished 4D asset ({error}); lift the clip again.") from error
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    """A stored tensor as the program works with it: single precision and 32-bit indices."""
+    return tensor.to(_WIDER.get(tensor.dtype, tensor.dtype))
 
 
 def _asset_in(folder: Path) -> Path:

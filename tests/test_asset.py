@@ -6,6 +6,7 @@ from ar4d.deformation import global_field
 from ar4d.errors import UserError
 from ar4d.parameters import Parameters
 from ar4d.settings import FieldKind, FieldSettings
+from assets.keep_example_run import halve
 from tests.test_gaussians import random_gaussians
 
 
@@ -33,6 +34,16 @@ def test_saved_asset_is_the_same_at_any_time(make, tmp_path):
     for t in (0.0, 0.37, 1.0):
         for a, b in zip(asset.at(t).state().values(), again.at(t).state().values(), strict=True):
             assert torch.equal(a, b)
+
+
+def test_an_asset_in_half_precision_is_almost_the_same(tmp_path):
+    asset = deformed()
+    asset.save(tmp_path / "whole.safetensors")
+    halve(tmp_path / "whole.safetensors", tmp_path / "small.safetensors")
+    again = load_asset(tmp_path / "small.safetensors")
+    for a, b in zip(asset.at(0.37).state().values(), again.at(0.37).state().values(), strict=True):
+        assert b.dtype == torch.float32
+        torch.testing.assert_close(a, b, atol=2e-3, rtol=2e-3)
 
 
 @pytest.mark.parametrize("make", [deformed, lambda: deformed("mlp"), sequence])

@@ -170,3 +170,22 @@ def test_a_box_that_cuts_the_subject_is_said(tmp_path: Path) -> None:
     assert any(w.startswith("The box cuts the subject in frame 1 (0.00 s), frame 2") for w in said)
     wide = Corrections(boxes=(KeyBox(1, 0.1, 0.1, 0.55, 0.9),))
     assert load_clip(path, ClipSettings(corrections=wide), 64).warnings == ()
+
+
+def test_a_click_on_a_small_gap_takes_the_gap_alone(tmp_path: Path) -> None:
+    """A gap narrower than the click; a patch of the same colour elsewhere stays, and so does the rest."""
+
+    def picture(frame: int) -> np.ndarray:
+        seen = disk(40 + frame, color=(70, 45, 30))
+        for x, y in ((40 + frame, 46), (40 + frame, 24)):  # the gap and the patch
+            seen[y - 1 : y + 2, x - 4 : x + 5, :3] = 250
+        return seen
+
+    drop = Corrections((Mark(1, ((40.5 / 96, 46.5 / 64),), keep=False, radius=0.04),))
+    folder = write_images(tmp_path / "gap", [picture(k) for k in range(4)])
+    clip = load_clip(folder, ClipSettings(framing="whole", corrections=drop), 96)
+    for k, frame in enumerate(clip.frames):
+        alpha, whole = frame[16:80, :, 3] > 127, picture(k)[..., 3] > 127
+        assert not alpha[46, 38 + k : 43 + k].any(), k
+        assert alpha[24, 36 + k : 45 + k].all(), k
+        assert (alpha & whole).sum() > 0.93 * whole.sum(), k

@@ -28,6 +28,7 @@ _SURE = 0.012  # of the picture's longer side: flow is trusted this far inside o
 _CONTRARY = 2.0  # log ratio of colours from which on they overrule the flow
 _SAMPLE = 0.02  # of the picture's longer side: around a mark whose colours count
 _SAME = 14.0  # distance in CIELAB (8 bits a channel) that shading makes within one colour
+_MOST = 0.85  # of the subject: a lone drop click is not meant to take more
 _LOOSE = 0.03  # of the subject's area: a smaller part that hangs on nothing is dropped
 
 _NOTHING, _KEPT, _DROPPED, _ADDED = 0, 1, 2, 3  # labels that the flow moves
@@ -110,29 +111,77 @@ def _mark_frame(picture: np.ndarray, subject: np.ndarray, marks: Sequence[Mark],
     )
     subject = subject & ~erased | painted
     clicks = [mark for mark in marks if len(mark.points) == 1]
-    keep, drop = (_drawn([m for m in clicks if m.keep is kind], subject.shape) for kind in (True, False))
-    side = max(subject.shape)
-    near_keep = dilate(keep, 2 * round(_GROWTH * side) + 1) & ~subject if keep.any() else keep
-    growing = (keep & ~subject).any()
-    labels = np.where(subject, PERHAPS_SUBJECT, REST).astype(np.uint8)
-    if growing:
-        alike = _alike(picture, keep & ~subject, near_keep, drop & ~subject, strict=True)
-        labels[near_keep] = np.where(alike, PERHAPS_SUBJECT, PERHAPS_REST)
-    inside = _parts_under(subject, drop)
-    if inside.any():
-        alike = _alike(picture, drop & subject, inside, keep & subject, strict=False)
-        labels[inside] = np.where(alike, PERHAPS_REST, PERHAPS_SUBJECT)
-    labels[keep], labels[drop] = SUBJECT, REST
-    # Where the subject may grow, the background's edges and colours hold it back.
-    region = np.ones_like(subject) if growing else subject
-    cut = split(picture, labels, region)
-    corrected = subject | _parts_under(cut & ~subject, keep)
-    corrected &= ~_parts_under((subject & ~cut) | (drop & subject), drop)
-    corrected = (corrected & ~(drop | erased)) | keep | painted
+    keep = _drawn([mark for mark in clicks if mark.keep], subject.shape)
+    corrected = (_clicked(picture, subject, clicks) & ~erased) | keep | painted
     corrected = _without_loose_parts(corrected, keep | painted)
     dropped = (found | subject) & ~corrected
-    ring = dilate(corrected, 2 * round(_RING * side) + 1) & ~corrected & ~found
+    ring = dilate(corrected, 2 * round(_RING * max(subject.shape)) + 1) & ~corrected & ~found
+    growing = (keep & ~subject).any()
     return _State(corrected, found, learn(picture, corrected, dropped | ring if growing else dropped))
+
+
+def _clicked(picture: np.ndarray, subject: np.ndarray, clicks: Sequence[Mark]) -> np.ndarray:
+    """The subject [h, w] bool after clicks.
+
+    Keep clicks and drop clicks decide together, by one cut. Drop clicks alone decide one after the other;
+    one that would take nearly all of the subject is meant for less: its colours are then read more and more
+    narrowly, and at last it takes only what lies under it.
+    """
+    drops = [mark for mark in clicks if not mark.keep]
+    if len(drops) < len(clicks):
+        keep, drop = (_drawn([m for m in clicks if m.keep is kind], subject.shape) for kind in (True, False))
+        added, taken = _cut(picture, subject, keep, drop, _SAMPLE)
+        return ((subject | added) & ~taken) | keep
+    none = np.zeros_like(subject)
+    for mark in drops:
+        wide = taken = _drawn([mark], subject.shape)
+        narrow = _middle(picture, mark)
+        narrow = narrow if (narrow & subject).any() else wide
+        for drop, sample, strict in ((wide, _SAMPLE, False), (narrow, 0.0, False), (narrow, 0.0, True)):
+            _, cut = _cut(picture, subject, none, drop, sample, strict)
+            if (cut & subject).sum() <= _MOST * subject.sum():
+                taken = cut
+                break
+        subject = subject & ~taken
+    return subject
+
+
+def _cut(
+    picture: np.ndarray,
+    subject: np.ndarray,
+    keep: np.ndarray,
+    drop: np.ndarray,
+    sample: float,
+    strict: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What clicks [h, w] bool add to the subject, and what they take from it, by a graph cut.
+
+    Args:
+        sample, strict: how the colours around what is dropped are read, as `_alike` says.
+    """
+    labels = np.where(subject, PERHAPS_SUBJECT, REST).astype(np.uint8)
+    growing = (keep & ~subject).any()
+    if growing:
+        near = dilate(keep, 2 * round(_GROWTH * max(subject.shape)) + 1) & ~subject
+        alike = _alike(picture, keep & ~subject, near, drop & ~subject)
+        labels[near] = np.where(alike, PERHAPS_SUBJECT, PERHAPS_REST)
+    part = _parts_under(subject, drop)
+    if part.any():
+        alike = _alike(picture, drop & subject, part, keep & subject, sample, strict)
+        labels[part] = np.where(alike, PERHAPS_REST, PERHAPS_SUBJECT)
+    labels[keep], labels[drop] = SUBJECT, REST
+    # Where the subject may grow, the background's edges and colours hold it back.
+    cut = split(picture, labels, np.ones_like(subject) if growing else subject)
+    return _parts_under(cut & ~subject, keep), _parts_under((subject & ~cut) | (drop & subject), drop) | drop
+
+
+def _middle(picture: np.ndarray, mark: Mark) -> np.ndarray:
+    """What lies under a click and has the colour of its middle: [h, w] bool."""
+    height, width = picture.shape[:2]
+    ((x, y),) = mark.points
+    lab = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2LAB).astype(np.float32)
+    color = lab[min(int(y * height), height - 1), min(int(x * width), width - 1)]
+    return _drawn([mark], (height, width)) & (np.linalg.norm(lab - color, axis=-1) < _SAME)
 
 
 def _carried(
@@ -159,6 +208,9 @@ def _carried(
     start[open_to_cut & erode(others, reach) & (evidence < _CONTRARY)] = REST
     region = np.ones_like(found) if added.any() else open_to_cut
     subject = split(picture, start, region, previous.colors)
+    # Other places may have the colours of what was dropped: only what hangs together with it goes.
+    near_others = dilate(others, reach)
+    subject |= mine & found & ~_parts_under(found & ~subject | near_others, others)
     subject = _without_loose_parts(subject, mine & found)
     return _State(subject, found, previous.colors)
 
@@ -177,7 +229,12 @@ def _drawn(marks: Sequence[Mark], shape: tuple[int, int]) -> np.ndarray:
 
 
 def _alike(
-    picture: np.ndarray, mark: np.ndarray, region: np.ndarray, opposite: np.ndarray, strict: bool
+    picture: np.ndarray,
+    mark: np.ndarray,
+    region: np.ndarray,
+    opposite: np.ndarray,
+    sample: float = 0.0,
+    strict: bool = True,
 ) -> np.ndarray:
     """Which pixels of a region [n] bool have the colours around a mark rather than others.
 
@@ -185,11 +242,12 @@ def _alike(
     Otsu's threshold on the distance from the mark's colours.
 
     Args:
-        strict: only what is very like the mark's own surroundings.
+        sample: how far around the mark its colours are taken, as a share of the picture's longer side.
+        strict: only what is very like the mark.
     """
     lab = cv2.cvtColor(cv2.GaussianBlur(np.ascontiguousarray(picture), (0, 0), 1.5), cv2.COLOR_RGB2LAB)
     values = lab.astype(np.float32)
-    around = dilate(mark, 2 * round(_SAMPLE * max(mark.shape)) + 1) & region if not strict else mark
+    around = dilate(mark, 2 * round(sample * max(mark.shape)) + 1) & region if sample else mark
     distance = _color_distance(values[region], values[around if around.any() else mark])
     if opposite.any():
         return distance < _color_distance(values[region], values[opposite])
