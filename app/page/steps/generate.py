@@ -275,12 +275,13 @@ class GenerateStep:
             if refining:  # another frame each time, so that the whole clip is seen
                 frame = job.progress.step // PREVIEW_STEPS % max(job.progress.num_frames, 1)
             psnr = None if refining else job.progress.psnr.get(frame)
+        which = "Last finished: frame" if alive and not refining else "Frame"
         quality = f" · {psnr:.1f} dB" if psnr is not None else ""
         picture = thumbnails.asset_picture if state == "finished" else thumbnails.frame_picture
         picture = thumbnails.preview_picture if refining else picture
         pair = html.figures(
             [
-                (f"Frame {frame + 1}", thumbnails.input_picture(run, frame)),
+                (f"{which} {frame + 1}", thumbnails.input_picture(run, frame)),
                 (f"Render{quality}", picture(job.run, frame)),
             ]
         )
