@@ -29,8 +29,6 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from train.report import draw_curve
 
-WARM_UP = 400
-"""Steps over which the learning rate rises."""
 CHECKPOINT = "last.pt"
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -66,6 +64,8 @@ class Options:
     """Examples per step."""
     lr: float = 1.5e-3
     """Largest learning rate."""
+    warm_up: int = 400
+    """Steps over which the learning rate rises."""
     weight_decay: float = 0.02
     ema: float = 0.998
     """Share of the averaged weights that a step keeps."""
@@ -177,7 +177,7 @@ class Trainer(Generic[Net]):
         done = min(1.0, self.elapsed / (60 * options.minutes))
         rate = 0.5 * (1 + math.cos(math.pi * done)) + 0.005
         for group in self.optimizer.param_groups:
-            group["lr"] = options.lr * rate * min(1.0, (self.steps + 1) / WARM_UP)
+            group["lr"] = options.lr * rate * min(1.0, (self.steps + 1) / options.warm_up)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.elapsed = self._mean_over_processes(time.perf_counter() - begin)

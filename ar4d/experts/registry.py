@@ -16,6 +16,7 @@ from ar4d.events import Role
 from ar4d.experts.depth import INDOOR, OUTDOOR, DepthLift
 from ar4d.experts.embedded import Embedded, EmbeddedViews
 from ar4d.experts.embedded.expert import LICENCE as EMBEDDED_LICENCE
+from ar4d.experts.grid import GridExpert
 from ar4d.experts.imagedream import ImageDream, ImageDreamLGM
 from ar4d.experts.lgm import LGM
 from ar4d.experts.lgm.expert import GPU_GIB as LGM_GPU_GIB
@@ -169,6 +170,14 @@ ENTRIES = (
         summary="a clip from four sides as the embedded network guesses each of its frames",
         check=EmbeddedViews.available,
         build=EmbeddedViews.load,
+        own_licence=EMBEDDED_LICENCE,
+    ),
+    Entry(
+        name="grid",
+        roles=("clip_to_views",),
+        summary="after 4Real-Video: refines these guesses over all views and times; train it first",
+        check=GridExpert.available,
+        build=GridExpert.load,
         own_licence=EMBEDDED_LICENCE,
     ),
     Entry(

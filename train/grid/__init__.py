@@ -1,0 +1,1 @@
+"""Training of the grid expert (`ar4d/experts/grid/`)."""
