@@ -10,6 +10,7 @@ from torch import Tensor
 from ar4d.cameras import Cameras
 from ar4d.engines.sv4d2.pictures import Pictures
 from ar4d.engines.sv4d2.settings import LossSettings
+from ar4d.engines.sv4d2.view_offsets import ViewOffsets
 from ar4d.engines.sv4d2.visibility import visibility
 from ar4d.gaussians import Gaussians
 from ar4d.losses import photometric_loss
@@ -42,6 +43,8 @@ class StepLoss:
     options: LossSettings
     weigh: bool
     """Whether visibility weights are in use yet; in the static phase every pixel counts alike."""
+    offsets: ViewOffsets | None = None
+    """Of the generated views; None: all see the same Gaussians."""
     made: dict[int, tuple[int, Tensor]] = field(default_factory=dict)
     """Per frame, the step in which W [V, s, s] was made, and W."""
 
@@ -64,13 +67,28 @@ class StepLoss:
     def _views(self, gaussians: Gaussians, frame: int, rows: list[int], u: int) -> Tensor:
         pictures, options = self.pictures, self.options
         cameras = pictures.view_cameras(rows)
-        view = render(gaussians, cameras)
+        view = self._seen(gaussians, cameras, rows)
         W = self._weights(gaussians, cameras, frame, rows, u)
         each = picture_loss(
             view, pictures.view_rgb[rows, frame], pictures.view_alpha[rows, frame], W, options
         )
         # `trust` is relative to the clip; a source that trusts its views half is weighted half of that.
-        return options.generated * (pictures.trust[rows, frame] * each).sum()
+        loss = options.generated * (pictures.trust[rows, frame] * each).sum()
+        if self.offsets is not None:
+            loss = loss + options.view_offsets * self.offsets.energy(rows)
+        return loss
+
+    def _seen(self, gaussians: Gaussians, cameras: Cameras, rows: list[int]) -> Rendering:
+        """Generated views of the Gaussians, each shifted by its own offsets if there are any."""
+        if self.offsets is None:
+            return render(gaussians, cameras)
+        views = [
+            render(self.offsets.shifted(gaussians, row), cameras[k : k + 1]) for k, row in enumerate(rows)
+        ]
+        rgb, depth, alpha = (
+            torch.cat([getattr(view, name) for view in views]) for name in ("rgb", "depth", "alpha")
+        )
+        return Rendering(rgb, depth, alpha)
 
     def _weights(self, gaussians: Gaussians, cameras: Cameras, frame: int, rows: list[int], u: int) -> Tensor:
         """W [C, s, s] of some views, not older than `visibility_every` steps."""

@@ -17,6 +17,7 @@ from ar4d.engines.sv4d2.losses import StepLoss
 from ar4d.engines.sv4d2.pictures import Pictures
 from ar4d.engines.sv4d2.sampling import FrameSampler, newest_frame, view_rows
 from ar4d.engines.sv4d2.settings import SV4D2Settings
+from ar4d.engines.sv4d2.view_offsets import ViewOffsets
 from ar4d.events import Event, FrameFinished, StageFinished, StageStarted, Step
 from ar4d.gaussians import Gaussians
 from ar4d.losses import psnr, ssim
@@ -41,6 +42,8 @@ class Fit:
     settings: SV4D2Settings
     num_reported: int
     """Frames that were stored before this run: they are not reported again."""
+    offsets: ViewOffsets | None = None
+    """Of the generated views while they are fitted; None: they have none."""
 
     @staticmethod
     def of(first: Gaussians, pictures: Pictures, settings: SV4D2Settings, num_reported: int) -> Fit:
@@ -74,10 +77,11 @@ class Fit:
         options, pictures, started = self.settings.dynamic, self.pictures, time.perf_counter()
         yield StageStarted("generate", options.iterations)
         self.field = self._new_field()
+        self.offsets = self._new_offsets(self.field)
         optimizer = self._optimizer(options.iterations, options.rates, options.decay, options.field.lr)
         random = random_stream(self.settings.seed, DYNAMIC)
         frames = FrameSampler(random)
-        loss = StepLoss(pictures, self.settings.loss, weigh=True)
+        loss = StepLoss(pictures, self.settings.loss, weigh=True, offsets=self.offsets)
         rigidity = self._rigidity()
         newest, since = newest_frame(0, pictures.num_frames, options), time.perf_counter()
         for u in range(options.iterations):
@@ -104,7 +108,7 @@ class Fit:
         yield StageStarted("refine", options.iterations)
         random = random_stream(self.settings.seed, SECOND)
         optimizer = self._optimizer(options.iterations, options.rates, options.decay, options.field_lr)
-        loss = StepLoss(pictures, self.settings.loss, weigh=True)
+        loss = StepLoss(pictures, self.settings.loss, weigh=True, offsets=self.offsets)
         rigidity = self._rigidity()
         order: list[int] = []
         for u in range(options.iterations):
@@ -131,6 +135,8 @@ class Fit:
         if self.field is not None and field_lr is not None:
             final = self.settings.dynamic.field.lr_final / self.settings.dynamic.field.lr
             optimizer.add(self.field.parameters(), field_lr, final)
+            if self.offsets is not None:
+                optimizer.add(self.offsets.parameters(), field_lr, final)
         return optimizer.start()
 
     def _new_field(self) -> NodeField:
@@ -139,6 +145,11 @@ class Fit:
         field = global_field(self.settings.dynamic.field, means.expand(self.pictures.num_frames, -1, -1))
         assert isinstance(field, NodeField)
         return field
+
+    def _new_offsets(self, field: NodeField) -> ViewOffsets | None:
+        if not self.settings.dynamic.view_offsets or self.pictures.num_views == 0:
+            return None
+        return ViewOffsets(field, self.pictures.num_views)
 
     def _rigidity(self) -> NodeGraph | None:
         weight = self.settings.loss.rigidity

@@ -40,6 +40,8 @@ class LossSettings:
     """Weight of the mean squared, visibility-weighted difference of colours."""
     clip: Amount = 1.0
     """Weight of 0.8 L1 + 0.2 (1 - SSIM) at the clip's own view. The paper: none, every picture alike."""
+    view_offsets: Amount = 1.0
+    """Weight of the mean squared offset of `dynamic.view_offsets`, world units."""
     mask: Amount = 1.0
     """Weight of the mean squared difference of masks."""
     rigidity: Amount = 0.01
@@ -76,6 +78,9 @@ class DynamicSettings:
     orthogonal_views: bool = True
     """Ablation switch: the views of a step are a quarter turn apart; off: as many at random."""
     frames_per_step: Count = 4
+    view_offsets: bool = False
+    """Let each generated view shift the nodes by offsets of its own, the same at all times: Δp_ij = Δp^v_i +
+    Δp^t_j (4Real-Video, Eq. 11). They take up what the views disagree about and are dropped after the fit."""
 
 
 @documented
