@@ -43,6 +43,11 @@ def test_grids_are_made_once_with_their_guesses(folder, capsys):
     assert alike < 0.6 * shards.truth[:, 1:, ..., 3].float().mean()  # and yet it is of the same objects
     make_grids.main(["--procedural", "2", "--count", "2", "--out", str(folder)])
     assert "grids" not in capsys.readouterr().out
+    small = GridShards((folder,), size=8).truth
+    assert small.shape == (2, 4, 3, 8, 8, 4)
+    assert float(small.float().mean()) == pytest.approx(float(shards.truth.float().mean()), abs=0.5)
+    with pytest.raises(UserError, match="16 pixels and the network 64; make others with --size 64"):
+        GridShards((folder,), size=64)
     with pytest.raises(UserError, match="make_grids"):
         GridShards((folder / "none",))
 
@@ -86,11 +91,9 @@ def test_batches_show_all_conditions_and_frozen_moments(folder):
 
 def test_a_run_is_resumed_and_exported(folder, tmp_path):
     def run(minutes: float, examples: int) -> None:
-        train_grid.main(
-            ["--grids", str(folder), "--holdout", str(folder), "--size", "toy", "--out", str(tmp_path / "run"),
-             "--minutes", str(minutes), "--examples", str(examples), "--batch", "2", "--steps", "2",
-             "--warm-up", "1"]
-        )  # fmt: skip
+        data = ["--grids", str(folder), "--holdout", str(folder), "--out", str(tmp_path / "run")]
+        length = ["--minutes", str(minutes), "--examples", str(examples), "--warm-up", "1"]
+        train_grid.main([*data, *length, "--size", "toy", "--batch", "2", "--steps", "2"])
 
     run(5, 4)
     first = torch.load(tmp_path / "run/last.pt", weights_only=True)

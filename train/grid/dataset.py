@@ -43,14 +43,15 @@ class GridExamples:
 class GridShards:
     """All shards of one or more folders, in memory as bytes."""
 
-    def __init__(self, folders: tuple[Path, ...], limit: int | None = None) -> None:
+    def __init__(self, folders: tuple[Path, ...], limit: int | None = None, size: int | None = None) -> None:
         """
         Args:
             folders: as `train.grid.make_grids` writes them.
             limit: largest number of grids.
+            size: width and height to which pictures are shrunk; None: theirs.
 
         Raises:
-            UserError: there are none.
+            UserError: there are none, or they are not a multiple of that size.
         """
         paths = [path for folder in folders for path in sorted(folder.glob("grids_*.npz"))]
         if not paths:
@@ -60,7 +61,7 @@ class GridShards:
             )
         arrays = [np.load(path) for path in paths]
         self.truth, self.guess = (
-            torch.from_numpy(np.concatenate([array[name] for array in arrays])[:limit])
+            _shrunk(torch.from_numpy(np.concatenate([array[name] for array in arrays])[:limit]), size)
             for name in ("truth", "guess")
         )  # [N, V, T, S, S, 4] uint8, premultiplied
 
@@ -73,6 +74,20 @@ class GridShards:
             array[rows][:, :, times].permute(0, 1, 2, 5, 3, 4).float() / 255
             for array in (self.truth, self.guess)
         )
+
+
+def _shrunk(pictures: Tensor, size: int | None) -> Tensor:
+    """Bytes [..., S, S, 4] at another size, by area averages."""
+    factor, rest = divmod(pictures.shape[-2], size or pictures.shape[-2])
+    if rest or factor == 0:
+        raise UserError(
+            f"These grids have {pictures.shape[-2]} pixels and the network {size}; make others with "
+            f"--size {size}."
+        )
+    if factor == 1:
+        return pictures
+    cells = pictures.unflatten(-3, (-1, factor)).unflatten(-2, (-1, factor))  # [..., s, f, s, f, 4]
+    return cells.float().mean((-4, -2)).round().byte()
 
 
 class GridDataset:

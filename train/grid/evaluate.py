@@ -3,8 +3,8 @@
     AR4D_LPIPS=lpips_alex.pt python -m train.grid.evaluate --weights grid.safetensors --holdout holdout
 
 Rows: "given" is what the network was shown (in "transfer" the copied column), "steep" that with a decided
-alpha, "one" one step of the sampler (the mean of all answers), "one-steep" that with a decided alpha, "sampled"
-all steps.
+alpha, "one" one step of the sampler (the mean of all answers), "one-steep" that with a decided alpha, and
+"sampled" all steps.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ def main(argv: Sequence[str]) -> None:
     """Print a table for each condition."""
     options = tyro.cli(Options, prog="python -m train.grid.evaluate", args=argv)
     torch.set_num_threads(1)
-    shards = GridShards(options.holdout, options.count)
     network = (
         GridNetwork(GridConfig(times=2)) if options.weights is None else checkpoint.load(options.weights)[0]
     )
+    shards = GridShards(options.holdout, options.count, network.config.height)
     for condition in ("refine", "transfer"):
         batch, rows = sampled(network, shards, condition, options.steps)
         truth = from_network(batch.clean)

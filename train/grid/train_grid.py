@@ -73,14 +73,14 @@ def train(rank: int, options: GridOptions) -> None:
     """The work of one process."""
     config = replace(named(options.size), sync=options.sync)
     seed = options.seed + 7919 * rank
-    shards = GridShards(options.grids)
-    holdout = GridShards(options.holdout, options.validated) if options.holdout else None
+    shards = GridShards(options.grids, size=config.height)
+    held = GridShards(options.holdout, options.validated, config.height) if options.holdout else None
     trainer = Trainer(options, rank, lambda: GridNetwork(config), load_initial_weights)
     dataset = GridDataset(shards, config, options.shares, options.affine, seed + trainer.seen)
     random = torch.Generator(trainer.device).manual_seed(seed + trainer.seen)
 
     def validated(network: GridNetwork) -> dict[str, float]:
-        return {} if holdout is None else validate(network, holdout, options.steps, options.out)
+        return {} if held is None else validate(network, held, options.steps, options.out)
 
     trainer.fit(
         lambda: to_device(dataset.draw(options.batch), trainer.device),

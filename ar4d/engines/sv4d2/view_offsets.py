@@ -1,8 +1,8 @@
 """Offsets that belong to a view, not to a time (4Real-Video, supplement, Eq. 11).
 
-Generated views do not agree exactly. The displacement of a Gaussian in view i at time j is Δp^v_i + Δp^t_j; any
-other camera sees Δp^t_j alone. The paper takes Δp^v from a dense tracking of the frozen moment and keeps it
-fixed. We have no such tracking: ours begins at zero and is fitted, and its mean square has a price.
+Generated views do not agree exactly. The displacement of a Gaussian in view i at time j is Δp^v_i + Δp^t_j;
+any other camera sees Δp^t_j alone. The paper takes Δp^v from dense tracking of the frozen moment and keeps
+it fixed. We have no such tracking: ours begins at zero and is fitted, and its mean square has a price.
 """
 
 from __future__ import annotations

@@ -64,6 +64,7 @@ def _turn(views: int) -> tuple[float, ...]:
 
 
 CONFIGS = {
+    "pico": GridConfig(times=2, height=32, width=32, channels=64, blocks=2, heads=2, stem=(8, 16, 32)),
     "nano": GridConfig(times=2, channels=128, heads=2, stem=(16, 32, 64)),
     "small": GridConfig(),
     "base": GridConfig(channels=256, blocks=8, heads=4, stem=(32, 64, 128)),

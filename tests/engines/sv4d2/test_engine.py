@@ -142,8 +142,9 @@ def test_the_same_seed_gives_the_same_and_finished_frames_are_not_reported_again
         replace(SETTINGS, dynamic=replace(SETTINGS.dynamic, orthogonal_views=False)),
         replace(SETTINGS, loss=replace(LossSettings(), visibility=False)),
         replace(SETTINGS, loss=replace(LossSettings(), rigidity=1.0)),
+        replace(SETTINGS, dynamic=replace(SETTINGS.dynamic, view_offsets=True)),
     ],
-    ids=["static", "progressive", "orthogonal", "visibility", "rigidity"],
+    ids=["static", "progressive", "orthogonal", "visibility", "rigidity", "view-offsets"],
 )
 def test_every_switch_changes_the_asset_and_leaves_it_whole(changed):
     settings = replace(changed, dynamic=replace(changed.dynamic, iterations=20))

@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ar4d.engines.draw_views import draw_views
 from ar4d.errors import UserError
+from ar4d.events import ViewsDrawn, ViewsImagined
 from ar4d.experts.embedded import Embedded
 from ar4d.experts.grid import GridExpert, checkpoint
 from ar4d.experts.grid.checkpoint import Sampling
@@ -86,6 +88,16 @@ def test_windows_are_reported_and_an_interrupted_run_goes_on(embedded, clip):
     again = drawing.imagine(clip, None, 0.0, 3, known=begun)
     assert reports[0][0].start == begun.shape[1]
     torch.testing.assert_close(premultiply(again.rgba), premultiply(whole.rgba), atol=2e-3, rtol=0)
+
+
+def test_an_engine_sees_the_windows_as_they_come(embedded, clip):
+    events = list(draw_views(clip, None, expert(embedded), 0.0, 0))
+    drawn = [event for event in events if isinstance(event, ViewsDrawn)]
+    assert [(event.start, event.azimuths_deg) for event in drawn] == [
+        (0, (90.0, 180.0, 270.0)),
+        (2, (90.0, 180.0, 270.0)),
+    ]
+    assert any(isinstance(event, ViewsImagined) for event in events)
 
 
 def test_a_hint_is_used_at_its_own_frame(embedded, clip):
