@@ -34,7 +34,9 @@ SINGLE_VIEW_PROB, CLEAN_VIEWS_PROB = 0.65, 0.1
 STALE_PROB, BLUR_PROB = 0.7, 0.6
 """Probabilities that corrupted views show the other pose, and that they are blurred."""
 HOLE_SIZE = 12
-"""Width and height in pixels of the holes in corrupted views."""
+"""Width and height of the holes in corrupted views, in pixels of a picture of IN_SIZE."""
+HOLE_MARGIN = 16
+"""How far from the right and lower border they begin at least, in the same pixels."""
 MIRRORED_VIEWS = (0, 3, 2, 1)
 """The view that takes each view's place in the mirror image."""
 
@@ -158,12 +160,13 @@ def corrupt_views(views: Tensor, rng: BatchRng) -> Tensor:
     flat = views.flatten(0, 1)
     grid = F.affine_grid(theta.flatten(0, 1), list(flat.shape), align_corners=False)
     result = F.grid_sample(flat, grid, align_corners=False).unflatten(0, (-1, count))
-    result = torch.where(_per_row(rng.bernoulli(BLUR_PROB), result), blur(result, IN_SIZE // 4, rng), result)
+    result = torch.where(_per_row(rng.bernoulli(BLUR_PROB), result), blur(result, size // 4, rng), result)
     line = torch.arange(size, device=views.device)
+    width, last = max(1, HOLE_SIZE * size // IN_SIZE), size - max(2, HOLE_MARGIN * size // IN_SIZE)
     holes = rng.integers(3)
     for hole in range(2):
-        y, x, which = rng.integers(size - 16), rng.integers(size - 16), rng.integers(count)
-        rows, columns = ((line >= start[:, None]) & (line < start[:, None] + HOLE_SIZE) for start in (y, x))
+        y, x, which = rng.integers(last), rng.integers(last), rng.integers(count)
+        rows, columns = ((line >= start[:, None]) & (line < start[:, None] + width) for start in (y, x))
         inside = rows[:, :, None] & columns[:, None, :] & (holes > hole)[:, None, None]
         chosen_view = torch.arange(count, device=views.device) == which[:, None]
         inside = inside[:, None, None] & chosen_view[:, :, None, None, None]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -29,6 +30,8 @@ CHUNK = 4
 SEED = 5
 CHANGED = 0.1
 """Difference of colour between the truth and the frozen column from which a pixel has moved."""
+GAP = 1
+"""Pixels between two pictures of a sheet."""
 SHOWN = 6
 """Objects of a sheet."""
 Rows = dict[str, Tensor]
@@ -129,8 +132,8 @@ def draw_sheet(path: Path, truth: Tensor, rows: Rows) -> None:
     for k in range(min(SHOWN, len(truth))):
         parts = [truth[k, :1, -1]]
         for grid in (*rows.values(), truth):
-            parts += [torch.ones_like(truth[k, 0, -1])[None, ..., :4], grid[k, 1:, -1]]
-        pictures = to_network(torch.cat(parts))[:, :3] / 2 + 0.5
-        lines.append(torch.cat(list(pictures), -1))
+            parts.append(grid[k, 1:, -1])
+        white = [F.pad(to_network(part)[:, :3] / 2 + 0.5, (0, GAP)) for part in parts]
+        lines.append(torch.cat([row for part in white for row in part], -1))
     pixels = (255 * torch.cat(lines, 1).clamp(0, 1)).round().byte().permute(1, 2, 0)
     Image.fromarray(pixels.numpy()).save(path)
