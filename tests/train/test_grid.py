@@ -39,10 +39,11 @@ def test_grids_are_made_once_with_their_guesses(folder, capsys):
     assert shards.truth.shape == shards.guess.shape == (2, 4, 3, 16, 16, 4)
     assert torch.equal(shards.truth[:, 0], shards.guess[:, 0])  # view 0 is the clip
     assert not torch.equal(shards.truth[:, 1:], shards.guess[:, 1:])
-    alike = (shards.truth[:, 1:, ..., 3].float() - shards.guess[:, 1:, ..., 3].float()).abs().mean()
-    assert alike < 0.6 * shards.truth[:, 1:, ..., 3].float().mean()  # and yet it is of the same objects
+    truth, guess = (x[:, 1:, ..., 3].float() for x in (shards.truth, shards.guess))
+    assert torch.minimum(truth, guess).sum() > 0.5 * truth.sum()  # and yet it is of the same objects
+    capsys.readouterr()
     make_grids.main(["--procedural", "2", "--count", "2", "--out", str(folder)])
-    assert "grids" not in capsys.readouterr().out
+    assert capsys.readouterr().out == ""
     small = GridShards((folder,), size=8).truth
     assert small.shape == (2, 4, 3, 8, 8, 4)
     assert float(small.float().mean()) == pytest.approx(float(shards.truth.float().mean()), abs=0.5)
@@ -136,9 +137,8 @@ def test_views_that_contradict_one_another_leave_a_residual():
     large, small = (torch.stack([0.3 * a, 0.5 * a, 0.2 * a, a]) for a in discs)
     ball, odd, azimuths = [large] * 4, [large, small] * 2, ORTHOGONAL_AZIMUTHS_DEG
     contradictory = [torch.roll(view, 5 * k, 1) for k, view in enumerate(odd)]
-    assert (
-        residual_psnr(torch.stack(ball), azimuths) > residual_psnr(torch.stack(contradictory), azimuths) + 2
-    )
+    alike, unlike = (residual_psnr(torch.stack(x), azimuths, 200, 25) for x in (ball, contradictory))
+    assert alike > unlike + 1
 
 
 def test_the_ablation_makes_a_table_of_all_ways(folder, tmp_path, capsys):
