@@ -212,6 +212,17 @@ class ViewsImagined(_Timed):
 
 
 @dataclass(frozen=True)
+class TokensPredicted(_Timed):
+    """An expert has predicted the tokens of a frame, from which its Gaussians are decoded."""
+
+    frame_index: int
+    """From 0."""
+    codes: Annotated[Tensor | None, Field(exclude=True), _InMemory]
+    """[V, N, K] codes of V unseen views, N tokens each, K codebooks. None in an event that was read from
+    JSON; the run's folder holds them in `tokens/`."""
+
+
+@dataclass(frozen=True)
 class Warned(_Timed):
     """A problem that the user should know about and that does not stop the run."""
 
@@ -237,6 +248,7 @@ Event = (
     | StageStarted
     | ViewsDrawn
     | ViewsImagined
+    | TokensPredicted
     | Step
     | FrameFinished
     | Refined

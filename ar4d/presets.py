@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal
 
 from ar4d import plugins
+from ar4d.engines.star.settings import StarSettings
 from ar4d.engines.sv4d2.settings import DynamicSettings, SecondStageSettings, StaticSettings, SV4D2Settings
 from ar4d.errors import UserError
 from ar4d.settings import (
@@ -108,6 +109,10 @@ SV4D2_CPU = SV4D2Settings(
     second_stage=SecondStageSettings(iterations=600),
 )
 
+STAR = StarSettings()
+
+STAR_REFINED = StarSettings(preset="star-refined", refine=CPU.refine)
+
 CPU_DRAFT = replace(
     CPU,
     preset="cpu-draft",
@@ -151,6 +156,8 @@ for _preset in (
     Preset(CPU_FINE, "cpu-fine: twice the size, four times as long", "cpu"),
     Preset(SV4D2, "sv4d2: a GPU, fits views from all sides (SV4D 2.0)", "cuda"),
     Preset(SV4D2_CPU, "sv4d2-cpu: the same on two cores, with views of the embedded network", "cpu"),
+    Preset(STAR, "star: experimental, predicts all frames in seconds (4DSTAR); needs weights", "cpu"),
+    Preset(STAR_REFINED, "star-refined: the same, and the refinement", "cpu"),
 ):
     register(_preset)
 

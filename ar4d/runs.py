@@ -5,6 +5,7 @@
     cutout.png          what the background removal found, frame by frame
     stage1.safetensors  G₁
     views/              the clip from other sides, where an expert drew them
+    tokens/             the codes of each frame, where an engine predicts them
     frames/0001.…       each other frame of stage 2, as it is finished, by its index in the clip
     refined.safetensors the asset
     cleanup.json        which splats were deleted by hand, if any
@@ -47,18 +48,20 @@ from ar4d.events import (
     Refined,
     Role,
     StageFinished,
+    TokensPredicted,
     ViewsDrawn,
     ViewsImagined,
     Warned,
     from_json,
     to_json,
 )
-from ar4d.experts.played import BegunViews, PlayedViews
+from ar4d.experts.played import BegunViews, KnownTokens, PlayedViews
 from ar4d.files import atomic, readable_errors, write_text
 from ar4d.gaussians import Gaussians
 from ar4d.lifting import lift_events
 from ar4d.records import first_problem, load_record
 from ar4d.settings import EngineSettings
+from ar4d.tokens import load_tokens, save_tokens
 from ar4d.views import ViewGrid, load_begun, save_begun
 
 Status = Literal["new", "running", "stopped", "failed", "finished"]
@@ -332,6 +335,9 @@ class Run(CleanedByHand):
 
     def _kept_experts(self) -> dict[Role, object]:
         """What an interrupted run had from an expert already."""
+        codes = load_tokens(self.folder / "tokens")
+        if codes is not None:
+            return {"clip_to_gaussians": KnownTokens(codes)}
         folder = self.folder / "views"
         if (folder / "views.json").exists():
             return {"clip_to_views": PlayedViews(ViewGrid.load(folder))}
@@ -352,6 +358,8 @@ class Run(CleanedByHand):
                 self.record.seconds[event.stage] = round(before + event.seconds, 3)
             case ViewsDrawn(rgba=rgba) if rgba is not None:
                 save_begun(self.folder / "views", event.azimuths_deg, event.start, rgba)
+            case TokensPredicted(codes=codes) if codes is not None:
+                save_tokens(self.folder / "tokens", event.frame_index, codes)
             case ViewsImagined(grid=grid) if grid is not None:
                 grid.save(self.folder / "views")
             case Refined(asset=asset) if asset is not None:

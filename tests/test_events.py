@@ -25,6 +25,7 @@ from ar4d.events import (
     StageStarted,
     Step,
     ViewsDrawn,
+    TokensPredicted,
     ViewsImagined,
     Warned,
     drain,
@@ -51,6 +52,7 @@ EVENTS: tuple[Event, ...] = (
     Finished(None, (), ()),
     ViewsDrawn((90.0, -75.0), 3, 4, None),
     ViewsImagined(None),
+    TokensPredicted(3, None),
     Warned(""),
 )
 

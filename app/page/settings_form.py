@@ -178,6 +178,8 @@ def _walk(settings: Any, prefix: str) -> Iterator[tuple[str, Leaf]]:
     schemas = _schemas(type(settings))
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
+        if field.metadata.get("local"):  # names a file of this machine, which is no visitor's business
+            continue
         if dataclasses.is_dataclass(value):
             yield from _walk(value, f"{prefix}{field.name}.")
         else:

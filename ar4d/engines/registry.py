@@ -8,12 +8,13 @@ from typing import Any
 from ar4d import plugins
 from ar4d.engines.ar4d.pipeline import AR4D
 from ar4d.engines.base import Engine
+from ar4d.engines.star.pipeline import StarEngine
 from ar4d.engines.sv4d2.pipeline import SV4D2
 from ar4d.errors import UserError
 from ar4d.records import adapter
 from ar4d.settings import EngineSettings
 
-_registered: dict[str, Engine] = {"ar4d": AR4D(), "sv4d2": SV4D2()}
+_registered: dict[str, Engine] = {"ar4d": AR4D(), "sv4d2": SV4D2(), "star": StarEngine()}
 
 
 def register(engine: Engine) -> None:

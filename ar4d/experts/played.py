@@ -26,6 +26,13 @@ class BegunViews:
         return ContinuedViews(expert, self.rgba) if goes_on else expert
 
 
+@dataclass(frozen=True, eq=False)
+class KnownTokens:
+    """Tokens of the first frames, of a run that was interrupted while an expert predicted them."""
+
+    codes: Tensor  # [K, V, N, codebooks] int64
+
+
 class ContinuedViews:
     """`ClipToViews` by an expert that has drawn the first frames already; in all else that expert."""
 

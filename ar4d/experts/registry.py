@@ -26,6 +26,7 @@ from ar4d.experts.silhouette import Silhouette
 from ar4d.experts.splatt3r import LICENCE as SPLATT3R_LICENCE
 from ar4d.experts.splatt3r import WEIGHTS as SPLATT3R_WEIGHTS
 from ar4d.experts.splatt3r import Splatt3r
+from ar4d.experts.star import Star4D
 from ar4d.experts.sv4d2 import SV4D2, SV4D2_8VIEWS, Sv4d2
 from ar4d.experts.sv4d2 import memory as sv4d2_memory
 from ar4d.experts.sv4d2.config import LICENCE as SV4D2_LICENCE
@@ -179,6 +180,13 @@ ENTRIES = (
         check=GridExpert.available,
         build=GridExpert.load,
         own_licence=EMBEDDED_LICENCE,
+    ),
+    Entry(
+        name="star",
+        roles=("clip_to_gaussians",),
+        summary="experimental, after 4DSTAR: predicts a clip's Gaussians frame by frame, in seconds",
+        check=Star4D.available,
+        build=Star4D.load,
     ),
     Entry(
         name="wan-2.2",

@@ -15,9 +15,11 @@ from starlette.testclient import TestClient
 
 from app import headers
 from app.headers import SecurityHeaders, viewer_headers
+from app.page.settings_form import change
 from app.runs.limits import Limits
 from app.runs.worker import Worker, WorkerDied
 from ar4d.clip import ClipSettings
+from ar4d.engines.star.settings import StarSettings
 from ar4d.errors import UserError
 from ar4d.events import drain
 from tests.support.hog import Hog
@@ -86,3 +88,9 @@ def test_a_space_may_be_framed_by_the_hub(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("AR4D_VIEWER_POLICY", "")
     for path in ("/", "/viewer"):
         assert client().get(path).headers["content-security-policy"] == "frame-ancestors https://lab.example"
+
+
+def test_a_visitor_cannot_name_a_file_of_the_server_as_weights():
+    with pytest.raises(UserError, match='no setting "weights"'):
+        change(StarSettings(), {"weights": "/etc/passwd"})
+    assert change(StarSettings(), {"gaussians": 4000}).gaussians == 4000

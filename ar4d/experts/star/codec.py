@@ -48,19 +48,26 @@ class Codec(nn.Module):
         self.codebooks = Codebooks(config)
         self.decoder = Decoder(config)
 
-    def encode(self, pictures: Tensor) -> Coded:
-        """Quantises premultiplied pictures [B, 4, size, size] in [0, 1]."""
+    def encode(self, pictures: Tensor, quantise: bool = True) -> Coded:
+        """Codes of premultiplied pictures [B, 4, size, size] in [0, 1].
+
+        Args:
+            quantise: False: `vectors` are the latent ones, of unit length, as a training begins with.
+        """
         latent = self.project(self.encoder(pictures)).float()
-        return Coded(latent, *self.codebooks(latent))
+        coded = Coded(latent, *self.codebooks(latent))
+        if quantise:
+            return coded
+        return coded._replace(vectors=self.codebooks.chunks(latent).flatten(-2), loss=coded.loss.detach() * 0)
 
     def decode(self, codes: Tensor, still: bool = False) -> Splats:
         """Gaussians of codes [B, T, V, tokens, codebooks]; see `Decoder.forward`."""
         return self.decoder(self.codebooks.decode(codes), still)
 
-    def forward(self, grids: Tensor, still: bool = False) -> Decoded:
+    def forward(self, grids: Tensor, still: bool = False, quantise: bool = True) -> Decoded:
         """Encodes and decodes pictures [B, V, T, 4, size, size] of objects, the canonical time first."""
         batch, views, times = grids.shape[:3]
-        coded = self.encode(grids.flatten(0, 2))
+        coded = self.encode(grids.flatten(0, 2), quantise)
         vectors = coded.vectors.unflatten(0, (batch, views, times)).transpose(1, 2)
         splats = self.decoder(vectors, still)
         return Decoded(splats, coded.latent.flatten(0, 1), coded.codes.flatten(0, 1), coded.loss)

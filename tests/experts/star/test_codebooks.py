@@ -75,7 +75,7 @@ def test_dead_codes_are_restarted_from_the_batch_and_live_ones_stay():
 def test_nearest_codes_are_sorted_by_similarity_and_exclude_the_code():
     quantiser = books()
     nearest = quantiser.nearest(3)
-    units = quantiser.unit_books()[1]
+    units = quantiser.unit_books()[1].detach()
     for code in (0, 5):
         others = sorted(set(range(CONFIG.entries)) - {code}, key=lambda k: -float(units[code] @ units[k]))
         assert nearest[1, code].tolist() == others[:3]
