@@ -151,9 +151,7 @@ def test_an_empty_first_frame_is_refused(settings):
 
 
 def test_the_refinement_follows_the_prediction(settings):
-    refined = replace(
-        settings, refine=replace(STAR_REFINED.refine, iterations=3, warm_start=2)
-    )
+    refined = replace(settings, refine=replace(STAR_REFINED.refine, iterations=3, warm_start=2))
     events = list(lift_events(CLIP, refined))
     assert isinstance(events[0], Planned)
     assert [stage.name for stage in events[0].stages] == ["predict", "refine"]

@@ -1,0 +1,210 @@
+"""Trains the 4D VQ-VAE.
+
+    python -m train.star.train_codes --procedural 400 --out RUN --minutes 60 --size tiny
+
+The same command runs on a CPU and on a GPU, there in bfloat16. A stopped run resumes from RUN/last.pt.
+The first part of the time trains single times without STOP, the rest windows of several times.
+RUN/curve.jsonl and RUN/curve.png show the validation scores, RUN/sheet.png holdout objects.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+import torch.distributed as dist
+import tyro
+from torch import Tensor, nn
+
+from ar4d.experts.star.codec import Codec, Decoded
+from ar4d.experts.star.config import CODECS, Canonical, CodecConfig
+from train.data.grid_batch import GridBatch
+from train.loop import Losses, Options, Trainer, launch
+from train.report import draw_sheet
+from train.star.checkpoints import write_config
+from train.star.losses import Critic, Weights, critic_terms, flow_term, picture_terms, ray_term, rendered
+from train.star.windows import Windows, window_pools
+
+GRID_FRAMES = 6
+"""Frames of a photographed grid; a window takes some of them."""
+RESTART_EVERY = 20
+"""Steps between two looks for codes that hardly occur."""
+
+
+@dataclass(frozen=True)
+class CodesOptions(Options):
+    """Train the 4D VQ-VAE."""
+
+    size: str = "tiny"
+    """Name of the network's size, as ar4d/experts/star/config.py lists them."""
+    batch: int = 1
+    """Windows per step in the second part of the time."""
+    stills: int = 2
+    """Single times per step in the first part."""
+    reuse: int = 16
+    lr: float = 1e-3
+    continuous_share: float = 0.15
+    """Share of the time, the first part, that trains without codebooks: quantised from the start, a short run
+    sends all pictures to the same few codes."""
+    still_share: float = 0.6
+    """Share of the time, the first part, that trains single times without STOP."""
+    critic_share: float = 0.35
+    """Share of the time, the last part, in which the critic judges, if its weight is not 0."""
+    stop: bool = True
+    """Ablation switch: decode every time without looking at the others."""
+    canonical: Canonical = "first"
+    """Whether a time's Gaussians are the first one's and an offset, or its own and an offset."""
+    holdout: int = 12
+    """Number of objects that a run is validated on."""
+    weights: Weights = field(default_factory=Weights)
+
+    @property
+    def config(self) -> CodecConfig:
+        return replace(CODECS[self.size], stop=self.stop, canonical=self.canonical)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step's data and what is trained in it."""
+
+    windows: Windows
+    still: bool
+    continuous: bool
+    criticised: bool
+    view: int
+    """The view in which the flow is compared."""
+
+
+class TrainedCodec(nn.Module):
+    """The codec, the critic, and the losses of a step, so that several processes can share a step."""
+
+    def __init__(self, options: CodesOptions) -> None:
+        super().__init__()
+        self.options, self.steps = options, 0
+        self.codec, self.critic = Codec(options.config), Critic()
+
+    def forward(self, step: Step) -> Losses:
+        """The losses of a step."""
+        options, windows, config = self.options, step.windows, self.codec.config
+        weights, device = options.weights, windows.pictures.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            decoded: Decoded = self.codec(windows.pictures, step.still, not step.continuous)
+        seen = rendered(decoded.splats, config)
+        truth = windows.pictures.transpose(1, 2).flatten(0, 1)
+        terms = picture_terms(seen, truth, weights)
+        terms["codes"] = weights.codes * decoded.loss
+        terms["rays"] = weights.rays * ray_term(decoded.splats, windows, step.still, config)
+        if not step.still and weights.flow > 0:
+            terms["flow"] = weights.flow * flow_term(decoded.splats, windows, step.view, config)
+        if step.criticised:
+            terms |= critic_terms(self.critic, seen.flatten(0, 1), truth.flatten(0, 1), weights.critic)
+        if self.training and not step.continuous and self.steps % RESTART_EVERY == 0:
+            self._restart(decoded)
+        self.steps += 1
+        if options.processes > 1:  # a process that left a part out still takes part in its mean gradient
+            terms["unused"] = 0 * torch.stack([p.flatten()[0] for p in self.parameters()]).sum()
+        return terms
+
+    def _restart(self, decoded: Decoded) -> None:
+        books = self.codec.codebooks
+        books.restart_dead(decoded.latent.detach(), decoded.codes)
+        if dist.is_initialized():
+            dist.broadcast(books.books.data, 0)
+
+
+def load_initial_weights(network: TrainedCodec, weights: dict[str, Tensor]) -> None:
+    """Loads the codec of an exported file (see train/star/export.py)."""
+    named = {name.removeprefix("codec."): x for name, x in weights.items() if name.startswith("codec.")}
+    network.codec.load_state_dict(network.codec.state_dict() | named)
+
+
+@torch.no_grad()
+def validate(
+    network: TrainedCodec, holdout: GridBatch, options: CodesOptions, still: bool, quantise: bool
+) -> dict[str, float]:
+    """Scores of holdout objects that passed the codes, and RUN/sheet.png."""
+    scores, rows = measured(network.codec.eval(), holdout, still, quantise)
+    draw_sheet(options.out, rows)
+    return scores
+
+
+@torch.no_grad()
+def measured(
+    codec: Codec, holdout: GridBatch, still: bool, quantise: bool = True
+) -> tuple[dict[str, float], list[Tensor]]:
+    """Scores and pictures of objects that passed the codes.
+
+    Returns:
+        PSNR (on white), IoU of the masks, PSNR of the differences between neighbouring times, share of the
+        codes in use; and one row a time of the first objects, renders left of the truth.
+    """
+    times = codec.config.window
+    psnrs, ious, motions, rows, codes = [], [], [], [], []
+    for index in range(len(holdout.rgba)):
+        grid = holdout.rgba[index : index + 1, :, :times].float()
+        decoded = codec(grid, still, quantise)
+        codes.append(decoded.codes)
+        seen, truth = rendered(decoded.splats, codec.config), grid.transpose(1, 2).flatten(0, 1)
+        white, wanted = (x[:, :, :3] + 1 - x[:, :, 3:] for x in (seen, truth))
+        psnrs.append(_psnr(white, wanted))
+        both = ((seen[:, :, 3] > 0.5) & (truth[:, :, 3] > 0.5)).sum((2, 3))
+        either = ((seen[:, :, 3] > 0.5) | (truth[:, :, 3] > 0.5)).sum((2, 3))
+        ious.append(float((both / either.clamp_min(1)).mean()))
+        motions.append(_psnr(white.diff(dim=0), wanted.diff(dim=0)))
+        if index < 6:
+            rows += [torch.cat([*white[k].movedim(1, -1), *wanted[k].movedim(1, -1)], 1) for k in (0, -1)]
+    all_codes = torch.cat(codes)
+    used = [len(all_codes[:, k].unique()) / codec.config.entries for k in range(codec.config.codebooks)]
+    scores = {"psnr": _mean(psnrs), "iou": _mean(ious), "motion": _mean(motions), "used": _mean(used)}
+    return scores, [row.cpu() for row in rows]
+
+
+def _psnr(a: Tensor, b: Tensor) -> float:
+    """Mean PSNR in dB of the pictures of two stacks [T, V, 3, S, S]."""
+    return float((-10 * (a - b).square().mean((-3, -2, -1)).clamp_min(1e-10).log10()).mean())
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Train until the time is over."""
+    launch(train, tyro.cli(CodesOptions, prog="python -m train.star.train_codes", args=argv))
+
+
+def train(rank: int, options: CodesOptions) -> None:
+    """The work of one process."""
+    config, seed = options.config, options.seed + 7919 * rank
+    pool, holdout = window_pools(
+        options, config.azimuths_deg, config.size, GRID_FRAMES, options.holdout, seed
+    )
+    trainer = Trainer(options, rank, lambda: TrainedCodec(options), load_initial_weights)
+    if rank == 0:
+        write_config(options.out, config)
+    pool.random.manual_seed(seed + trainer.seen)
+
+    def share() -> float:
+        return trainer.elapsed / (60 * options.minutes)
+
+    def draw() -> Step:
+        still = share() < options.still_share or config.window == 1
+        count = options.stills if still else options.batch
+        windows = pool.windows(count, 1 if still else config.window)
+        criticised = options.weights.critic > 0 and share() > 1 - options.critic_share
+        view = int(torch.randint(config.views, (1,), generator=pool.random))
+        return Step(windows, still, share() < options.continuous_share, criticised, view)
+
+    trainer.fit(
+        draw,
+        lambda network, step: network(step),
+        lambda network: validate(
+            network, holdout, options, share() < options.still_share, share() >= options.continuous_share
+        ),
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
