@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from ar4d.experts.star.codec import Codec
 from ar4d.experts.star.config import CODECS, STARS
@@ -21,18 +21,7 @@ from train.star.train_star import Corruption
 from train.star.windows import WindowPool, Windows
 
 SMALL = CODECS["test"]
-SHARED = [
-    "--procedural",
-    "10",
-    "--points",
-    "2000",
-    "--save-every",
-    "0.001",
-    "--holdout",
-    "2",
-    "--device",
-    "cpu",
-]
+SHARED = ["--procedural", "2", "--points", "1000", "--holdout", "1", "--device", "cpu", "--minutes", "60"]
 
 
 def numbered_grid() -> GridBatch:
@@ -86,7 +75,9 @@ def test_a_grid_is_used_as_often_as_wanted():
 
 def blob_splats(offset: torch.Tensor | None = None) -> Splats:
     """One time, or two with an offset between them, of Gaussians at the origin's depth."""
-    splats = static_splats(torch.zeros(1, 4, 8, 8, STATIC), SMALL16)
+    raw = torch.zeros(1, 4, 8, 8, STATIC)
+    raw[:, 0, ..., 8], raw[:, 1:, ..., 8] = 4, -12  # only view 0's are opaque: they have one depth
+    splats = static_splats(raw, SMALL16)
     if offset is None:
         return splats
     both = Splats(*(part.repeat_interleave(2, 0) for part in vars(splats).values()))
@@ -107,9 +98,9 @@ def test_the_flow_of_a_shift_is_known():
     flow = torch.zeros(1, 4, 1, 2, 16, 16)
     windows = Windows(pictures, torch.ones(1, 4, 2, 16, 16), flow, torch.tensor([True]))
     still = float(flow_term(splats, windows, 0, SMALL16))
-    assert still == pytest.approx(float(pixels) / 2, rel=0.15)  # two channels, one of them 0
+    assert still == pytest.approx(float(pixels) / 2, rel=0.03)  # two channels, one of them 0
     flow[:, :, :, 0] = pixels
-    assert float(flow_term(splats, windows, 0, SMALL16)) < 0.15 * still
+    assert float(flow_term(splats, windows, 0, SMALL16)) < 0.03 * still
     windows = Windows(windows.pictures, windows.depth, flow, torch.tensor([False]))
     assert float(flow_term(splats, windows, 0, SMALL16)) == 0
 
@@ -170,32 +161,30 @@ def test_corruption_takes_near_codes_in_the_wanted_share():
 
 def test_both_networks_train_resume_and_become_a_weights_file(tmp_path: Path):
     codes, star, file = tmp_path / "codes", tmp_path / "star", tmp_path / "star.safetensors"
-    options = [*SHARED, "--size", "test", "--warm-up", "5", "--weights.critic", "0.05"]
-    train_codes.main([*options, "--out", str(codes), "--minutes", "0.03", "--examples", "6"])
-    before = len((codes / "curve.jsonl").read_text().splitlines())
-    train_codes.main([*options, "--out", str(codes), "--minutes", "0.06"])  # goes on
+    options = [*SHARED, "--size", "test", "--out", str(codes)]
+    train_codes.main([*options, "--examples", "2"])
+    moving = [
+        "--still-share",
+        "0",
+        "--continuous-share",
+        "0",
+        "--critic-share",
+        "1",
+        "--weights.critic",
+        "0.05",
+    ]
+    train_codes.main([*options, *moving, "--examples", "4"])  # goes on
     lines = [json.loads(line) for line in (codes / "curve.jsonl").read_text().splitlines()]
-    assert len(lines) > before
-    assert lines[-1]["seen"] > lines[before - 1]["seen"]
-    assert {"psnr", "iou", "motion", "used"} <= set(lines[-1]["scores"])
-    assert {"flow", "critic", "fooling"} <= set(lines[-1]["loss"])
+    assert [line["seen"] for line in lines] == [2, 4]
+    assert {"psnr", "iou", "motion", "used"} <= set(lines[1]["scores"])
+    assert "flow" not in lines[0]["loss"]
+    assert {"flow", "critic", "fooling"} <= set(lines[1]["loss"])
     assert (codes / "sheet.png").stat().st_size > 0
-    train_star.main(
-        [
-            *SHARED,
-            "--size",
-            "test",
-            "--codes",
-            str(codes / "last.pt"),
-            "--out",
-            str(star),
-            "--minutes",
-            "0.03",
-        ]
-    )
-    scores = json.loads((star / "curve.jsonl").read_text().splitlines()[-1])["scores"]
-    assert scores["entropy"] > 0
-    export.main(["--codes", str(codes / "last.pt"), "--star", str(star / "last.pt"), "--out", str(file)])
+    checkpoint = str(codes / "last.pt")
+    train_star.main([*SHARED, "--size", "test", "--codes", checkpoint, "--out", str(star), "--examples", "4"])
+    (line,) = [json.loads(line) for line in (star / "curve.jsonl").read_text().splitlines()]
+    assert line["scores"]["entropy"] == pytest.approx(math.log(SMALL.entries), rel=0.1)  # it has begun
+    export.main(["--codes", checkpoint, "--star", str(star / "last.pt"), "--out", str(file)])
     assert load_networks(file).codec.config == CODECS["test"]
 
 
@@ -204,14 +193,14 @@ def test_star_learns_a_sequence_by_heart():
     codec = Codec(SMALL)
     network = train_star.TrainedStar(codec, STARS["test"])
     codes = torch.randint(SMALL.entries, (1, 2, 4, SMALL.tokens, SMALL.codebooks))
-    optimizer = torch.optim.Adam(network.parameters(), 1e-2)
+    optimizer = torch.optim.Adam(network.parameters(), 2e-2)
     batch = train_star.group_batch(network.star, codes, 1)
-    for _ in range(60):
+    for _ in range(25):
         loss = network(batch)["entropy"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert float(loss.detach()) < 0.3 < float(F.cross_entropy(torch.zeros(1, 16), torch.zeros(1).long()))
+    assert float(network(batch)["entropy"].detach()) < 0.5 * math.log(SMALL.entries)
 
 
 def test_the_ablation_writes_a_table_and_goes_on(tmp_path: Path, monkeypatch):
@@ -219,13 +208,7 @@ def test_the_ablation_writes_a_table_and_goes_on(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(ablation, "HISTORIES", {"none": {"history": "none"}})
     arguments = [
         *SHARED,
-        "--size",
-        "test",
-        "--star-size",
-        "test",
-        "--minutes",
-        "0.01",
-        "--out",
+        *["--size", "test", "--star-size", "test", "--examples", "2", "--out"],
         str(tmp_path),
     ]
     ablation.main(arguments)

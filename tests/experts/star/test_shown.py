@@ -19,7 +19,8 @@ def disc(color: float = 0.2) -> torch.Tensor:
     line = (torch.arange(SIZE) + 0.5) / SIZE * 2 - 1
     y, x = torch.meshgrid(line, line, indexing="ij")
     rgb = torch.stack([0.5 + 0.3 * torch.sin(9 * x), 0.5 + 0.3 * torch.cos(7 * y), 0 * x + color], -1)
-    return torch.cat([rgb, ((x**2 + y**2) < 0.5).float()[..., None]], -1)
+    alpha = ((0.707 - (x**2 + y**2).sqrt()) * SIZE / 2 + 0.5).clamp(0, 1)  # a pixel wide, as a camera sees it
+    return torch.cat([rgb, alpha[..., None]], -1)
 
 
 def splats():
