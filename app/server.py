@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from app.headers import viewer_headers
+from app.memory import give_back
 from app.viewer import RunViewer
 from app.viewer.protocol import CLOSED, CLOSED_REASON, close, converse
 from ar4d.errors import UserError
@@ -121,6 +122,7 @@ class Viewers:
     def _reap_now_and_then(self) -> None:
         while not self._stop.wait(min(60.0, self.idle_seconds / 2)):
             self.reap()
+            give_back()
 
 
 _CACHED = {"Cache-Control": "max-age=86400"}
