@@ -97,7 +97,7 @@ def test_stage_seconds_are_a_histogram() -> None:
     assert values["ar4d_stage_seconds_count", "refine"] == 3
 
 
-def wait_until(condition, seconds: float = 120) -> None:
+def wait_until(condition, seconds: float = 300) -> None:  # kernels may have to be compiled first
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.support.accessibility import needs_npm, serious_findings
+from tests.support.accessibility import serious_findings
 from tests.support.browser import CHROMIUM
 from tests.support.lifting import disk_video
+from tests.support.npm import needs_npm
 from tests.support.results import add_run, open_run, serving_one_visitor
 from tests.support.visiting import LOOKS, cut_out, visit
 

@@ -13,8 +13,8 @@ import trimesh
 from ar4d.errors import UserError
 from ar4d.formats import GlbOptions, export
 from tests.support import foreign
-from tests.support.foreign import needs_node
 from tests.support.moving import SpinningBall
+from tests.support.npm import needs_npm
 
 pytestmark = pytest.mark.slow
 
@@ -40,13 +40,13 @@ def linear(srgb: np.ndarray) -> np.ndarray:
     return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 
-@needs_node
+@needs_npm
 @pytest.mark.parametrize("name", VARIANTS)
 def test_the_validator_has_nothing_against_it(files, name):
     assert foreign.issues(files[name]) == []
 
 
-@needs_node
+@needs_npm
 @pytest.mark.parametrize("name", VARIANTS)
 def test_the_mesh_stands_upright_and_makes_its_half_turn(files, name):
     found = foreign.read("gltf-transform", files[name])
@@ -123,7 +123,7 @@ def test_quantisation_and_textures_make_files_smaller(files):
     assert size["small"] < size["texture"]
 
 
-@needs_node
+@needs_npm
 def test_meshopt_by_the_documented_tool_keeps_the_animation_and_halves_the_file(files):
     path = files["quantized"]
     foreign.read("meshopt", path)

@@ -15,8 +15,8 @@ from ar4d.formats.readers import read_sequence
 from ar4d.formats.splats import z_order
 from ar4d.gaussians import Gaussians, rotation_matrices
 from tests.support import foreign
-from tests.support.foreign import needs_node
 from tests.support.moving import SpinningBall
+from tests.support.npm import needs_npm
 
 pytestmark = pytest.mark.slow  # the first test installs the packages
 
@@ -107,7 +107,7 @@ def test_plyfile_reads_the_ply(folder):
     check("ply", found["means"], found["rgb"], sigmoid(found["logits"]), found["log_scales"], found["quats"])
 
 
-@needs_node
+@needs_npm
 @pytest.mark.parametrize("name", ["spz", "spz-4"])
 def test_adobes_spz_reads_both_versions(folder, name):
     found = foreign.read("adobe", write(folder, name))
@@ -121,7 +121,7 @@ def test_adobes_spz_reads_both_versions(folder, name):
     )
 
 
-@needs_node
+@needs_npm
 @pytest.mark.parametrize(
     ("reader", "name"),
     [("three-ply", "ply"), ("three-spz", "spz"), ("three-spz", "spz-4"), ("three-glb", "splat-glb")],
@@ -145,7 +145,7 @@ def test_three_shows_the_same_gaussians_upright(folder, reader, name):
     )
 
 
-@needs_node
+@needs_npm
 @pytest.mark.parametrize("name", ["ply", "compressed-ply", "spz", "spz-4", "sog"])
 def test_splat_transform_reads_the_values(folder, name):
     """The converter writes the coordinates of a PLY; it takes the others to be turned against it."""
@@ -155,7 +155,7 @@ def test_splat_transform_reads_the_values(folder, name):
     check(name, found["means"], found["rgb"], sigmoid(found["logits"]), found["log_scales"], found["quats"])
 
 
-@needs_node
+@needs_npm
 @pytest.mark.parametrize("name", ["ply", "compressed-ply", "spz", "spz-4", "sog"])
 def test_files_for_supersplat_are_upright_in_playcanvas_world(folder, name):
     """As glTF, which has y up by definition, PlayCanvas' tools write what their viewer shows."""
@@ -168,12 +168,12 @@ def test_files_for_supersplat_are_upright_in_playcanvas_world(folder, name):
     np.testing.assert_allclose(turned, wanted().means.numpy() @ TURN, atol=TOLERANCE[name][0])
 
 
-@needs_node
+@needs_npm
 def test_the_validator_has_nothing_against_a_splat_glb(folder):
     assert foreign.issues(write(folder, "splat-glb")) == []
 
 
-@needs_node
+@needs_npm
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_ends_of_every_range_come_back_finite(folder, name):
     path = write(folder, name, asset=Extreme())
@@ -192,7 +192,7 @@ def test_the_ends_of_every_range_come_back_finite(folder, name):
         assert np.isfinite(values).all(), key
 
 
-@needs_node
+@needs_npm
 @pytest.mark.parametrize(("ending", "viewer"), [(".glb", None), (".sog", "supersplat")])
 def test_what_splat_transform_writes_is_imported_upright(folder, ending, viewer):
     out = folder / f"theirs{ending}"

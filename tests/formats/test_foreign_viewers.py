@@ -18,13 +18,13 @@ from playwright.sync_api import Browser, Page
 from ar4d.formats import export, find_format
 from tests.support import foreign
 from tests.support.browser import CHROMIUM, chromium, screenshot
-from tests.support.foreign import needs_node
 from tests.support.moving import SpinningBall
+from tests.support.npm import install, needs_npm
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.browser,
-    needs_node,
+    needs_npm,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
 ]
 
@@ -86,7 +86,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(folder: Path) -> Iterator[str]:
-    foreign.installed()
+    install(foreign.FOLDER)
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, files=folder))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -10,9 +10,10 @@ import pytest
 from ar4d.formats import PlayerOptions, export
 from ar4d.player.packing import WORLD_SCALE, pack
 from ar4d.player.recording import MEANS_STEP
-from tests.support.accessibility import needs_npm, serious_findings
+from tests.support.accessibility import serious_findings
 from tests.support.browser import CHROMIUM, fish_clip, opened, screenshot, splats, wait_for_splats
 from tests.support.moving import SpinningBall
+from tests.support.npm import needs_npm
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (CHROMIUM=/path/to/it)")
 

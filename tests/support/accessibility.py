@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from functools import cache
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page
 
+from tests.support.npm import install
+
 FOLDER = Path(__file__).parents[1] / "player" / "node"
-NPM = shutil.which("npm")
-needs_npm = pytest.mark.skipif(NPM is None, reason="no Node.js with npm on this machine")
 
 
 @cache
 def _axe() -> str:
     """axe-core's script; installed when it is first needed."""
-    script = FOLDER / "node_modules" / "axe-core" / "axe.min.js"
-    if not script.exists():
-        subprocess.run([NPM or "npm", "ci"], cwd=FOLDER, check=True, capture_output=True, timeout=300)
-    return script.read_text(encoding="utf-8")
+    return (install(FOLDER) / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 
 
 def serious_findings(page: Page) -> list[str]:

