@@ -31,7 +31,8 @@ def _rows(values: Any, prefix: str) -> list[list[str]]:
         elif is_dataclass(value):
             rows += _rows(value, f"{option}.")
         else:
-            rows.append([f"``--{option}``", f"``{value}``", _doc(type(values), field.name)])
+            shown = f"``{value}``" if str(value) else ""
+            rows.append([f"``--{option}``", shown, _doc(type(values), field.name)])
     return rows
 
 
