@@ -95,6 +95,22 @@ def intrinsics(height: int, fov_y_deg: float = FOV_Y_DEG, width: int | None = No
     return torch.tensor([[focal, 0, middle], [0, focal, height / 2], [0, 0, 1]], dtype=torch.float32)
 
 
+def pixel_rays(cameras: Cameras) -> tuple[Tensor, Tensor]:
+    """Rays through the centres of the pixels of C square cameras of one focal length.
+
+    Returns:
+        Origins [C, 1, 1, 3] and directions [C, S, S, 3] whose component along the optical axis is 1.
+    """
+    size = cameras.width
+    centers = torch.arange(size) + 0.5 - size / 2
+    y, x = torch.meshgrid(centers, centers, indexing="ij")
+    focal = cameras.Ks[0, 0, 0]
+    local = torch.stack([x / focal, y / focal, torch.ones_like(x)], -1)
+    rotations, shifts = cameras.viewmats[:, :3, :3], cameras.viewmats[:, :3, 3]
+    origins = -torch.einsum("vji,vj->vi", rotations, shifts)
+    return origins[:, None, None], torch.einsum("vji,hwj->vhwi", rotations, local)
+
+
 def _look_at_origin(azimuth_deg: float, elevation_deg: float, radius: float) -> Tensor:
     a, e = math.radians(azimuth_deg), math.radians(elevation_deg)
     outward = (math.cos(e) * math.sin(a), math.sin(e), math.cos(e) * math.cos(a))

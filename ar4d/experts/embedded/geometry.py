@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, Cameras, orbit
+from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, Cameras, orbit, pixel_rays
 
 VIEWS = len(ORTHOGONAL_AZIMUTHS_DEG)
 CPU = torch.device("cpu")
@@ -23,15 +23,8 @@ def cameras(size: int) -> Cameras:
 @cache
 def rays(size: int, device: torch.device = CPU) -> tuple[Tensor, Tensor]:
     """Ray origins [4, 1, 1, 3] and directions [4, S, S, 3] whose component along the optical axis is 1."""
-    views = cameras(size)
-    centers = torch.arange(size) + 0.5 - size / 2
-    y, x = torch.meshgrid(centers, centers, indexing="ij")
-    focal = views.Ks[0, 0, 0]
-    local = torch.stack([x / focal, y / focal, torch.ones_like(x)], -1)
-    rotations, shifts = views.viewmats[:, :3, :3], views.viewmats[:, :3, 3]
-    origins = -torch.einsum("vji,vj->vi", rotations, shifts)
-    directions = torch.einsum("vji,hwj->vhwi", rotations, local)
-    return origins[:, None, None].to(device), directions.to(device)
+    origins, directions = pixel_rays(cameras(size))
+    return origins.to(device), directions.to(device)
 
 
 @cache

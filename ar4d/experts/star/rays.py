@@ -7,7 +7,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from ar4d.cameras import orbit
+from ar4d.cameras import orbit, pixel_rays
 from ar4d.experts.star.config import CodecConfig
 
 
@@ -18,15 +18,8 @@ def view_rays(azimuths_deg: tuple[float, ...], size: int, device: torch.device) 
     Returns:
         Origins [V, 1, 1, 3] and directions [V, size, size, 3] whose component along the optical axis is 1.
     """
-    cameras = orbit(azimuths_deg, size=size)
-    centers = torch.arange(size) + 0.5 - size / 2
-    y, x = torch.meshgrid(centers, centers, indexing="ij")
-    focal = cameras.Ks[0, 0, 0]
-    local = torch.stack([x / focal, y / focal, torch.ones_like(x)], -1)
-    turns, shifts = cameras.viewmats[:, :3, :3], cameras.viewmats[:, :3, 3]
-    origins = -torch.einsum("vji,vj->vi", turns, shifts)
-    directions = torch.einsum("vji,hwj->vhwi", turns, local)
-    return origins[:, None, None].to(device), directions.to(device)
+    origins, directions = pixel_rays(orbit(azimuths_deg, size=size))
+    return origins.to(device), directions.to(device)
 
 
 @cache
