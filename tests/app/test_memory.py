@@ -10,7 +10,7 @@ import pytest
 
 from app.memory import give_back
 
-glibc = sys.platform.startswith("linux") and "glibc" in os.confstr("CS_GNU_LIBC_VERSION")
+glibc = sys.platform.startswith("linux") and "glibc" in (os.confstr("CS_GNU_LIBC_VERSION") or "")
 
 
 @pytest.mark.skipif(not glibc, reason="the C library is not glibc")
