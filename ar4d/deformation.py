@@ -30,12 +30,15 @@ MANY = 8192  # rows
 OFFSETS = 4  # δ of the logit-opacity, then of the three log-scales
 COLORS = 3  # δ of the colours, or of their logits, where a field has them
 
+Time = float | Tensor
+"""In [0, 1]. A tensor [] is read on its device alone, as CUDA graphs need it; it is a keyframe's time."""
+
 
 class DeformationField(nn.Module, ABC):
     """What all fields have in common."""
 
     @abstractmethod
-    def forward(self, means: Tensor, quats: Tensor, t: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, means: Tensor, quats: Tensor, t: Time = 0.0) -> tuple[Tensor, Tensor, Tensor]:
         """Moves Gaussians.
 
         Args:
@@ -84,10 +87,11 @@ class DeformationMLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Uses bfloat16 on CUDA for large batches (at least MANY rows), except in the output layer.
 
-        Smaller batches gain no time by it.
+        Smaller batches gain no time by it. Each weight is used once, so its cast is not worth keeping (and a
+        CUDA graph could not keep it).
         """
-        h = x
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda and len(x) >= MANY):
+        h, wide = x, x.is_cuda and len(x) >= MANY
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=wide, cache_enabled=False):
             for i, layer in enumerate(self.hidden):
                 h = F.relu(layer(torch.cat([h, x.to(h.dtype)], -1) if i == self.skip else h))
         return self.out(h.float())
@@ -106,7 +110,7 @@ class GaussianField(DeformationField):
         outputs = 3 + _num_offsets(settings)
         self.net = DeformationMLP(_encoded_size(settings, timed), outputs, settings.width, settings.depth)
 
-    def forward(self, means: Tensor, quats: Tensor, t: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, means: Tensor, quats: Tensor, t: Time = 0.0) -> tuple[Tensor, Tensor, Tensor]:
         # The position is a coordinate here, not a path for gradients: through γ they would be 2^9 too large.
         offsets = self.net(_encode(means.detach(), t, self.settings, self.timed))
         return means + offsets[:, :3], quats, offsets[:, 3:]
@@ -157,10 +161,12 @@ class NodeField(DeformationField):
             size = _encoded_size(settings, timed)
             self.net = DeformationMLP(size, columns, settings.width, settings.depth)
 
-    def at_nodes(self, t: float) -> Tensor:
+    def at_nodes(self, t: Time) -> Tensor:
         """[M, 10 or 13] offsets of the nodes at time `t`."""
         if self.settings.kind == "node-table":
-            return spline(self.table, t) if self.timed else self.table[0]
+            if not self.timed:
+                return self.table[0]
+            return keyframe_at(self.table, t) if isinstance(t, Tensor) else spline(self.table, t)
         return self.net(_encode(self.nodes, t, self.settings, self.timed))
 
     def mean_at_nodes(self, values: Tensor) -> Tensor:
@@ -177,11 +183,11 @@ class NodeField(DeformationField):
         field.freedom = None if self.freedom is None else self.freedom[keep]
         return field
 
-    def color_offsets(self, t: float) -> Tensor:
+    def color_offsets(self, t: Time) -> Tensor:
         """[M, 3] of the nodes at time `t`; [M, 0] where the field moves no colours."""
         return self.at_nodes(t)[:, 6 + OFFSETS :]
 
-    def forward(self, means: Tensor, quats: Tensor, t: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, means: Tensor, quats: Tensor, t: Time = 0.0) -> tuple[Tensor, Tensor, Tensor]:
         offsets = self.at_nodes(t)
         turns = F.normalize(F.pad(offsets[:, 3:6], (1, 0), value=1.0), dim=-1)
         means, quats, extras = blend(
@@ -296,6 +302,12 @@ def spline(keyframes: Tensor, t: float) -> Tensor:
     )
 
 
+def keyframe_at(keyframes: Tensor, t: Tensor) -> Tensor:
+    """The keyframe [...] of [F, ...] that is nearest to the time `t` []; nothing leaves the device."""
+    place = (t * (len(keyframes) - 1)).round().long()
+    return keyframes.index_select(0, place.view(1))[0]
+
+
 def _num_offsets(settings: FieldSettings) -> int:
     return OFFSETS + (COLORS if settings.colors else 0)
 
@@ -304,9 +316,10 @@ def _encoded_size(settings: FieldSettings, timed: bool) -> int:
     return 6 * settings.frequencies + (2 * settings.time_frequencies if timed else 0)
 
 
-def _encode(points: Tensor, t: float, settings: FieldSettings, timed: bool) -> Tensor:
+def _encode(points: Tensor, t: Time, settings: FieldSettings, timed: bool) -> Tensor:
     code = positional_encoding(points, settings.frequencies)
     if not timed:
         return code
-    time = positional_encoding(points.new_tensor([t]), settings.time_frequencies)
+    moment = torch.as_tensor(t, dtype=points.dtype, device=points.device).view(1)
+    time = positional_encoding(moment, settings.time_frequencies)
     return torch.cat([code, time.expand(len(points), -1)], dim=-1)

@@ -74,7 +74,7 @@ def lifetimes_of(frames: Sequence[Gaussians]) -> Tensor | None:
     return torch.stack([first - 1.0, first, final, final + 1.0], dim=-1) / last
 
 
-def presence(lifetimes: Tensor, t: float) -> Tensor:
+def presence(lifetimes: Tensor, t: float | Tensor) -> Tensor:
     """[N] in [0, 1]: how far each Gaussian is there at time `t`; a factor of its opacity.
 
     Args:

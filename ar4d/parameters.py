@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ar4d.deformation import DeformationField
+from ar4d.deformation import DeformationField, Time
 from ar4d.gaussians import Gaussians
 from ar4d.lifetimes import presence
 from ar4d.settings import LearningRates
@@ -41,7 +41,7 @@ class Parameters:
         opacities = torch.logit(g.opacities.clamp(_EDGE, 1 - _EDGE))
         return Parameters(g.means, g.quats, g.scales.log(), opacities, colors, sigmoid_colors)
 
-    def activated(self, field: DeformationField | None = None, t: float = 0.0) -> Gaussians:
+    def activated(self, field: DeformationField | None = None, t: Time = 0.0) -> Gaussians:
         """The Gaussians, deformed by `field` if there is one (Eq. 3; Eq. 9 at time `t`).
 
         Locked by `test_offsets_add_to_means_logit_opacities_and_log_scales` (tests/test_parameters.py).

@@ -1,9 +1,12 @@
 """Measures everything that needs a CUDA machine in one call: `python -m benchmarks.gpu_check --out DIR`.
 
 It compiles gsplat's kernels, compares them with the CPU kernels (images and gradients), times one training
-iteration part by part, lifts a clip with a shortened and, with `--whole`, the full `paper` schedule, and
-measures the frames per second that viewers could receive. With `--asset FILE` it uses that finished asset and
-lifts nothing. `--device cpu` runs the same with the CPU kernels on both sides, to check this script.
+iteration part by part, takes training steps with and without CUDA graphs side by side, lifts a clip with a
+shortened `paper` schedule and with the whole schedule of the presets that `--whole` names, and measures the
+frames per second that viewers could receive. With `--asset FILE` it uses that finished asset and leaves the
+shortened schedule out. `--device cpu` runs the same with the CPU kernels on both sides, to check this script.
+
+    python -m benchmarks.gpu_check --out DIR --whole paper quality
 """
 
 from __future__ import annotations
@@ -24,14 +27,18 @@ from ar4d.asset import Asset4D, frame_time, load_asset
 from ar4d.cameras import FOV_Y_DEG, Cameras, orbit
 from ar4d.clip import ClipSettings, load_clip
 from ar4d.deformation import local_field
+from ar4d.engines.ar4d.captured import CapturedFit
+from ar4d.engines.ar4d.fitting import AutogradFit, Comparison, Fit, Fitted
+from ar4d.engines.ar4d.hold import Hold
 from ar4d.events import Finished, StageFinished
 from ar4d.gaussians import Gaussians
 from ar4d.lifting import lift_events
-from ar4d.losses import photometric_loss
+from ar4d.losses import photometric, photometric_loss, pseudo_view
 from ar4d.parameters import Parameters
-from ar4d.presets import PAPER
+from ar4d.presets import PAPER, find
 from ar4d.rendering import render
 from ar4d.settings import Settings
+from benchmarks.speed_child import ball
 
 
 def main() -> None:
@@ -41,7 +48,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--clip", type=Path, default=Path("assets/examples/dinosaur.mp4"))
     parser.add_argument("--asset", type=Path, help="refined.safetensors of a run")
-    parser.add_argument("--whole", action="store_true", help="also the full paper schedule")
+    parser.add_argument("--whole", nargs="*", default=[], help="presets whose whole schedule is measured")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the work, for checking the script")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -70,13 +77,19 @@ def main() -> None:
             report(f"relative difference to the CPU, {name}: {what}", f"{error:.1e}")
     for what, ms in iteration(random_gaussians(num_gaussians).to(device), device).items():
         report(f"one iteration, {num_gaussians} Gaussians: {what}", f"{ms:.2f} ms")
+    for what, value in steps_side_by_side(num_gaussians, device).items():
+        report(f"training steps, {num_gaussians} Gaussians: {what}", value)
     if not arguments.asset:
         shortened = shorten(PAPER, 0.05 * arguments.scale)
         asset = whole_run(
             arguments.clip, shortened, device, arguments.out / "short.json", "5 % of paper", report
         )
-    if arguments.whole:
-        asset = whole_run(arguments.clip, PAPER, device, arguments.out / "paper.json", "paper", report)
+    for name in arguments.whole:
+        settings = find(name).settings
+        assert isinstance(settings, Settings)
+        if arguments.scale < 1:
+            settings = shorten(settings, 0.05 * arguments.scale)
+        asset = whole_run(arguments.clip, settings, device, arguments.out / f"{name}.json", name, report)
     asset = asset.to(device)
     for size in (512, 1024):
         for viewers in (1, 4):
@@ -147,6 +160,52 @@ def iteration(gaussians: Gaussians, device: torch.device) -> dict[str, float]:
     return {name: milliseconds(part, device) for name, part in parts.items()}
 
 
+def steps_side_by_side(count: int, device: torch.device, steps: int = 40) -> dict[str, str]:
+    """Steps of stage 2 with the preset `paper`: plain autograd, the step for CUDA graphs, and with graphs.
+
+    Each fits a moved ball from the same start; the last losses and views say how far apart they end.
+    """
+    gaussians, options = ball(count, 0.0).to(device), PAPER.generate
+    cameras = [orbit(0.0, size=PAPER.size), orbit(40.0, size=PAPER.pseudo_size)]
+    moved, terms = ball(count, 0.02).to(device), (photometric(1 - options.l1), pseudo_view(1.0, 1.0))
+    with torch.no_grad():
+        comparisons = [Comparison(c, render(moved, c), t) for c, t in zip(cameras, terms, strict=True)]
+    found: dict[str, str] = {}
+    views = []
+    for name, make in FITS.items():
+        torch.manual_seed(0)
+        hold = Hold.of([gaussians], cameras[0], options.hold)
+        fitted = Fitted(
+            Parameters.of(gaussians, False),
+            options.rates,
+            options.decay,
+            steps,
+            hold,
+            local_field(options.field, gaussians.means),
+            options.field,
+        )
+        fit, times = make(fitted), []
+        for u in range(steps):
+            started = time.perf_counter()
+            fit.step(u, comparisons)
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            times.append(1000 * (time.perf_counter() - started))
+        views.append(fit.view)
+        apart = (views[-1] - views[0]).abs().max().item()
+        found[name] = f"{median(times[-20:]):.2f} ms, loss {fit.loss:.6f}, last view {apart:.1e} from plain"
+        if fit.note is not None:
+            found[f"{name}, note"] = fit.note
+    return found
+
+
+FITS: dict[str, Callable[[Fitted], Fit]] = {
+    "plain autograd": AutogradFit,
+    "one rasterisation, no graphs": lambda fitted: CapturedFit(fitted, capture=False),
+    "with graphs": CapturedFit,
+}
+
+
 def milliseconds(work: Callable[[], object], device: torch.device, repeats: int = 15) -> float:
     """Median time of `repeats` calls after three warm-up calls."""
     times = []
@@ -193,7 +252,7 @@ def whole_run(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     frames = load_clip(clip, ClipSettings(), settings.size)
-    last, seconds = None, {}
+    last, seconds, started = None, {}, time.perf_counter()
     for event in lift_events(frames, settings):
         if isinstance(event, StageFinished):
             seconds[event.stage] = event.seconds
@@ -201,6 +260,7 @@ def whole_run(
         last = event
     assert isinstance(last, Finished)
     assert last.asset is not None
+    report(f"{name}: all", f"{time.perf_counter() - started:.1f} s")
     report(f"{name}: asset at the reference view", f"{sum(last.psnr) / len(last.psnr):.2f} dB")
     if device.type == "cuda":
         report(f"{name}: peak memory", f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")

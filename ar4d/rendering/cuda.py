@@ -20,6 +20,8 @@ from ar4d.cameras import Cameras
 from ar4d.errors import UserError
 from ar4d.gaussians import Gaussians
 
+BLACK = (0.0, 0.0, 0.0)
+
 
 def rasterize(
     gaussians: Gaussians, cameras: Cameras, background: tuple[float, float, float] | None = None
@@ -37,11 +39,23 @@ def rasterize(
     Raises:
         UserError: gsplat's kernels cannot be compiled.
     """
+    if len(gaussians) == 0:  # gsplat divides by N
+        sums = gaussians.means.float().sum()
+        nothing = sums + sums.new_zeros(len(cameras), cameras.height, cameras.width)
+        return nothing[..., None] + _backdrop(background or BLACK, sums.device), nothing, nothing
+    images, alpha = rasterize_channels(gaussians, cameras, background)
+    return images[..., :3], images[..., 3], alpha[..., 0]
+
+
+def rasterize_channels(
+    gaussians: Gaussians, cameras: Cameras, background: tuple[float, float, float] | None = None
+) -> tuple[Tensor, Tensor]:
+    """`rasterize` of at least one Gaussian, as gsplat gives it.
+
+    Returns:
+        Colours and depth [C, H, W, 4], alpha [C, H, W, 1].
+    """
     g = gaussians.map(lambda x: x.float())
-    backdrop = torch.tensor(background or (0.0, 0.0, 0.0), device=g.means.device)
-    if len(g) == 0:  # gsplat divides by N
-        nothing = g.means.sum() + g.means.new_zeros(len(cameras), cameras.height, cameras.width)
-        return nothing[..., None] + backdrop, nothing, nothing
     load_kernels()
     from gsplat import rasterization
 
@@ -58,11 +72,17 @@ def rasterize(
         near_plane=0.01,
         eps2d=0.3,
         packed=False,
-        backgrounds=backdrop.expand(len(cameras), 3),
+        backgrounds=_backdrop(background or BLACK, g.means.device).expand(len(cameras), 3),
         render_mode="RGB+D",
         rasterize_mode="classic",
-    )  # [C, H, W, 4], [C, H, W, 1]
-    return images[..., :3], images[..., 3], alpha[..., 0]
+    )
+    return images, alpha
+
+
+@functools.cache
+def _backdrop(color: tuple[float, float, float], device: torch.device) -> Tensor:
+    """[3] a colour on the device, sent once: sending waits for everything before it."""
+    return torch.tensor(color, device=device)
 
 
 def is_compiled() -> bool:

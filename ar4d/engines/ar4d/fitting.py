@@ -22,6 +22,7 @@ from ar4d.rendering import Rendering, render
 from ar4d.settings import FieldSettings, LearningRates
 
 REPORT_EVERY = 10  # steps between two reports of progress
+KEPT_SHARE = 0.25  # of a GPU's free memory, for views of frames that do not change
 
 
 def random_stream(seed: int, *place: int) -> np.random.Generator:
@@ -83,6 +84,38 @@ def renderer_of(
 
     renderer = Renderer(num_gaussians, size)
     return lambda gaussians, camera: Rendering(*renderer.render(gaussians, camera))
+
+
+class FrameViews:
+    """Views of all frames. On CUDA each is rendered once, and kept while a share of the memory lasts."""
+
+    def __init__(self, frames: Sequence[Gaussians], elevation_deg: float) -> None:
+        self._frames, self._elevation_deg = frames, elevation_deg
+        self._renderers: dict[int, Callable[[Gaussians, Cameras], Rendering]] = {}
+        self._kept: dict[tuple[int, int, int], Rendering] = {}
+        device = frames[0].means.device
+        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+        self._room = int(KEPT_SHARE * free)
+
+    def camera(self, azimuth_deg: int, size: int) -> Cameras:
+        """The camera that `at` looks through."""
+        return orbit(float(azimuth_deg), self._elevation_deg, size=size)
+
+    @torch.no_grad()
+    def at(self, k: int, azimuth_deg: int, size: int) -> Rendering:
+        """Frame `k` from a whole azimuth, `size` pixels wide and high."""
+        key = k, azimuth_deg, size
+        if key in self._kept:
+            return self._kept[key]
+        frame = self._frames[k]
+        if size not in self._renderers:
+            self._renderers[size] = renderer_of(len(frame), size, frame.means.device)
+        view = self._renderers[size](frame, self.camera(azimuth_deg, size))
+        needed = sum(part.numel() * part.element_size() for part in (view.rgb, view.depth, view.alpha))
+        if needed <= self._room:
+            self._room -= needed
+            self._kept[key] = view
+        return view
 
 
 class ViewCache:
@@ -174,19 +207,31 @@ class Fit(Protocol):
         """How many values of the last step had no finite gradient, by parameter; these stay as they are."""
         ...
 
+    @property
+    def note(self) -> str | None:
+        """What people should know about how the steps are taken; None: nothing."""
+        ...
+
+
+def optimizer_of(fitted: Fitted) -> FallingAdam:
+    """Adam for all that a fit moves."""
+    optimizer = FallingAdam(fitted.steps)
+    if fitted.field is not None:
+        optimizer.add(fitted.field.parameters(), *fitted.field_rates)
+    for tensor, lr in fitted.parameters.trainable(fitted.rates):
+        optimizer.add([tensor], lr, fitted.decay, fitted.hold.freedom)
+    return optimizer.start()
+
 
 class AutogradFit:
-    """`Fit` by autograd: any field, any device. What the fused steps are compared with."""
+    """`Fit` by autograd: any field, any device. What the other fits are compared with."""
+
+    note: str | None = None
 
     def __init__(self, fitted: Fitted) -> None:
         self.fitted = fitted
         self.rigidity = fitted.hold.rigidity(fitted.field) if fitted.field is not None else None
-        self.optimizer = FallingAdam(fitted.steps)
-        if fitted.field is not None:
-            self.optimizer.add(fitted.field.parameters(), *fitted.field_rates)
-        for tensor, lr in fitted.parameters.trainable(fitted.rates):
-            self.optimizer.add([tensor], lr, fitted.decay, fitted.hold.freedom)
-        self.optimizer.start()
+        self.optimizer = optimizer_of(fitted)
 
     def step(self, u: int, comparisons: Sequence[Comparison], t: float = 0.0) -> None:
         fitted = self.fitted
@@ -219,6 +264,8 @@ class AutogradFit:
 
 class FusedFit:
     """`Fit` as one chain of kernels on the CPU, for fields whose offsets are a table, or no field."""
+
+    note: str | None = None
 
     @staticmethod
     def suits(fitted: Fitted) -> bool:
@@ -273,32 +320,45 @@ class FusedFit:
 
 def fit_of(fitted: Fitted) -> Fit:
     """The fastest `Fit` there is."""
-    return FusedFit(fitted) if FusedFit.suits(fitted) else AutogradFit(fitted)
+    if FusedFit.suits(fitted):
+        return FusedFit(fitted)
+    if fitted.parameters.means.is_cuda and len(fitted.parameters.means) > 0:
+        from ar4d.engines.ar4d.captured import CapturedFit
+
+        return CapturedFit(fitted)
+    return AutogradFit(fitted)
 
 
-class SpoiledWarning:
-    """Says once in a fit which values had no finite gradient; these keep their values, the others go on."""
+class FitWarnings:
+    """What there is to say about a fit's steps, each thing once.
 
-    def __init__(self, fit: Fit, place: str) -> None:
+    Values that had no finite gradient keep what they have, and the others go on.
+    """
+
+    def __init__(self, place: str) -> None:
         """
         Args:
             place: what is fitted, in words.
         """
-        self._fit, self._place, self._said = fit, place, False
+        self._place, self._said = place, set[str]()
 
-    def after(self, u: int) -> list[Warned]:
+    def after(self, u: int, fit: Fit) -> list[Warned]:
         """What there is to say after step `u`."""
-        spoiled = {} if self._said else self._fit.spoiled
-        if not spoiled:
-            return []
-        self._said = True
-        counts = ", ".join(f"{name.replace('_', ' ')} ({count})" for name, count in spoiled.items())
-        return [
-            Warned(
-                f"Step {u + 1} of {self._place} gave no finite gradient for {counts}; these values were left "
-                "as they were. A picture or a Gaussian may hold values that are not numbers."
+        found: list[Warned] = []
+        if fit.note is not None and fit.note not in self._said:
+            self._said.add(fit.note)
+            found.append(Warned(fit.note))
+        spoiled = {} if "spoiled" in self._said else fit.spoiled
+        if spoiled:
+            self._said.add("spoiled")
+            counts = ", ".join(f"{name.replace('_', ' ')} ({count})" for name, count in spoiled.items())
+            found.append(
+                Warned(
+                    f"Step {u + 1} of {self._place} gave no finite gradient for {counts}; these values were "
+                    "left as they were. A picture or a Gaussian may hold values that are not numbers."
+                )
             )
-        ]
+        return found
 
 
 def pictured(rgb: Tensor, alpha: Tensor | None = None) -> Rendering:

@@ -23,7 +23,7 @@ from ar4d.engines.ar4d.fitting import (
     REPORT_EVERY,
     Comparison,
     Fitted,
-    SpoiledWarning,
+    FitWarnings,
     ViewCache,
     fit_of,
     halved,
@@ -157,7 +157,7 @@ class FrameFit:
         steps = self._num_steps(fitted.activated())
         fitted = replace(fitted, steps=steps)
         fit, frames = fit_of(fitted), self._frames()
-        spoiled = SpoiledWarning(fit, f"frame {self.index + 1}")
+        warnings = FitWarnings(f"frame {self.index + 1}")
         for u in range(steps):
             if u == round(BIRTHS_AT * steps) and options.birth_residual > 0 and options.autoregressive:
                 grown = self._grown(fitted.activated(), pseudo_views, u)
@@ -170,7 +170,7 @@ class FrameFit:
                 azimuth_deg = self._azimuth(random, u * options.iterations // steps)
                 comparisons.append(self._pseudo_comparison(pseudo, azimuth_deg))  # Eq. 7
             fit.step(u, comparisons)
-            yield from spoiled.after(u)
+            yield from warnings.after(u, fit)
             if (u + 1) % REPORT_EVERY == 0 or u + 1 == steps:
                 quality = psnr(fit.view, comparisons[0].expected.rgb).item()
                 yield Step("generate", self.index, u + 1, steps, fit.loss, quality)

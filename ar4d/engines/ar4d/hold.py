@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ar4d.cameras import Cameras
-from ar4d.deformation import DeformationField, NodeField
+from ar4d.deformation import DeformationField, NodeField, Time
 from ar4d.engines.ar4d.rigidity import NodeGraph, node_exposure
 from ar4d.gaussians import Gaussians
 from ar4d.settings import HoldSettings
@@ -48,7 +48,7 @@ class Hold:
             return None
         return self.options.hidden_rate + (1 - self.options.hidden_rate) * self.exposed
 
-    def rigidity(self, field: DeformationField) -> Callable[[float], Tensor] | None:
+    def rigidity(self, field: DeformationField) -> Callable[[Time], Tensor] | None:
         """The energy of the field's motion, a function of the time t; None where nothing is to be rigid."""
         if not isinstance(field, NodeField) or (graph := self.graph(field)) is None:
             return None

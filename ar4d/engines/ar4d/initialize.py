@@ -14,7 +14,7 @@ from ar4d.engines.ar4d.fitting import (
     REPORT_EVERY,
     Comparison,
     Fitted,
-    SpoiledWarning,
+    FitWarnings,
     ViewCache,
     fit_of,
     pictured,
@@ -106,7 +106,7 @@ def _finetune(
     fitted = Fitted(parameters, rates, options.decay, options.iterations, hold)
     preserves = options.preservation > 0
     fit = fit_of(fitted)
-    spoiled = SpoiledWarning(fit, f"frame {frame_index + 1}")
+    warnings = FitWarnings(f"frame {frame_index + 1}")
     expected = ViewCache(initial, rig.elevation_deg, rig.pseudo_size)
     random = random_stream(seed, 1, 0)
     comparison = Comparison(reference, pictured(target), reference_terms())
@@ -119,7 +119,7 @@ def _finetune(
                 Comparison(expected.camera(azimuth_deg), there, preservation(options.preservation))
             )
         fit.step(u, comparisons)
-        yield from spoiled.after(u)
+        yield from warnings.after(u, fit)
         if (u + 1) % REPORT_EVERY == 0 or u + 1 == options.iterations:
             quality = psnr(fit.view, target[None]).item()
             yield Step("initialize", frame_index, u + 1, options.iterations, fit.loss, quality)

@@ -18,12 +18,12 @@ from ar4d.engines.ar4d.fitting import (
     Comparison,
     FallingAdam,
     Fitted,
-    SpoiledWarning,
+    FitWarnings,
+    FrameViews,
     fit_of,
     halved,
     pictured,
     random_stream,
-    renderer_of,
     seed_networks,
 )
 from ar4d.engines.ar4d.hold import Hold
@@ -32,7 +32,6 @@ from ar4d.gaussians import Gaussians
 from ar4d.lifetimes import at_their_best, lifetimes_of, presence
 from ar4d.losses import Terms, geometry, photometric, psnr
 from ar4d.parameters import Parameters
-from ar4d.rendering import render
 from ar4d.settings import FieldSettings, ReferenceRig, RefineSettings
 
 PREVIEW_SECONDS = 4.0  # between two looks at the asset on its way
@@ -116,10 +115,10 @@ def _fit(
         options.color_change,
     )
     fit = fit_of(fitted)
-    spoiled = SpoiledWarning(fit, "the refinement")
+    warnings = FitWarnings("the refinement")
     reference = orbit(0.0, rig.elevation_deg, size=rig.size)
     shown = time.monotonic()
-    render_there = renderer_of(len(frames[0]), rig.pseudo_size, frames[0].means.device)
+    views = FrameViews(frames, rig.elevation_deg)
     clip = [pictured(target) for target in targets]
     coarse_steps = options.coarse_share * options.iterations if options.target == "input" else 0
     small = [pictured(halved(target)) for target in targets] if coarse_steps else []
@@ -130,10 +129,9 @@ def _fit(
         order = order or random.permutation(len(frames)).tolist()  # every frame equally often
         k = order.pop()
         azimuth_deg = int(random.integers(-rig.sides_deg, rig.sides_deg))
-        camera = orbit(float(azimuth_deg), rig.elevation_deg, size=rig.pseudo_size)
-        with torch.no_grad():
-            wanted = clip[k] if options.target == "input" else render(frames[k], reference)
-            expected = render_there(frames[k], camera)
+        wanted = clip[k] if options.target == "input" else views.at(k, 0, rig.size)
+        camera = views.camera(azimuth_deg, rig.pseudo_size)
+        expected = views.at(k, azimuth_deg, rig.pseudo_size)
         terms = photometric(1 - options.l1) if shows_object[k] else Terms()
         coarse = u < coarse_steps
         comparisons = [
@@ -141,7 +139,7 @@ def _fit(
             Comparison(camera, expected, geometry(options.depth, options.rgb)),  # Eq. 11
         ]
         fit.step(u, comparisons, frame_time(k, len(frames)))
-        yield from spoiled.after(u)
+        yield from warnings.after(u, fit)
         if (u + 1) % REPORT_EVERY == 0 or u + 1 == options.iterations:
             step, total = options.warm_start + u + 1, options.warm_start + options.iterations
             yield Step(

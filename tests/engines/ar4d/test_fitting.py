@@ -5,7 +5,7 @@ import torch
 
 from ar4d.cameras import orbit
 from ar4d.engines.ar4d import fitting
-from ar4d.engines.ar4d.fitting import FallingAdam, ViewCache, random_stream
+from ar4d.engines.ar4d.fitting import FallingAdam, FrameViews, ViewCache, random_stream
 from ar4d.rendering import render
 from tests.support.two_sided import two_sided
 
@@ -43,6 +43,19 @@ def test_a_view_is_rendered_once_and_from_its_azimuth(monkeypatch):
         True
     ] * 2
     assert first.rgb.shape == (1, 12, 12, 3)
+
+
+def test_views_of_frames_are_kept_while_there_is_room():
+    views = FrameViews([two_sided(), two_sided()], 20.0)
+    expected = render(two_sided(), orbit(-30.0, 20.0, size=12))
+    assert torch.equal(views.at(1, -30, 12).rgb, expected.rgb)
+    assert views.at(1, -30, 12) is not views.at(1, -30, 12)  # in the memory of a CPU none is kept
+    views._room = 2 * 12 * 12 * 5 * 4  # bytes of two views
+    kept = [views.at(k, -30, 12) for k in (0, 1, 0)]
+    assert kept[0] is kept[2]
+    assert kept[0] is not kept[1]
+    assert views.at(0, 30, 12) is not views.at(0, 30, 12)
+    assert views.at(1, -30, 12) is kept[1]
 
 
 def test_each_place_of_a_run_has_its_own_random_numbers():
