@@ -62,6 +62,11 @@ def orbit(
     return Cameras(viewmats, Ks, size, size)
 
 
+def same_size_radius(fov_y_deg: float) -> float:
+    """Radius of the orbit from which the object looks as large as from `RADIUS` with `FOV_Y_DEG`."""
+    return RADIUS * math.tan(math.radians(FOV_Y_DEG) / 2) / math.tan(math.radians(fov_y_deg) / 2)
+
+
 def around(
     target: Sequence[float],
     azimuth_deg: float,

@@ -87,6 +87,11 @@ class Lpips:
         _check(state, path, net)
         return Lpips({name: state[name].float() for name in weight_shapes(net)}, net)
 
+    def to(self, device: torch.device | str) -> Lpips:
+        """The metric with its weights on a device, where a loss takes them in every step."""
+        return Lpips({name: tensor.to(device) for name, tensor in self.state.items()}, self.net)
+
+    @torch.no_grad()
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
         """Distance of each pair of pictures; 0 = the same, about 0.1 close, above 0.5 unrelated.
 
@@ -99,11 +104,11 @@ class Lpips:
         """
         at_once = max(1, _PIXELS_AT_ONCE // (a.shape[1] * a.shape[2]))
         return torch.cat(
-            [self._distances(*pair) for pair in zip(a.split(at_once), b.split(at_once), strict=True)]
+            [self.distances(*pair) for pair in zip(a.split(at_once), b.split(at_once), strict=True)]
         )
 
-    @torch.no_grad()
-    def _distances(self, a: Tensor, b: Tensor) -> Tensor:  # [B]
+    def distances(self, a: Tensor, b: Tensor) -> Tensor:
+        """What a call gives, all pairs at once and with gradients, for losses."""
         state = {name: tensor.to(a.device) for name, tensor in self.state.items()}
         distance = a.new_zeros(len(a))
         layers = zip(_features(a, state, self.net), _features(b, state, self.net), strict=True)

@@ -8,7 +8,6 @@ from collections.abc import Generator
 import torch
 from torch import Tensor
 
-from ar4d.cameras import orbit
 from ar4d.engines.sv4d2.optimize import Fit
 from ar4d.engines.sv4d2.settings import SV4D2Settings
 from ar4d.events import Event, StageFinished, StageStarted
@@ -41,8 +40,8 @@ def draw_over(
 def renders(fit: Fit, grid: ViewGrid, size: int) -> ViewGrid:
     """The Gaussians as the grid's cameras see them; row 0 is the grid's own."""
     rows = [grid.rgba[0].to(fit.pictures.clip_rgb)]
-    for azimuth, elevation in zip(grid.azimuths_deg[1:], grid.elevations_deg[1:], strict=True):
-        camera = orbit(float(azimuth), float(elevation), size=size)
+    for row in range(fit.pictures.num_views):
+        camera = fit.pictures.view_cameras([row], size)
         views = [render(fit.gaussians(k), camera, background=None) for k in range(grid.num_frames)]
         rgba = torch.cat([torch.cat([view.rgb, view.alpha[..., None]], dim=-1) for view in views])
         rows.append(unpremultiply(rgba))

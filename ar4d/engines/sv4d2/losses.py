@@ -12,6 +12,8 @@ from ar4d.engines.sv4d2.pictures import Pictures
 from ar4d.engines.sv4d2.settings import LossSettings
 from ar4d.engines.sv4d2.view_offsets import ViewOffsets
 from ar4d.engines.sv4d2.visibility import visibility
+from ar4d.errors import UserError
+from ar4d.evaluation.lpips import ALEX, VGG, Lpips, find_weights
 from ar4d.gaussians import Gaussians
 from ar4d.losses import photometric_loss
 from ar4d.rendering import Rendering, render
@@ -35,6 +37,24 @@ def picture_loss(view: Rendering, rgb: Tensor, alpha: Tensor, W: Tensor, options
     return options.picture * colors + options.mask * masks
 
 
+def load_lpips(options: LossSettings, device: torch.device | str = "cpu") -> Lpips | None:
+    """The metric of the term `options.lpips`; None where its weight is 0.
+
+    Raises:
+        UserError: the term is wanted, and the metric's weights are missing or damaged.
+    """
+    if options.lpips == 0:
+        return None
+    net = VGG if options.lpips_net == "vgg" else ALEX
+    path = find_weights(net=net)
+    if path is None:
+        raise UserError(
+            f"The loss is to have {net.title}, whose weights are not here: make the file as "
+            f"ar4d.evaluation.lpips explains and set {net.variable} to it, or leave out --loss.lpips."
+        )
+    return Lpips.load(path, net).to(device)
+
+
 @dataclass(eq=False)
 class StepLoss:
     """The loss of the Gaussians at one frame's time. It keeps the visibility weights between steps."""
@@ -45,6 +65,8 @@ class StepLoss:
     """Whether visibility weights are in use yet; in the static phase every pixel counts alike."""
     offsets: ViewOffsets | None = None
     """Of the generated views; None: all see the same Gaussians."""
+    lpips: Lpips | None = None
+    """The metric, where the loss has such a term."""
     made: dict[int, tuple[int, Tensor]] = field(default_factory=dict)
     """Per frame, the step in which W [V, s, s] was made, and W."""
 
@@ -72,6 +94,8 @@ class StepLoss:
         each = picture_loss(
             view, pictures.view_rgb[rows, frame], pictures.view_alpha[rows, frame], W, options
         )
+        if self.lpips is not None:
+            each = each + options.lpips * self.lpips.distances(view.rgb, pictures.view_rgb[rows, frame])
         # `trust` is relative to the clip; a source that trusts its views half is weighted half of that.
         loss = options.generated * (pictures.trust[rows, frame] * each).sum()
         if self.offsets is not None:

@@ -13,11 +13,12 @@ from ar4d.asset import frame_time
 from ar4d.deformation import NodeField, global_field
 from ar4d.engines.ar4d.fitting import REPORT_EVERY, FallingAdam, random_stream, seed_networks
 from ar4d.engines.ar4d.rigidity import NodeGraph
-from ar4d.engines.sv4d2.losses import StepLoss
+from ar4d.engines.sv4d2.losses import StepLoss, load_lpips
 from ar4d.engines.sv4d2.pictures import Pictures
 from ar4d.engines.sv4d2.sampling import FrameSampler, newest_frame, view_rows
 from ar4d.engines.sv4d2.settings import SV4D2Settings
 from ar4d.engines.sv4d2.view_offsets import ViewOffsets
+from ar4d.evaluation.lpips import Lpips
 from ar4d.events import Event, FrameFinished, StageFinished, StageStarted, Step
 from ar4d.gaussians import Gaussians
 from ar4d.losses import psnr, ssim
@@ -42,13 +43,18 @@ class Fit:
     settings: SV4D2Settings
     num_reported: int
     """Frames that were stored before this run: they are not reported again."""
+    lpips: Lpips | None = None
+    """The metric, where the loss has such a term."""
     offsets: ViewOffsets | None = None
     """Of the generated views while they are fitted; None: they have none."""
 
     @staticmethod
     def of(first: Gaussians, pictures: Pictures, settings: SV4D2Settings, num_reported: int) -> Fit:
         """Starts from an expert's Gaussians of the first frame."""
-        return Fit(Parameters.of(first, sigmoid_colors=True), None, pictures, settings, num_reported)
+        parameters = Parameters.of(first, sigmoid_colors=True)
+        return Fit(
+            parameters, None, pictures, settings, num_reported, load_lpips(settings.loss, first.means.device)
+        )
 
     def gaussians(self, frame: int) -> Gaussians:
         """The Gaussians at a frame's time."""
@@ -63,7 +69,7 @@ class Fit:
         yield StageStarted("initialize", steps)
         random = random_stream(self.settings.seed, STATIC)
         optimizer = self._optimizer(max(steps, 1), options.rates, options.decay, None)
-        loss = StepLoss(self.pictures, self.settings.loss, weigh=False)
+        loss = StepLoss(self.pictures, self.settings.loss, weigh=False, lpips=self.lpips)
         for u in range(steps):
             rows = view_rows(self.pictures, 0, True, random)
             value = loss.at(self.gaussians(0), 0, rows, u)
@@ -81,7 +87,7 @@ class Fit:
         optimizer = self._optimizer(options.iterations, options.rates, options.decay, options.field.lr)
         random = random_stream(self.settings.seed, DYNAMIC)
         frames = FrameSampler(random)
-        loss = StepLoss(pictures, self.settings.loss, weigh=True, offsets=self.offsets)
+        loss = StepLoss(pictures, self.settings.loss, weigh=True, offsets=self.offsets, lpips=self.lpips)
         rigidity = self._rigidity()
         newest, since = newest_frame(0, pictures.num_frames, options), time.perf_counter()
         for u in range(options.iterations):
@@ -108,7 +114,7 @@ class Fit:
         yield StageStarted("refine", options.iterations)
         random = random_stream(self.settings.seed, SECOND)
         optimizer = self._optimizer(options.iterations, options.rates, options.decay, options.field_lr)
-        loss = StepLoss(pictures, self.settings.loss, weigh=True, offsets=self.offsets)
+        loss = StepLoss(pictures, self.settings.loss, weigh=True, offsets=self.offsets, lpips=self.lpips)
         rigidity = self._rigidity()
         order: list[int] = []
         for u in range(options.iterations):

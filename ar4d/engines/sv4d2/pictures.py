@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ar4d.cameras import Cameras, orbit
+from ar4d.cameras import FOV_Y_DEG, Cameras, orbit, same_size_radius
 from ar4d.images import on_white
 from ar4d.views import ViewGrid
 
@@ -27,9 +27,12 @@ class Pictures:
     azimuths_deg: tuple[float, ...]  # V
     elevations_deg: tuple[float, ...]  # V
     elevation_deg: float  # of the clip's camera
+    view_fov_deg: float = FOV_Y_DEG  # of the generated views' cameras
 
     @staticmethod
-    def of(clip: Tensor, grid: ViewGrid, view_size: int, elevation_deg: float) -> Pictures:
+    def of(
+        clip: Tensor, grid: ViewGrid, view_size: int, elevation_deg: float, view_fov_deg: float = FOV_Y_DEG
+    ) -> Pictures:
         """
         Args:
             clip: [F, S, S, 4] straight alpha in [0, 1].
@@ -51,6 +54,7 @@ class Pictures:
             azimuths_deg=tuple(float(grid.azimuths_deg[v]) for v in generated),
             elevations_deg=tuple(float(grid.elevations_deg[v]) for v in generated),
             elevation_deg=elevation_deg,
+            view_fov_deg=view_fov_deg,
         )
 
     @property
@@ -66,10 +70,14 @@ class Pictures:
         """The clip's own camera, at S pixels."""
         return orbit(0.0, self.elevation_deg, size=self.clip_rgb.shape[1])
 
-    def view_cameras(self, rows: Sequence[int]) -> Cameras:
-        """The cameras of generated views, at s pixels."""
-        size = self.view_rgb.shape[2]
-        each = [orbit(self.azimuths_deg[v], self.elevations_deg[v], size=size) for v in rows]
+    def view_cameras(self, rows: Sequence[int], size: int | None = None) -> Cameras:
+        """The cameras of generated views, at s pixels or another size."""
+        size = self.view_rgb.shape[2] if size is None else size
+        fov, radius = self.view_fov_deg, same_size_radius(self.view_fov_deg)
+        each = [
+            orbit(self.azimuths_deg[v], self.elevations_deg[v], size=size, radius=radius, fov_y_deg=fov)
+            for v in rows
+        ]
         viewmats, Ks = (torch.cat([getattr(c, name) for c in each]) for name in ("viewmats", "Ks"))
         return Cameras(viewmats, Ks, size, size)
 
@@ -77,7 +85,11 @@ class Pictures:
         """The same pictures with one generated view left out."""
         trust = self.trust.clone()
         trust[row] = 0.0
-        return Pictures(**{**vars(self), "trust": trust})
+        return replace(self, trust=trust)
+
+    def with_view_fov(self, fov_y_deg: float) -> Pictures:
+        """The same pictures, the generated ones taken with another field of view."""
+        return replace(self, view_fov_deg=fov_y_deg)
 
     def orthogonal_rows(self, row: int, frame: int) -> list[int]:
         """A generated view and those nearest to a quarter, half and three quarters of a turn from it.

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ar4d.asset import Asset4D, DeformedGaussians, FrameSequence
+from ar4d.cameras import FOV_Y_DEG
 from ar4d.clip import Clip
 from ar4d.devices import resolve_device
 from ar4d.engines.base import Experts
@@ -16,7 +17,9 @@ from ar4d.engines.common import expert_for, facing_of, memory_in_words
 from ar4d.engines.common import finished as finished_event
 from ar4d.engines.draw_views import draw_views
 from ar4d.engines.sv4d2.agreement import leave_out_strangers
+from ar4d.engines.sv4d2.field_of_view import with_best_fov
 from ar4d.engines.sv4d2.imagine import draw_over
+from ar4d.engines.sv4d2.losses import load_lpips
 from ar4d.engines.sv4d2.optimize import Fit
 from ar4d.engines.sv4d2.pictures import Pictures
 from ar4d.engines.sv4d2.settings import SV4D2Settings
@@ -55,6 +58,7 @@ class SV4D2:
 
     def check(self, settings: SV4D2Settings, experts: Experts) -> None:
         _require_object(settings)
+        load_lpips(settings.loss)
         device = resolve_device(settings.device)
         for role, name in _needed(settings).items():
             if role not in experts:
@@ -95,8 +99,8 @@ class _Run:
             )
         artist = yield from self._expert("clip_to_views", settings.views.expert)
         grid = yield from draw_views(self.rgba, None, artist, settings.elevation_deg, settings.seed)
-        pictures = self._pictures(grid)
-        fit = yield from self._first_frame(pictures)
+        fit = yield from self._first_frame(grid)
+        pictures = fit.pictures
         if pictures.num_frames == 1:
             asset: Asset4D = FrameSequence((fit.gaussians(0).detach(),), self.clip.fps)
         else:
@@ -107,12 +111,16 @@ class _Run:
         yield finished_event(asset, self.clip.rgb_on_white().to(self.device), settings.elevation_deg)
         return asset
 
-    def _first_frame(self, pictures: Pictures) -> Generator[Event, None, Fit]:
+    def _first_frame(self, grid: ViewGrid) -> Generator[Event, None, Fit]:
         settings = self.settings
         expert = yield from self._expert("image_to_gaussians", settings.expert)
         if settings.facing == "auto" and settings.elevation_deg == 0:
             yield from facing_of(expert)
         first = expert.lift(self.rgba[0], settings.gaussians, settings.elevation_deg)
+        if settings.view_fov == "auto":
+            pictures = yield from with_best_fov(first, self._pictures(grid, FOV_Y_DEG), settings)
+        else:
+            pictures = self._pictures(grid, settings.view_fov)
         fit = Fit.of(first, pictures, settings, self.num_reported)
         yield from fit.static()
         fit.pictures = yield from leave_out_strangers(fit.gaussians(0), pictures, settings.least_agreement)
@@ -126,14 +134,12 @@ class _Run:
             )
             return
         again = yield from draw_over(self.rgba, fit, grid, artist, settings)
-        fit.pictures = Pictures.of(
-            self.rgba, again.to(self.device), settings.view_size, settings.elevation_deg
-        )
+        fit.pictures = self._pictures(again, fit.pictures.view_fov_deg)
         yield from fit.second_stage()
 
-    def _pictures(self, grid: ViewGrid) -> Pictures:
-        settings = self.settings
-        return Pictures.of(self.rgba, grid.to(self.device), settings.view_size, settings.elevation_deg)
+    def _pictures(self, grid: ViewGrid, view_fov_deg: float) -> Pictures:
+        settings, grid = self.settings, grid.to(self.device)
+        return Pictures.of(self.rgba, grid, settings.view_size, settings.elevation_deg, view_fov_deg)
 
     def _asset(self, fit: Fit) -> Asset4D:
         for tensor in fit.parameters.state().values():

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ar4d.cameras import FOV_Y_DEG
 from ar4d.settings import (
     Amount,
     Count,
@@ -21,6 +22,9 @@ from ar4d.settings import (
     ViewSettings,
     documented,
 )
+
+LpipsNet = Literal["vgg", "alex"]
+FieldOfView = Literal["auto"] | Annotated[float, Field(ge=1, le=120)]
 
 
 @documented
@@ -44,6 +48,11 @@ class LossSettings:
     """Weight of the mean squared offset of `dynamic.view_offsets`, world units."""
     mask: Amount = 1.0
     """Weight of the mean squared difference of masks."""
+    lpips: Amount = 0.0
+    """Weight of LPIPS at the generated views, the paper's third term; 0.2 is a good value. It needs the
+    metric's weights, which `ar4d.evaluation.lpips` tells how to make."""
+    lpips_net: LpipsNet = "vgg"
+    """Network of that LPIPS; its weights are named by AR4D_LPIPS_VGG or, for AlexNet's, by AR4D_LPIPS."""
     rigidity: Amount = 0.01
     """Weight of motion that is as rigid as possible between nodes. The paper: none; its smooth field
     plays this part."""
@@ -107,6 +116,9 @@ class SV4D2Settings(EngineSettings):
     preset: str = "sv4d2"
     view_size: Pixels = 256
     """Width and height at which generated views are fitted."""
+    view_fov: FieldOfView = FOV_Y_DEG
+    """Field of view of the generated views' cameras, degrees. Their distance is such that the subject keeps
+    its size. auto: of 20, 33.8 and 49.1 the one with which the first frame can be fitted best."""
     facing: Facing = "auto"
     """Which way the object faces in the first frame, for the embedded expert."""
     expert: str = field(default="auto", metadata={"role": "image_to_gaussians"})

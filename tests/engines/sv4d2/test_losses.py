@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from ar4d.engines.sv4d2.losses import StepLoss, picture_loss
+from ar4d.engines.sv4d2.losses import StepLoss, load_lpips, picture_loss
 from ar4d.engines.sv4d2.pictures import Pictures
 from ar4d.engines.sv4d2.settings import LossSettings
-from ar4d.rendering import Rendering
+from ar4d.errors import UserError
+from ar4d.evaluation.lpips import ALEX, VGG, weight_shapes
+from ar4d.rendering import Rendering, render
 from tests.support.two_sided import RIG, pictures, two_sided
 from tests.support.visual_hull import TrueViews
 
@@ -69,3 +72,33 @@ def test_weights_are_kept_for_a_while_and_then_made_again():
     loss.at(moved, 0, [0], 10)
     assert loss.made[0][0] == 10
     assert not torch.equal(loss.made[0][1], first)
+
+
+def test_lpips_is_one_more_term_for_the_generated_views(tmp_path, monkeypatch):
+    random = torch.Generator().manual_seed(0)
+    shapes = weight_shapes(ALEX)
+    state = {name: 0.05 * torch.rand(shape, generator=random) for name, shape in shapes.items()}
+    save_file(state, tmp_path / "lpips.safetensors")
+    monkeypatch.setenv(ALEX.variable, str(tmp_path / "lpips.safetensors"))
+    options = LossSettings(lpips=0.2, lpips_net="alex", visibility=False)
+    metric = load_lpips(options)
+    assert metric is not None
+    plain = step_loss(replace(options, lpips=0.0))
+    with_metric = replace(plain, options=options, lpips=metric)
+    seen = two_sided(front=(0.05, 0, 0))
+    colors = seen.colors.clone().requires_grad_()
+    more = with_metric.at(replace(seen, colors=colors), 0, [0, 1], 0)
+    rendered = render(seen, plain.pictures.view_cameras([0, 1])).rgb
+    distances = metric(rendered, plain.pictures.view_rgb[[0, 1], 0])
+    expected = plain.at(seen, 0, [0, 1], 0) + options.generated * 0.2 * distances.sum()
+    torch.testing.assert_close(more, expected)
+    (slope,) = torch.autograd.grad(more, colors)
+    assert bool(slope.isfinite().all())
+    assert plain.at(seen, 0, [], 0) == with_metric.at(seen, 0, [], 0)
+
+
+def test_lpips_without_its_weights_is_a_sentence(monkeypatch):
+    monkeypatch.delenv(VGG.variable, raising=False)
+    assert load_lpips(LossSettings()) is None
+    with pytest.raises(UserError, match=f"set {VGG.variable} to it, or leave out --loss.lpips"):
+        load_lpips(LossSettings(lpips=0.2))
