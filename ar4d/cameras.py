@@ -64,7 +64,8 @@ def orbit(
 
 def same_size_radius(fov_y_deg: float) -> float:
     """Radius of the orbit from which the object looks as large as from `RADIUS` with `FOV_Y_DEG`."""
-    return RADIUS * math.tan(math.radians(FOV_Y_DEG) / 2) / math.tan(math.radians(fov_y_deg) / 2)
+    own, other = (math.tan(math.radians(fov) / 2) for fov in (FOV_Y_DEG, fov_y_deg))
+    return RADIUS * (own / other)
 
 
 def around(

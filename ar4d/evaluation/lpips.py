@@ -31,6 +31,8 @@ from torch import Tensor
 from ar4d.errors import UserError
 from ar4d.weights.state import read_state
 
+LEAST_SIZE = 32
+"""Pixels each way, below which AlexNet has nothing left to compare."""
 VARIABLE = "AR4D_LPIPS"
 VGG_VARIABLE = "AR4D_LPIPS_VGG"
 
@@ -96,7 +98,7 @@ class Lpips:
         """Distance of each pair of pictures; 0 = the same, about 0.1 close, above 0.5 unrelated.
 
         Args:
-            a: [B, H, W, 3] RGB in [0, 1], at least 32 pixels each way.
+            a: [B, H, W, 3] RGB in [0, 1], at least `LEAST_SIZE` pixels each way.
             b: as `a`.
 
         Returns:

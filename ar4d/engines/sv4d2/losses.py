@@ -13,7 +13,7 @@ from ar4d.engines.sv4d2.settings import LossSettings
 from ar4d.engines.sv4d2.view_offsets import ViewOffsets
 from ar4d.engines.sv4d2.visibility import visibility
 from ar4d.errors import UserError
-from ar4d.evaluation.lpips import ALEX, VGG, Lpips, find_weights
+from ar4d.evaluation.lpips import ALEX, LEAST_SIZE, VGG, Lpips, find_weights
 from ar4d.gaussians import Gaussians
 from ar4d.losses import photometric_loss
 from ar4d.rendering import Rendering, render
@@ -37,14 +37,22 @@ def picture_loss(view: Rendering, rgb: Tensor, alpha: Tensor, W: Tensor, options
     return options.picture * colors + options.mask * masks
 
 
-def load_lpips(options: LossSettings, device: torch.device | str = "cpu") -> Lpips | None:
+def load_lpips(options: LossSettings, view_size: int, device: torch.device | str = "cpu") -> Lpips | None:
     """The metric of the term `options.lpips`; None where its weight is 0.
 
+    Args:
+        view_size: width and height of the views that it compares.
+
     Raises:
-        UserError: the term is wanted, and the metric's weights are missing or damaged.
+        UserError: the term is wanted, and the views are too small or its weights missing or damaged.
     """
     if options.lpips == 0:
         return None
+    if view_size < LEAST_SIZE:
+        raise UserError(
+            f"LPIPS compares pictures of at least {LEAST_SIZE} pixels, and --view-size is {view_size}; raise "
+            "it or leave out --loss.lpips."
+        )
     net = VGG if options.lpips_net == "vgg" else ALEX
     path = find_weights(net=net)
     if path is None:

@@ -53,7 +53,12 @@ class Fit:
         """Starts from an expert's Gaussians of the first frame."""
         parameters = Parameters.of(first, sigmoid_colors=True)
         return Fit(
-            parameters, None, pictures, settings, num_reported, load_lpips(settings.loss, first.means.device)
+            parameters,
+            None,
+            pictures,
+            settings,
+            num_reported,
+            load_lpips(settings.loss, settings.view_size, first.means.device),
         )
 
     def gaussians(self, frame: int) -> Gaussians:

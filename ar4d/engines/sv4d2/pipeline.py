@@ -58,7 +58,7 @@ class SV4D2:
 
     def check(self, settings: SV4D2Settings, experts: Experts) -> None:
         _require_object(settings)
-        load_lpips(settings.loss)
+        load_lpips(settings.loss, settings.view_size)
         device = resolve_device(settings.device)
         for role, name in _needed(settings).items():
             if role not in experts:

@@ -12,7 +12,8 @@ from ar4d.engines.sv4d2.settings import LossSettings
 from ar4d.errors import UserError
 from ar4d.evaluation.lpips import ALEX, VGG, weight_shapes
 from ar4d.rendering import Rendering, render
-from tests.support.two_sided import RIG, pictures, two_sided
+from ar4d.settings import ReferenceRig
+from tests.support.two_sided import RIG, pictures, two_sided, with_rig
 from tests.support.visual_hull import TrueViews
 
 OPTIONS = LossSettings(picture=2.0, mask=3.0)
@@ -31,11 +32,14 @@ def test_the_weights_act_squared():
     torch.testing.assert_close(made, torch.tensor([2 * 0.16 + 0.75, 2 * 0.04 + 0.75]))
 
 
-def step_loss(options: LossSettings, weigh: bool = True, trust: float = 1.0) -> StepLoss:
+def step_loss(
+    options: LossSettings, weigh: bool = True, trust: float = 1.0, rig: ReferenceRig = RIG
+) -> StepLoss:
     frames = [two_sided(), two_sided(front=(0.05, 0, 0))]
-    grid = TrueViews(frames).grid()
+    grid = TrueViews(frames, rig=rig).grid()
     grid.trust[1:] = trust
-    return StepLoss(Pictures.of(pictures(frames), grid, RIG.size, RIG.elevation_deg), options, weigh)
+    seen = Pictures.of(pictures(frames, rig=rig), grid, rig.size, rig.elevation_deg)
+    return StepLoss(seen, options, weigh)
 
 
 def test_the_truth_costs_next_to_nothing_and_another_frame_does_not():
@@ -81,9 +85,9 @@ def test_lpips_is_one_more_term_for_the_generated_views(tmp_path, monkeypatch):
     save_file(state, tmp_path / "lpips.safetensors")
     monkeypatch.setenv(ALEX.variable, str(tmp_path / "lpips.safetensors"))
     options = LossSettings(lpips=0.2, lpips_net="alex", visibility=False)
-    metric = load_lpips(options)
+    metric = load_lpips(options, 32)
     assert metric is not None
-    plain = step_loss(replace(options, lpips=0.0))
+    plain = step_loss(replace(options, lpips=0.0), rig=with_rig(size=32))
     with_metric = replace(plain, options=options, lpips=metric)
     seen = two_sided(front=(0.05, 0, 0))
     colors = seen.colors.clone().requires_grad_()
@@ -99,6 +103,8 @@ def test_lpips_is_one_more_term_for_the_generated_views(tmp_path, monkeypatch):
 
 def test_lpips_without_its_weights_is_a_sentence(monkeypatch):
     monkeypatch.delenv(VGG.variable, raising=False)
-    assert load_lpips(LossSettings()) is None
+    assert load_lpips(LossSettings(), 16) is None
     with pytest.raises(UserError, match=f"set {VGG.variable} to it, or leave out --loss.lpips"):
-        load_lpips(LossSettings(lpips=0.2))
+        load_lpips(LossSettings(lpips=0.2), 256)
+    with pytest.raises(UserError, match="at least 32 pixels, and --view-size is 16"):
+        load_lpips(LossSettings(lpips=0.2), 16)
