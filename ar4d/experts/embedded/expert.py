@@ -33,6 +33,9 @@ SHA256 = "c7c746303edb5c921335e5898386313430523eacc282cf653656fff19ce232d1"
 """Hash of the file at WEIGHTS."""
 PSEUDO_BUDGET = 8000
 """Gaussians of a reconstruction from four views."""
+LEAST_WEIGHT = 0.02
+"""Weight of a plane of symmetry from which its prediction counts. Without those of less weight, alphas of
+reconstructions from four views change by 0.0007 on average at most, and most take half the time."""
 NO_PLANE = torch.zeros(1, 4), torch.ones(1)
 """The only hypothesis for a raised camera, in whose frame an upright plane is no longer upright."""
 FIRST_VIEW, ALL_VIEWS = (True, False, False, False), (True, True, True, True)
@@ -49,6 +52,8 @@ class Embedded:
     """Subsets of the four views from which `reconstruct` predicts; the predictions are averaged. In stage 2,
     views 1 to 3 are renders of earlier guesses: using them keeps what is right, and predicting from the
     clip's frame alone as well corrects what is wrong."""
+    least_weight: float = LEAST_WEIGHT
+    """Weight below which `reconstruct` leaves a plane's prediction out."""
     name: str = "embedded"
 
     @staticmethod
@@ -94,7 +99,7 @@ class Embedded:
         if elevation_deg != 0:
             return self.lift(rgba[0], PSEUDO_BUDGET, elevation_deg)
         views = torch.stack([_to_channels(premultiply(view)) for view in rgba.cpu().float()])
-        return self._gaussians(views, self.view_subsets, PSEUDO_BUDGET, 0).to(rgba.device)
+        return self._gaussians(views, self.view_subsets, PSEUDO_BUDGET, 0, self.least_weight).to(rgba.device)
 
     @torch.no_grad()
     def guess_views(self, rgba: Tensor) -> ViewMaps:
@@ -114,14 +119,21 @@ class Embedded:
 
     @torch.no_grad()
     def _gaussians(
-        self, views: Tensor, view_subsets: tuple[tuple[bool, ...], ...], budget: int, elevation_deg: float
+        self,
+        views: Tensor,
+        view_subsets: tuple[tuple[bool, ...], ...],
+        budget: int,
+        elevation_deg: float,
+        least_weight: float = 0.0,
     ) -> Gaussians:
-        """Gaussians from premultiplied views [4, 4, S, S]."""
+        """Gaussians from premultiplied views [4, 4, S, S]; planes below `least_weight` are left out."""
         if not bool((views[0, 3] > 0.5).any()):
             raise UserError(
                 "The picture shows no object: its cut-out is empty; correct the background removal."
             )
         planes, weights = self.plane_finder(views[0]) if elevation_deg == 0 else NO_PLANE
+        kept = weights >= min(least_weight, float(weights.max()))
+        planes, weights = planes[kept], weights[kept] / weights[kept].sum()
         maps = self._maps(views, view_subsets, planes, weights)
         frontal, guessed = frontality(planes, weights), view_subsets.count(FIRST_VIEW) / len(view_subsets)
         size = grid_size(maps.alpha, budget)

@@ -130,20 +130,40 @@ def _snap_to_outlines(maps: ViewMaps) -> PixelPoints:
     points = origins + directions * maps.depth[..., None]
     for view in range(VIEWS):
         pixels = mask[view]
-        depths = maps.depth[view][pixels][:, None] + offsets
-        candidates = origins[view] + directions[view][pixels][:, None] * depths[..., None]
-        others = [u for u in range(VIEWS) if u != view]
-        agreement = torch.stack([sample_view(maps.alpha[u][None], candidates, u)[0] for u in others])
-        accepted = agreement.amin(0) > AGREEMENT_ALPHA  # [n, offsets]
-        first = accepted.float().argmax(1)
-        any_accepted = accepted.any(1)
-        chosen = candidates[torch.arange(len(first)), torch.where(any_accepted, first, 0)]
+        chosen, accepted = _nearest_agreement(
+            maps.alpha, view, origins[view], directions[view][pixels], maps.depth[view][pixels], offsets
+        )
         points[view][pixels] = chosen
         if view > 0:
             kept = mask[view].clone()
-            kept[pixels] = any_accepted
+            kept[pixels] = accepted
             mask[view] = kept
     return PixelPoints(points, mask)
+
+
+def _nearest_agreement(
+    alpha: Tensor, view: int, origin: Tensor, directions: Tensor, depths: Tensor, offsets: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Points [n, 3] on n rays at the first offsets where the other views agree, and [n] whether any does.
+
+    Where none does, the first offset is taken. Most points agree there, so only the others try the rest.
+    """
+
+    def candidates(rays: Tensor, tried: Tensor) -> tuple[Tensor, Tensor]:
+        places = depths[rays][:, None] + tried
+        points = origin + directions[rays][:, None] * places[..., None]
+        others = [u for u in range(VIEWS) if u != view]
+        agreement = torch.stack([sample_view(alpha[u][None], points, u)[0] for u in others])
+        return points, agreement.amin(0) > AGREEMENT_ALPHA  # [n, offsets]
+
+    points, agreed = candidates(torch.arange(len(depths)), offsets[:1])
+    points, agreed = points[:, 0], agreed[:, 0]
+    rest = (~agreed).nonzero()[:, 0]
+    tried, accepted = candidates(rest, offsets[1:])
+    found = accepted.any(1)
+    points[rest[found]] = tried[found, accepted[found].float().argmax(1)]
+    agreed[rest[found]] = True
+    return points, agreed
 
 
 def _tangents(pixels: PixelPoints, cell: float) -> Tensor:

@@ -1,7 +1,7 @@
 """The embedded expert with its bundled weights."""
 
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 
 import pytest
 import torch
@@ -98,7 +98,7 @@ def test_other_views_improve_the_sides(expert, views):
     sides = orbit((90.0, 270.0), size=SIZE)
     truth = views[[1, 3], ..., 3]
     one, both, four = (
-        replace(expert, view_subsets=subsets)
+        replace(expert, view_subsets=subsets, least_weight=0.0)
         for subsets in ((FIRST_VIEW,), (FIRST_VIEW, ALL_VIEWS), (ALL_VIEWS,))
     )
     seen = [
@@ -107,7 +107,9 @@ def test_other_views_improve_the_sides(expert, views):
     assert seen[0] < seen[1]
     assert seen[0] < seen[2]
     assert torch.equal(one.reconstruct(views).means, expert.lift(views[0], 8000).means)
-    assert torch.equal(both.reconstruct(views).means, expert.reconstruct(views).means)
+    assert torch.equal(
+        both.reconstruct(views).means, replace(expert, least_weight=0.0).reconstruct(views).means
+    )
 
 
 def test_a_known_plane_shows_on_the_far_side(expert):
@@ -124,6 +126,26 @@ def test_a_known_plane_shows_on_the_far_side(expert):
         green.append(float(middle[1] - middle[0]))
     assert green[0] > 0.4
     assert green[0] > green[1] - 0.05
+
+
+@dataclass(frozen=True)
+class TwoPlanes(KnownPlane):
+    """The known plane, and the hypothesis that there is none, which has a weight."""
+
+    none_weight: float = 0.0
+
+    def __call__(self, picture):
+        weights = torch.tensor([1 - self.none_weight, self.none_weight])
+        return torch.stack([self.plane, torch.zeros(4)]), weights
+
+
+def test_an_unlikely_plane_costs_a_reconstruction_nothing(expert, views):
+    expert = replace(expert, view_subsets=(FIRST_VIEW,))
+    plane = torch.tensor(upright_plane(90.0, 0.0))
+    known = replace(expert, plane_finder=KnownPlane(plane)).reconstruct(views)
+    for weight, least, left_out in ((0.01, 0.02, True), (0.1, 0.02, False), (0.1, 1.0, True)):
+        two = replace(expert, plane_finder=TwoPlanes(plane, weight), least_weight=least).reconstruct(views)
+        assert torch.equal(two.means, known.means) == left_out
 
 
 def test_with_a_clip_it_lifts_each_frame(expert, views):

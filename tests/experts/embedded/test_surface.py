@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from ar4d.cameras import RADIUS, orbit
+from ar4d.experts.embedded import surface
+from ar4d.experts.embedded.geometry import rays, sample_view
 from ar4d.experts.embedded.surface import (
     CERTAIN_ALPHA,
     MIN_OPACITY_SHARE,
@@ -53,3 +55,32 @@ def test_unlikely_points_are_dropped():
     maps = ball(OBJECT_ALPHA - 0.05)
     gaussians = gaussians_from_views(maps, NO_PLANE, 0.0)
     assert len(gaussians) == int((maps.alpha[0] > OBJECT_ALPHA).sum())
+
+
+def test_a_point_moves_to_the_nearest_place_where_the_outlines_agree():
+    """A ball whose surface one view has too near: its points move into the other outlines, or end."""
+    maps = ball(1.0)
+    shifted = maps.depth.clone()
+    shifted[1] -= 0.17
+    moved = surface._snap_to_outlines(ViewMaps(maps.alpha, shifted, maps.rgb))
+    origins, directions = rays(SIZE)
+    checked = 0
+    for y, x in (maps.alpha[1] > OBJECT_ALPHA).nonzero()[::37].tolist():
+        agreed = None
+        for offset in surface_offsets():  # nearest first, one after another
+            point = origins[1, 0, 0] + directions[1, y, x] * (shifted[1, y, x] + offset)
+            others = [sample_view(maps.alpha[u][None], point[None, None], u) for u in (0, 2, 3)]
+            if torch.stack(others).min() > surface.AGREEMENT_ALPHA:
+                agreed = point
+                break
+        assert bool(moved.mask[1, y, x]) == (agreed is not None)
+        if agreed is not None:
+            torch.testing.assert_close(moved.points[1, y, x], agreed)
+            checked += bool(offset != 0)
+    assert checked > 10
+
+
+def surface_offsets() -> torch.Tensor:
+    steps = 2 * surface.SEARCH_STEPS + 1
+    offsets = torch.linspace(-surface.SEARCH_RANGE, surface.SEARCH_RANGE, steps)
+    return offsets[offsets.abs().argsort(stable=True)]
