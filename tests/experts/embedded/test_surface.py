@@ -77,7 +77,7 @@ def test_a_point_moves_to_the_nearest_place_where_the_outlines_agree():
         if agreed is not None:
             torch.testing.assert_close(moved.points[1, y, x], agreed)
             checked += bool(offset != 0)
-    assert checked > 10
+    assert checked > 3
 
 
 def surface_offsets() -> torch.Tensor:
