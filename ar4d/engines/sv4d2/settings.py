@@ -128,7 +128,8 @@ class SV4D2Settings(EngineSettings):
     views: ViewSettings = ViewSettings(expert="auto")
     """Which expert turns the clip into several."""
     least_agreement: Annotated[float, Field(ge=0, le=1)] = 0.6
-    """A generated view whose mask's IoU with the fitted first frame is lower is left out."""
+    """A generated view is left out whose mask's IoU with the fitted first frame is lower than this share of
+    the median over all views."""
     loss: LossSettings = LossSettings()
     static: StaticSettings = StaticSettings()
     dynamic: DynamicSettings = DynamicSettings()
