@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.share import own_address
 
 TITLE = "AR4D"
-DESCRIPTION = "A video goes in, an animated set of 3D Gaussians comes out: turn it, and play it at any speed."
+DESCRIPTION = "A video of an object goes in, a moving 3D object comes out: turn it, and play it at any speed."
 PICTURE = "preview.jpg"
 _TAGS = re.compile(rb'<meta\s[^>]*(?:property="og:|name="twitter:)[^>]*>')
 

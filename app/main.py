@@ -10,13 +10,16 @@ import socket
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app import logs
 from app.runs import zerogpu
 from app.runs.limits import CLOSING_SECONDS, Limits
 from app.space import usual_runs
 from ar4d.errors import UserError
+
+if TYPE_CHECKING:
+    from app.viewer import RunViewer
 
 EXAMPLE_RUN = Path(__file__).parents[1] / "assets" / "example_run"
 
@@ -98,7 +101,11 @@ def _wait_for_signal(server: Server, grace_seconds: float) -> float:
 
 
 class Server:
-    """A running application. Attributes: `address` of its page, `service`, `viewers`, `demo`."""
+    """A running application.
+
+    Attributes: `address` of its page, `service`, `viewers`, `demo`, and `example`, the viewer that new
+    visitors see.
+    """
 
     def __init__(
         self,
@@ -135,6 +142,7 @@ class Server:
         from app.service import Service
 
         self.viewers = Viewers()
+        self.example: RunViewer | None = None
         self.service = Service(runs, self.viewers, limits, ray=ray)
         shown = self._show(example)
         page = Page(self.service, shown)
@@ -166,9 +174,9 @@ class Server:
         )
         self.service.start()
         if zerogpu.active():
-            _warm_up()  # now: a process must not be forked while another thread compiles
+            self._warm_up()  # now: a process must not be forked while another thread compiles
         else:
-            threading.Thread(target=_warm_up, daemon=True, name="ar4d-warm-up").start()
+            threading.Thread(target=self._warm_up, daemon=True, name="ar4d-warm-up").start()
 
     def close(self, grace_seconds: float = 0.0) -> None:
         """Stops the server, its viewers and its workers.
@@ -179,6 +187,14 @@ class Server:
         self.service.close(grace_seconds)
         self.viewers.close_all()
         self.demo.close(verbose=False)
+
+    def _warm_up(self) -> None:
+        """Compiles the kernels that render the page's pictures, and records the example."""
+        from ar4d.warmup import warm_up
+
+        warm_up()
+        if self.example is not None and not zerogpu.active():  # there, no thread may be at work now
+            self.example.prepare()
 
     def _show(self, example: Path | None) -> str | None:
         """The path of the example's viewer, which all visitors share."""
@@ -192,6 +208,7 @@ class Server:
         viewer = RunViewer(None, run.record.recipe.settings.elevation_deg, record=True)
         viewer.show_run(run)
         viewer.notice(NOTICE)
+        self.example = viewer
         return self.viewers.add(viewer, keep=True)
 
 
@@ -246,10 +263,3 @@ def _free_port(host: str) -> int:
     with socket.socket() as probe:
         probe.bind((host, 0))
         return probe.getsockname()[1]
-
-
-def _warm_up() -> None:
-    """Compiles the kernels that render the page's pictures."""
-    from ar4d.warmup import warm_up
-
-    warm_up()

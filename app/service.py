@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.metrics import Metrics
-from app.runs import storage
+from app.runs import other_views, storage
 from app.runs.cutting import Cuts
 from app.runs.drafts import CutoutRecord, source_of
 from app.runs.estimates import Estimate, Estimator
@@ -22,7 +22,7 @@ from app.runs.limits import Limits
 from app.runs.prompt_jobs import CLIP, PROMPT_ROLES
 from app.runs.queue import Job, Jobs
 from app.runs.repeats import find_same_run
-from app.runs.storage import Storage, read_job_record, safe_name, update_job_record, whole_or_gone
+from app.runs.storage import Storage, link, read_job_record, safe_name, update_job_record, whole_or_gone
 from app.runs.tasks import CutOut
 from app.runs.uploads import require_size, take_in
 from app.runs.worker import readable_failures
@@ -171,6 +171,11 @@ class Service:
         """Stops the cut-out of a draft if it is being made, or waits to be."""
         self._cuts.cancel(folder)
 
+    def add_views(self, draft: Path, paths: Sequence[Path]) -> None:
+        """Adds videos from other sides to a draft, for its next cut-out; raises as `other_views.take`."""
+        self.storage.require_room()
+        other_views.take(draft, paths, self.limits.upload_mb * 1e6)
+
     # --- runs -----------------------------------------------------------------------------------
 
     def check(self, settings: EngineSettings, num_frames: int) -> None:
@@ -208,23 +213,18 @@ class Service:
         self.storage.require_turn(token)
         cutout = CutoutRecord.read(draft)
         self.check(settings, cutout.num_frames)
-        clip_settings = cutout.settings
-        if settings.kind == "scene":
-            clip_settings = clip_settings.of_scene()
+        clip_settings = cutout.settings.of_scene() if settings.kind == "scene" else cutout.settings
         if cutout.size != settings.size or cutout.settings != clip_settings:
             cutout = self.cut_out(draft, clip_settings, settings.size)
         source, record = source_of(draft), read_job_record(draft)
         folder = self.storage.new_run(token)
         video = folder / "source" / source.name
         with whole_or_gone(folder), readable_errors(video):
-            video.parent.mkdir(parents=True)
-            if source.is_dir():
-                shutil.copytree(source, video, copy_function=os.link)
-            else:
-                os.link(source, video)
-            clip = Clip.load(draft / "input")
+            link(source, video)
             storage.create_job_record(folder, record.name, record.command_source)
-            Run.create(folder, Recipe(str(video), cutout.settings, settings), clip, experts_of(draft / CLIP))
+            recipe = Recipe(str(video), cutout.settings, settings)
+            sides = other_views.of_draft(draft, settings)
+            Run.create(folder, recipe, Clip.load(draft / "input"), experts_of(draft / CLIP), sides)
             self.jobs.submit(folder)
         return folder
 
@@ -259,13 +259,13 @@ class Service:
             anew = first_frame if first_frame < clip.num_frames else None
             update_job_record(folder, origin=record.name, origin_frame=anew)
             clip_experts = {role: name for role, name in old.record.experts.items() if role in PROMPT_ROLES}
-            new = Run.create(
-                folder, dataclasses.replace(old.record.recipe, settings=settings), clip, clip_experts
-            )
+            recipe = dataclasses.replace(old.record.recipe, settings=settings)
+            new = Run.create(folder, recipe, clip, clip_experts)
+            other_views.hand_on(old, folder)
             for k in old.order[:first_frame]:
                 os.link(old.frame_path(k), new.frame_path(k))
             if (run / "source").exists():
-                shutil.copytree(run / "source", folder / "source", copy_function=os.link)
+                link(run / "source", folder / "source")
             copy_history(old, new, first_frame)
             self.jobs.submit(folder)
         return folder

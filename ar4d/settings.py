@@ -42,6 +42,7 @@ class LearningRates:
     """Adam's rates for the Gaussians' own parameters, at the start of a stage."""
 
     means: Amount = 1.6e-4
+    """For positions, in world units a step."""
     colors: Amount = 2.5e-3
     """For the colours, or for their logits where `sigmoid_colors` is on."""
     scales: Amount = 1e-3
@@ -49,6 +50,7 @@ class LearningRates:
     opacities: Amount = 1e-2
     """For logit-opacities."""
     quats: Amount = 1e-3
+    """For rotations, as unit quaternions."""
 
 
 @documented
@@ -60,17 +62,24 @@ class FieldSettings:
     """mlp: a network per Gaussian, the paper's. node-mlp: the same network at control nodes, blended
     to the Gaussians. node-table: the nodes' offsets are free parameters."""
     width: Count = 256
+    """Units of each layer of the network."""
     depth: Count = 8
+    """Layers of the network."""
     frequencies: Steps = 10
     """L of Eq. 4."""
     time_frequencies: Steps = 10
     """L for the time of Eq. 9; only the global field has one."""
     nodes: Count = 512
+    """Number of control nodes; only kinds with nodes have them."""
     neighbours: Count = 4
+    """Nodes that move each Gaussian together."""
     colors: bool = False
-    """Move colours too (beyond the paper, whose Eq. 9 keeps c fixed): offsets of what `Parameters` holds."""
+    """Move colours too (beyond the paper, whose Eq. 9 keeps c fixed): offsets of colours, or of their
+    logits where `sigmoid_colors` is on."""
     lr: Amount = 5e-4
+    """Adam's rate for the field, at the start of a stage or frame."""
     lr_final: Amount = 1e-6
+    """The same at its end."""
 
 
 @documented
@@ -113,6 +122,7 @@ class InitializeSettings:
     finetune: bool = True
     """Ablation switch: fit means and colours to the first frame (Eq. 2)."""
     iterations: Steps = 1000
+    """Steps of the fit to the first frame."""
     rates: LearningRates = LearningRates(colors=5e-3)
     sigmoid_colors: bool = True
     """Optimise the colours' logits, so that no colour leaves [0, 1]."""
@@ -139,7 +149,7 @@ class GenerateSettings:
     progressive_views: bool = True
     """Ablation switch: hold the unseen sides by pseudo-views over a growing range (Eq. 6-8)."""
     iterations: Steps = 2000
-    """Per frame."""
+    """Steps per frame."""
     momentum: Share = 0.0
     """Share of the previous frame's motion with which a frame's nodes start (not in the paper; 0: at rest).
     Only fields whose offsets are a table have it."""
@@ -185,11 +195,13 @@ class RefineSettings:
     enabled: bool = True
     """Ablation switch: one canonical set and one global field for the whole clip."""
     iterations: Steps = 30000
+    """Steps for the whole clip."""
     field: FieldSettings = FieldSettings()
     coarse_share: Share = 0.0
     """Share of the steps, the first ones, that see the reference view at half its size (not in the paper)."""
     rates: LearningRates = LearningRates()
     decay: Remainder = 0.03
+    """Share of the Gaussians' learning rates that is left at the end."""
     hold: HoldSettings = HoldSettings()
     """Of every frame's Gaussians, against the canonical ones; hidden is what no frame of the clip shows."""
     color_change: Amount = 0.0
@@ -245,7 +257,9 @@ class EngineSettings:
     kind: Kind = "object"
     """object: one subject, cut out, seen from all sides. scene: the whole picture, seen from nearby."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Of all random choices: the same seed gives the same result on the same machine."""
     device: Device = "auto"
+    """What computes: auto takes a CUDA GPU where there is one."""
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,18 @@ from ar4d.presets import known
 from ar4d.settings import EngineSettings
 
 
-def lift_command(source: str, out: str, clip: ClipSettings, settings: EngineSettings) -> str:
-    """The command as one line for a shell."""
+def lift_command(source: str, out: str, clip: ClipSettings, settings: EngineSettings, views: str = "") -> str:
+    """The command as one line for a shell.
+
+    Args:
+        views: the folder of videos from other sides, if there are any.
+    """
     presets = known()
     preset = presets[settings.preset].settings if settings.preset in presets else type(settings)()
     words = ["python", "-m", "ar4d", "lift", source, "--out", out, "--preset", preset.preset]
     words += _differences(clip, ClipSettings(), "")
     words += _differences(dataclasses.replace(settings, preset=preset.preset), preset, "")
+    words += ["--views", views] if views else []
     return shlex.join(words)
 
 

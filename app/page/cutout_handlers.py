@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,6 +14,7 @@ from app.page.steps import cutout
 from app.page.steps.cutout import CutoutStep
 from app.page.steps.facing import FacingChoice, of_draft
 from app.page.steps.generate import Buttons
+from app.runs import other_views
 from app.runs.drafts import CutoutRecord
 from app.service import Service
 from ar4d.clip import Corrections
@@ -48,6 +50,10 @@ class CutoutHandlers:
         gr.on(controls, self.recut, values, outputs, **newest).then(**guess())
         corrected = cut.view.select(self.correct, values, [*outputs, *cut.controls], **newest)
         corrected.then(**guess())
+        sided = cut.sides.upload(self.add_views, [session, cut.sides, *values[1:]], outputs, **newest)
+        sided.then(lambda: None, None, cut.sides, **PRIVATE).then(**guess())
+        without = cut.no_sides.click(self.forget_views, values, outputs, **newest)
+        without.then(**guess())
         cut.cancel.click(self.cancel_cut_out, [session], None, **PRIVATE)
 
     def cut_new(self, stored: Any, size: float, facing: str) -> Generator[list[Any], None, None]:
@@ -77,6 +83,28 @@ class CutoutHandlers:
         for shown, record in self._cut_out(stored, size, controls, corrections):
             kept = self.cutout.settings_of(record) if record else [gr.skip()] * len(self.cutout.controls)
             yield [*shown, *self._next(stored, record, facing), *kept]
+
+    def add_views(
+        self, stored: Any, paths: list[str] | None, size: float, facing: str, *values: Any
+    ) -> Generator[list[Any], None, None]:
+        """Takes videos from other sides, and makes the cut-out again with them."""
+        session = Session.from_browser(stored)
+        try:
+            draft = self.service.storage.draft(session.visitor, session.draft or "")
+            self.service.add_views(draft, [Path(path) for path in paths or ()])
+        except UserError as error:
+            raise to_gradio_error(error) from error
+        yield from self.recut(stored, size, facing, *values)
+
+    def forget_views(
+        self, stored: Any, size: float, facing: str, *values: Any
+    ) -> Generator[list[Any], None, None]:
+        """Removes the videos from other sides, and makes the cut-out again without them."""
+        session = Session.from_browser(stored)
+        draft = found(self.service.storage.draft, session.visitor, session.draft)
+        if draft is not None:
+            other_views.forget(draft)
+        yield from self.recut(stored, size, facing, *values)
 
     def _next(self, stored: Any, record: CutoutRecord | None, facing: str) -> list[Any]:
         """The next step's buttons and arrows for a new cut-out; nothing changes while there is none."""

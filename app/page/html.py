@@ -14,7 +14,7 @@ from app.runs.storage import strip_server_paths
 
 HEADER = """<header><svg viewBox="0 0 32 32" aria-hidden="true"><ellipse cx="16" cy="16" rx="14" ry="5.5"
 transform="rotate(-24 16 16)"/><circle cx="16" cy="16" r="6"/><circle cx="28" cy="10.500" r="2.6"/></svg>
-<h1>AR4D</h1><p>A video goes in, an animated set of 3D Gaussians comes out.</p>
+<h1>AR4D</h1><p>A video of an object goes in, a moving 3D object comes out.</p>
 <button type="button" onclick="ar4dToggleTheme()" title="Light or dark" aria-label="Light or dark">◐</button>
 </header>"""
 STATES: dict[State, str] = {
@@ -157,7 +157,7 @@ def _facts(progress: Progress, state: State) -> str:
             )
     facts.append(f"{progress.frames_done} of {progress.num_frames} frames")
     experts = sorted({name for name, _ in progress.experts.values()})
-    facts += [f"expert: {', '.join(experts)}"] if experts else []
+    facts += [f"expert for unseen sides: {', '.join(experts)}"] if experts else []
     if progress.facing and progress.facing_guess:
         facts.append(f"{progress.facing} ({progress.facing_guess[1]:.0%} sure)")
     return "".join(f"<span>{escape(fact)}</span>" for fact in facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,14 @@ from ar4d.settings import EngineSettings, Settings, validated
 
 HIDDEN = ("engine", "preset")
 """Settings that the form has other controls for."""
+_SPOKEN = {
+    "means": "positions",
+    "quats": "rotations",
+    "lr": "learning rate",
+    "lr_final": "last learning rate",
+    "l1": "L1",
+}
+"""Labels of settings whose names are abbreviations."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +124,7 @@ class SettingsForm:
             options: further arguments of the component.
         """
         leaf = self.leaves[key]
-        info = leaf.schema.get("description", "") if info is None else info
+        info = _in_page_words(leaf.schema.get("description", "")) if info is None else info
         common = {"label": label or _title(key), "info": info or None, "value": leaf.default, **options}
         self._components[key] = component = _component(leaf, common)
         return component
@@ -218,4 +227,9 @@ def _get(settings: Any, key: str) -> Any:
 def _title(key: str) -> str:
     """A label for a setting; the tab that it is on names its group."""
     *groups, name = key.split(".")
-    return ": ".join([*groups[1:], name]).replace("_", " ").capitalize()
+    return ": ".join([*groups[1:], _SPOKEN.get(name, name)]).replace("_", " ").capitalize()
+
+
+def _in_page_words(description: str) -> str:
+    """A setting's description with other settings' labels in place of their names in code."""
+    return re.sub(r"`([\w.]+)`", lambda name: f"“{_title(f'_.{name[1]}')}”", description)

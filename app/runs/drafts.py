@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 from pydantic import ConfigDict, with_config
 
+from app.runs import other_views
 from ar4d.clip import Clip, ClipSettings, Corrections
 from ar4d.clip.loading import Prepared, finish, prepare
 from ar4d.clip.motion import measure_motion
@@ -72,6 +73,8 @@ class CutoutRecord:
     """Width and height of one picture in strip.jpg."""
     strip_count: int
     """Pictures in strip.jpg, evenly spaced over the whole source."""
+    sides: list[float] = field(default_factory=list)
+    """Azimuths in degrees of the views from other sides, if the visitor gave any."""
     canonical_reason: str = ""
     """Why the canonical frame is the one it is; empty where the first was taken without a choice."""
 
@@ -121,6 +124,9 @@ def cut_out(
     prepared = _prepared(path, settings, on_frame)
     loaded = finish(prepared, settings, size, on_frame)
     clip = loaded.clip
+    for side in other_views.sources(folder):  # the limits hold for them as well
+        _source(side, settings.fps, max_seconds, max_pixels, max_frames)
+    sides = other_views.cut_out(folder, clip, settings)
     clip.save(folder / "input")
     _write_sheet(folder / "cutout.webp", list(clip.frames), (TILE_SIDE, TILE_SIDE))
     tile = _write_pictures(folder / "whole.jpg", source, prepared.wanted, WHOLE_SIDE)
@@ -147,6 +153,7 @@ def cut_out(
         whole_tile=tile,
         strip_tile=strip_tile,
         strip_count=len(shown),
+        sides=sides,
         canonical_reason=clip.canonical_reason,
     )
     write_text(folder / "draft.json", json.dumps(dataclasses.asdict(record)))

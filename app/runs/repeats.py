@@ -26,7 +26,7 @@ def find_same_run(jobs: Jobs, runs: list[Path], draft: Path, settings: EngineSet
             recipe = job.run.record.recipe
             if not (job.alive or job.state == "finished"):
                 continue
-            alike = (recipe.settings, recipe.clip) == (settings, cutout.settings)
+            alike = (recipe.settings, recipe.clip) == (settings, cutout.settings) and not cutout.sides
             if alike and _first_file(Path(recipe.source)).samefile(source):  # a run links its draft's files
                 return run
         except (UserError, OSError):  # a damaged run is no reason to ask

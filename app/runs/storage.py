@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import os
 import re
 import secrets
 import shutil
@@ -250,6 +251,15 @@ def safe_name(name: str) -> str:
     """A file name without characters that are special in a path or a shell."""
     name = re.sub(r"[^\w.-]+", "_", Path(name).name).strip("._")
     return name[-80:] or "clip"
+
+
+def link(source: Path, copy: Path) -> None:
+    """Makes a file, or a folder with its files, appear in another place without copying its contents."""
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, copy, copy_function=os.link)
+    else:
+        os.link(source, copy)
 
 
 def strip_server_paths(text: str) -> str:

@@ -322,11 +322,16 @@ class RunViewer:
             raise UserError("The asset is not recorded yet.")
         return self._recording[1]
 
-    def _start_recording(self) -> None:
+    def prepare(self) -> None:
+        """Records the asset in the background now, so that the first visitor need not ask for its splats."""
+        self._start_recording(watched=True)
+
+    def _start_recording(self, watched: bool = False) -> None:
         """Records the asset in the background, if anybody watches and it is not recorded yet."""
         revision, asset = self._stages.revision, self._stages.asset
         with self._lock:
-            if not self._record or asset is None or not self._watchers or self._recording_of == revision:
+            watched = watched or bool(self._watchers)
+            if not self._record or asset is None or not watched or self._recording_of == revision:
                 return
             self._recording_of = revision
         _recorder.submit(self._make_recording, asset, revision)

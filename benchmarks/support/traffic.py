@@ -6,8 +6,8 @@ import time
 
 from playwright.sync_api import Page, Request, WebSocket
 
-PLAYS = "() => document.querySelector('iframe.viewer')?.contentWindow?.ar4d?.view?.()?.playing"
-"""JavaScript that is true once the page's viewer plays."""
+PLAYS = "() => document.querySelector('iframe.viewer')?.contentWindow?.ar4d?.view?.()?.frame > 0"
+"""JavaScript that is true once the page's viewer plays: its clock stands still until it shows splats."""
 SPLATS = 100_000
 """Bytes of a message that must hold splats: a state or a still picture has fewer."""
 
@@ -35,6 +35,20 @@ class Traffic:
         return http + sum(size for at, size in self._messages if at <= until)
 
     def before_splats(self) -> int:
-        """Bytes received until the first splats came."""
-        first = min((at for at, size in self._messages if size > SPLATS), default=float("inf"))
-        return self.total(first - 1e-3)
+        """Bytes received until the first splats came.
+
+        Raises:
+            ValueError: none has come yet.
+        """
+        return self.total(self._first_splats() - 1e-3)
+
+    def files_before_splats(self) -> list[str]:
+        """Addresses of what was received whole until the first splats came.
+
+        Raises:
+            ValueError: none has come yet.
+        """
+        return [request.url for at, request in self._requests if at < self._first_splats()]
+
+    def _first_splats(self) -> float:
+        return min(at for at, size in self._messages if size > SPLATS)

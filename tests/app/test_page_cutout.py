@@ -130,6 +130,8 @@ def test_a_stroke_a_box_and_the_keyboard(browser: Browser, server: Server, clip:
         corrected(page, 0, 1)
         page.get_by_role("button", name="− Drop").click()
         page.get_by_role("slider", name="Brush").fill("0.05")
+        width = max(facts(page)["source"]) // 10
+        expect(page.locator("ar4d-cutout .size")).to_have_text(f"{width} px, 10 %")
         drag(page, at(page, 0.54, 0.5), at(page, 0.60, 0.5))
         corrected(page, 1, 1)
         (stroke,) = facts(page)["corrections"]["marks"]
@@ -172,7 +174,7 @@ def test_the_film_strip_trims_and_warnings_lead_to_their_frame(
         assert facts(page)["chosen"] == 12
         link = page.locator("#cutout-notices button", has_text=re.compile("^frame 5$")).first
         link.click()
-        expect(page.locator("ar4d-cutout output")).to_have_text("frame 5 of 12")
+        expect(page.locator("ar4d-cutout .scrub output")).to_have_text("frame 5 of 12")
         end = page.get_by_label("End of the clip in seconds")
         area = end.bounding_box()
         assert area is not None

@@ -60,7 +60,6 @@ SLOW = (
 
 THOROUGH = (
     "tests/app/test_interrupted_server.py",
-    "tests/app/test_first_load.py::test_the_first_visit_stays_small",
     "tests/app/test_page_accessibility.py",
     "tests/app/test_page_cutout.py::test_clicks_correct_the_cut_out_and_are_undone[size1-dark]",
     "tests/app/test_page_cutout.py::test_clicks_correct_the_cut_out_and_are_undone[size2-light]",

@@ -94,6 +94,15 @@ class CutoutStep:
                     self.largest = gr.Checkbox(
                         True, label="One piece only", info="drop pieces that are not connected to the subject"
                     )
+            with gr.Accordion("Add views from other sides", open=False, elem_id="sides"):
+                gr.HTML(
+                    '<p class="hint">Videos of the same motion at the same times, of the clip\'s size, from '
+                    "cameras at the same height and distance. Each file's name ends with its azimuth in "
+                    "degrees: 090.mp4 from the camera's right, 180.mp4 from behind, -90.mp4 from its left. "
+                    "They take the place of the guess of the unseen sides.</p>"
+                )
+                self.sides = gr.File(label="Videos from other sides", file_count="multiple", height=120)
+                self.no_sides = gr.Button("Remove the views from other sides", size="sm")
             self.estimate = gr.HTML("", elem_id="cutout-estimate")
             self.proceed = gr.Button("Continue", variant="primary", interactive=False)
 
@@ -245,6 +254,13 @@ def _tile(path: Path) -> str | None:
         return None
 
 
+def _sides(record: CutoutRecord) -> str:
+    """Which views from other sides there are, as a sentence."""
+    if not record.sides:
+        return ""
+    return f"Also seen from {', '.join(f'{azimuth:g}°' for azimuth in record.sides)}. "
+
+
 def _canonical(value: Any) -> Literal["auto"] | int:
     """The canonical frame that the control shows."""
     text = str(value).strip()
@@ -285,6 +301,6 @@ def _view(draft: Path, record: CutoutRecord) -> str:
         f'<ar4d-cutout data-facts="{escape(json.dumps(shown))}" data-whole="{sheets["whole"]}" '
         f'data-cutout="{sheets["cutout"]}" data-strip="{sheets["strip"]}"></ar4d-cutout>'
         f'<p class="hint">{record.num_frames} frames, cut out {how}{corrected}; '
-        f"the source is {record.width}×{record.height}, {record.length:.1f} s. "
+        f"the source is {record.width}×{record.height}, {record.length:.1f} s. {_sides(record)}"
         f"{escape(record.canonical_reason)}</p>"
     )

@@ -14,6 +14,7 @@ from app.page import html, thumbnails
 from app.page.cli_command import lift_command
 from app.page.quality import both_stages
 from app.page.steps.facing_again import FacingAgain
+from app.runs import other_views
 from app.runs.cleanups import summary
 from app.runs.progress import Progress
 from app.runs.queue import Job
@@ -46,8 +47,8 @@ class ResultStep:
         self.service = service
         self.numbers = gr.HTML(EMPTY, elem_id="numbers")
         self.stages = gr.HTML("", elem_id="stages")
-        self.facing_again = FacingAgain()
         with gr.Column(visible=False) as self.files:
+            self.facing_again = FacingAgain()
             gr.HTML("<h2>Take it with you</h2>")
             self.exports = gr.HTML("", elem_id="exports")
             with gr.Accordion("Clean up: delete splats by hand", open=False):
@@ -178,13 +179,14 @@ def _numbers(job: Job) -> list[tuple[str, str]]:
         ("Gaussians", _count(job.run)),
     ]
     experts = sorted({name for name, _ in progress.experts.values()})
-    return [*pairs, *([("expert", ", ".join(experts))] if experts else [])]
+    return [*pairs, *([("expert for unseen sides", ", ".join(experts))] if experts else [])]
 
 
 def _command(run: Run, record: JobRecord) -> str:
     """The shell command that repeats the run."""
     recipe, out = run.record.recipe, f"runs/{Path(record.name).stem}"
-    return lift_command(record.command_source or record.name, out, recipe.clip, recipe.settings)
+    views = "sides" if other_views.given_to(run) else ""
+    return lift_command(record.command_source or record.name, out, recipe.clip, recipe.settings, views)
 
 
 def link(address: str, share: str | None) -> gr.Textbox:

@@ -1,6 +1,5 @@
 // <ar4d-cutout>: the video beside its cut-out, frame by frame. Clicks, strokes and boxes drawn on the video correct
 // the cut-out; the film strip below trims the clip.
-
 const BACKGROUNDS = ["checks", "white", "black"];
 const TOOLS = [
   ["keep", "+ Keep", "k", "Click what belongs to the subject; drag to paint (K)"],
@@ -41,6 +40,7 @@ const STYLE = `
   button:disabled { opacity: 0.62; cursor: default; }
   .width { display: flex; flex: 1; align-items: center; gap: 6px; min-width: 130px; font-size: 12.5px; }
   .width input { flex: 1; min-width: 60px; accent-color: var(--color-accent); }
+  .width output { min-width: 72px; white-space: nowrap; }
   .play { padding: 0; font-size: 10px; }
   .ground { min-height: 22px; border: 0; font-size: 15px; padding: 0; }
   .keys { display: flex; flex-wrap: wrap; gap: 4px; min-height: 20px; font-size: 12px; }
@@ -121,6 +121,7 @@ class Cutout extends HTMLElement {
       <div class="tools" role="toolbar" aria-label="Correct the cut-out">${tools}
         <label class="width" title="Width of the brush ([ and ])">Brush
           <input type="range" class="brush" min="${BRUSH.least}" max="${BRUSH.most}" step="0.005" value="${this.brush}">
+          <output class="size"></output>
         </label>
         <button type="button" class="undo" title="Take the last correction back (Z)">Undo</button>
         <button type="button" class="clear" title="Remove all corrections">Clear</button>
@@ -150,6 +151,7 @@ ${STRIP_MARKUP}`;
     this.range.addEventListener("input", () => this.seek(Number(this.range.value), false));
     const brush = /** @type {HTMLInputElement} */ (root.querySelector(".brush"));
     brush.addEventListener("input", () => this.widen(Number(brush.value)));
+    this.showBrush();
     on(".play", () => this.toggle());
     on(".undo", () => this.undo());
     on(".clear", () => this.change({ marks: [], boxes: [] }));
@@ -177,7 +179,7 @@ ${STRIP_MARKUP}`;
   /** Sets the radius of the brush, in shares of the picture's longer side, and shows it on the picture. */
   widen(radius) {
     this.brush = round(clamp(radius, BRUSH.least, BRUSH.most));
-    /** @type {HTMLInputElement} */ (this.shadowRoot.querySelector(".brush")).value = String(this.brush);
+    this.showBrush();
     if (this.tool !== "box") this.draft = { points: [this.cross], keep: this.tool === "keep", radius: this.brush };
     this.draw();
     clearTimeout(this.widening);
@@ -185,6 +187,15 @@ ${STRIP_MARKUP}`;
       if (this.draft?.points?.length === 1) this.draft = null;
       this.draw();
     }, 900);
+  }
+
+  /** Says how wide a stroke is: in pixels of the video, and in percent of its longer side. */
+  showBrush() {
+    const [pixels, percent] = [2 * this.brush * Math.max(...this.facts.source), 200 * this.brush].map(Math.round);
+    const brush = /** @type {HTMLInputElement} */ (this.shadowRoot.querySelector(".brush"));
+    brush.value = String(this.brush);
+    brush.ariaValueText = `${pixels} pixels, ${percent} % of the picture`;
+    this.shadowRoot.querySelector(".size").textContent = `${pixels} px, ${percent} %`;
   }
 
   // --- time ---------------------------------------------------------------------------------------------------
@@ -207,7 +218,7 @@ ${STRIP_MARKUP}`;
     if (!playing && this.timer !== undefined) this.toggle();
     this.position = clamp(position, 0, Math.max(this.facts.chosen - 1, 0));
     this.range.value = String(this.position);
-    this.shadowRoot.querySelector("output").textContent = `frame ${this.position + 1} of ${this.facts.chosen}`;
+    this.shadowRoot.querySelector(".scrub output").textContent = `frame ${this.position + 1} of ${this.facts.chosen}`;
     this.draw();
   }
 

@@ -66,6 +66,7 @@ class StaticSettings:
     enabled: bool = True
     """Ablation switch: off, motion is learnt from the first step on."""
     iterations: Steps = 1000
+    """Steps of this stage."""
     rates: LearningRates = LearningRates(means=1e-3, colors=2e-2, scales=5e-3, opacities=2e-2, quats=2e-3)
     decay: Remainder = 0.1
     """Share of the learning rates that is left at the end."""
@@ -77,9 +78,11 @@ class DynamicSettings:
     """The second phase: the Gaussians and their motion, over frames that are added one by one."""
 
     iterations: Steps = 4000
+    """Steps of this stage."""
     field: FieldSettings = FieldSettings(kind="node-table", nodes=1024, lr=4e-3, lr_final=1e-4)
     rates: LearningRates = LearningRates(means=2e-4, colors=5e-3, scales=1e-3, opacities=5e-3, quats=1e-3)
     decay: Remainder = 0.1
+    """Share of the learning rates that is left at the end."""
     progressive_frames: bool = True
     """Ablation switch: the window of frames grows from the first two to all; off: all from the start."""
     window: Share = 0.6
@@ -87,6 +90,7 @@ class DynamicSettings:
     orthogonal_views: bool = True
     """Ablation switch: the views of a step are a quarter turn apart; off: as many at random."""
     frames_per_step: Count = 4
+    """Times of the clip that each step looks at."""
     view_offsets: bool = False
     """Let each generated view shift the nodes by offsets of its own, the same at all times: Δp_ij = Δp^v_i +
     Δp^t_j (4Real-Video, Eq. 11). They take up what the views disagree about and are dropped after the fit."""
@@ -102,9 +106,12 @@ class SecondStageSettings:
     noise: Amount = 2.7
     """Noise level σ from which SV4D 2.0 denoises; its samplings begin at 700."""
     iterations: Steps = 3000
+    """Steps of this stage."""
     rates: LearningRates = LearningRates(means=1e-4, colors=5e-3, scales=5e-4, opacities=5e-3, quats=5e-4)
     field_lr: Amount = 1e-3
+    """Adam's rate for the field, at the start."""
     decay: Remainder = 0.1
+    """Share of the learning rates that is left at the end."""
 
 
 @dataclass(frozen=True)

@@ -179,12 +179,17 @@ export class Player {
     this.then = now;
     if (!bridge.ready() || !this.state) return;
     if (!this.started) this.start();
-    this.clock.advance(seconds);
+    if (this.shows()) this.clock.advance(seconds);
     const { aspect } = bridge.camera();
     this.pilot.update(seconds, aspect, layoutFor(this.stages().length, aspect));
     this.draw();
     this.controls.update();
     this.tell();
+  }
+
+  /** Whether anything of the object was drawn; until then the clock stands still, so that nothing of the motion is missed. */
+  shows() {
+    return this.splats.counts.shown + this.pictures.counts.shown > 0;
   }
 
   /** Tells the surrounding page which frame is shown. */
