@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SPLATS = ("/left", "/right")  # the right one is for comparing two stages
 REFERENCE = "/reference"  # the clip's camera with its frame
+FLOOR = "/floor"  # a grid under the object, hidden until a visitor asks for it
 
 
 @cache
@@ -49,6 +50,22 @@ def build(server: viser.ViserServer) -> None:
         thickness=1.5,
         thickness_units="screen",
         color=(140, 140, 150),
+        visible=False,
+    )
+    lines = (150, 150, 160)
+    server.scene.add_grid(
+        FLOOR,
+        width=4.0,
+        height=4.0,
+        plane="xz",
+        cell_size=0.1,
+        cell_color=lines,
+        cell_thickness=0.6,
+        section_size=0.5,
+        section_color=lines,
+        fade_distance=4.0,
+        fade_from="origin",
+        shadow_opacity=0.0,
         visible=False,
     )
 

@@ -216,6 +216,28 @@ def test_depth_and_alpha(browser, address):
         assert page.locator("[data-action=live]").is_hidden()  # there is no server
 
 
+def test_the_background_the_floor_and_flying(browser, address):
+    pose = "import('ar4d/bridge.js').then((bridge) => bridge.camera().position)"
+    behind = "getComputedStyle(document.body).backgroundColor"
+    with opened(browser, f"{address}?autoplay=0", *DESKTOP, offline=True) as page:
+        ready(page)
+        page.select_option("[data-part=backdrop]", "#808080")
+        assert page.evaluate(behind) == "rgb(128, 128, 128)"
+        page.keyboard.press("b")
+        assert page.evaluate(behind) == "rgb(0, 0, 0)"
+        assert not page.evaluate("ar4d.drawn.floor")
+        page.click("[data-action=floor]")
+        page.wait_for_function("__viserSceneTree.getState()['/floor'].effectiveVisibility")
+        height = page.evaluate("__viserMutable.nodePoseData['/floor'].position[1]")
+        assert height == pytest.approx(means(page)[:, 1].min(), abs=1e-3)
+        screenshot(page, "player-floor")
+        start = page.evaluate(pose)
+        page.keyboard.down("w")
+        page.wait_for_timeout(400)
+        page.keyboard.up("w")
+        assert np.linalg.norm(page.evaluate(pose)) < np.linalg.norm(start) - 0.05
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])
 def test_fits_and_has_large_targets_on_a_phone(browser, address, size, scheme):

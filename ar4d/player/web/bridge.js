@@ -8,6 +8,7 @@
 export const LEFT = "/left";
 export const RIGHT = "/right";
 const REFERENCE = "/reference";
+const FLOOR = "/floor";
 
 // What viser's shaders say, and what they have to say. Its own limit drops every splat whose footprint is
 // below about a pixel, which are most of them in a small or distant view. Half precision, which "mediump"
@@ -89,7 +90,7 @@ function repairBounds() {
 export function ready() {
   if (!mutable()?.cameraControl || !mutable().camera) return false;
   if (!mutable().canvas?.clientWidth || !(mutable().camera.aspect > 0)) return false; // a hidden frame has no size
-  return [LEFT, RIGHT, REFERENCE].every((name) => nodes()[name]?.message);
+  return [LEFT, RIGHT, REFERENCE, FLOOR].every((name) => nodes()[name]?.message);
 }
 
 export function canvas() {
@@ -149,6 +150,12 @@ export function setReferencePicture(data) {
 
 export function setReferenceVisible(visible) {
   setVisible(REFERENCE, visible);
+}
+
+/** Shows the grid at a height of our world; null hides it. */
+export function setFloor(height) {
+  if (height !== null) send({ type: "SetPositionMessage", name: FLOOR, owner: "", position: [0, height, 0] });
+  setVisible(FLOOR, height !== null);
 }
 
 /** Fills the window with a picture behind the splats; null removes it. */

@@ -41,6 +41,10 @@ export class Controls {
       event.target.value = "";
       event.target.blur();
     };
+    part("backdrop").onchange = (event) => {
+      player.setBackdrop(event.target.value);
+      event.target.blur();
+    };
     part("input-size").onclick = () => {
       const figure = part("input");
       figure.dataset.large = String(figure.dataset.large !== "true");
@@ -76,6 +80,8 @@ export class Controls {
       turntable: () => (player.pilot.turntable = !player.pilot.turntable),
       input: () => (player.showInput = !player.showInput),
       frustum: () => (player.showFrustum = !player.showFrustum),
+      floor: () => (player.showFloor = !player.showFloor),
+      backdrop: () => this.nextBackdrop(),
       live: () => player.setLive(!player.live),
       reset: () => player.pilot.flyTo("reference"),
       help: () => this.dialogs.toggle("help"),
@@ -85,6 +91,13 @@ export class Controls {
       fullscreen: () => (document.fullscreenElement ? document.exitFullscreen() : document.body.requestFullscreen()),
     };
     actions[action]();
+  }
+
+  /** Shows the next colour behind the object. */
+  nextBackdrop() {
+    const choice = part("backdrop");
+    choice.selectedIndex = (choice.selectedIndex + 1) % choice.options.length;
+    this.player.setBackdrop(choice.value);
   }
 
   /** Shows the input's frame under the pointer. */
@@ -125,6 +138,7 @@ export class Controls {
       turntable: player.pilot.turntable,
       input: player.showInput,
       frustum: player.showFrustum,
+      floor: player.showFloor,
       live: player.live,
     });
     if (!this.revealed) this.reveal();

@@ -14,6 +14,8 @@ export const KEYS = [
   ["X", "full screen"],
   ["M", "colour, depth, alpha"],
   ["V F", "input video, the clip’s camera"],
+  ["B N", "background, floor"],
+  ["W A S D Q E", "fly: ahead, left, back, right, down, up"],
   ["G", "server render", "served"],
   ["1 2 3 …", "the stages, then compare", "served"],
   ["?", "this list"],
@@ -55,6 +57,8 @@ function actions(controls, player, target) {
     t: () => controls.act("turntable"),
     v: () => controls.act("input"),
     f: () => controls.act("frustum"),
+    b: () => controls.act("backdrop"),
+    n: () => controls.act("floor"),
     x: () => controls.act("fullscreen"),
     "?": () => controls.act("help"),
   };

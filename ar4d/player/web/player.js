@@ -36,6 +36,7 @@ export class Player {
     this.live = false;
     this.showInput = true;
     this.showFrustum = false;
+    this.showFloor = false;
     this.started = false;
     this.lost = false;
     this.drawn = {}; // the last values sent to viser, by part
@@ -154,6 +155,11 @@ export class Player {
     this.pictures.reset();
   }
 
+  /** Sets the colour behind the object; "" is the theme's own. Pictures by the server get it as well. */
+  setBackdrop(color) {
+    document.body.style.background = color;
+  }
+
   stages() {
     if (this.stage === "compare") return this.halves;
     return this.available().includes(this.stage) ? [this.stage] : [];
@@ -240,6 +246,7 @@ export class Player {
       this.change("background", this.mode === "alpha", (black) => bridge.setBackground(black ? BLACK : null, "png"));
       this.splats.update(want);
     }
+    this.change("floor", this.showFloor && !this.live && !layout ? this.splats.lowest() : null, bridge.setFloor);
     this.drawInput(camera, layout);
   }
 

@@ -9,6 +9,8 @@ const MAX_STEPS = 32; // between two frames, in slow motion
 const AHEAD = 3; // parallel questions while playing; otherwise one per side
 const AHEAD_SECONDS = 1.5;
 const NOTHING = new Uint32Array(8);
+const WORLD_SCALE = 32; // WORLD_SCALE of ar4d/player/packing.py
+const OPAQUE = 128; // of 255: fainter splats do not stand on a floor
 
 export class SplatView {
   /** @param {(error: Error) => void} onError */
@@ -18,6 +20,7 @@ export class SplatView {
     this.cache = new Cache(CACHE_BYTES);
     this.pending = new Map(); // key → {stage, position}
     this.sides = { [bridge.LEFT]: {}, [bridge.RIGHT]: {} }; // what each shows: {key, stage, position, look}
+    this.floor = null; // height of the lowest opaque splat
     this.failedAt = 0;
     this.latency = 0; // seconds from question to answer, smoothed
     this.counts = { requested: 0, asked: 0, shown: 0, late: 0 };
@@ -31,6 +34,18 @@ export class SplatView {
   forget() {
     this.cache.clear();
     this.reset();
+    this.floor = null;
+  }
+
+  /** Height below which no opaque splat lay when it was first asked for; null before there are splats. */
+  lowest() {
+    const { buffer } = this.sides[bridge.LEFT];
+    if (this.floor === null && buffer) {
+      const means = new Float32Array(buffer.buffer, buffer.byteOffset, buffer.length);
+      this.floor = Infinity;
+      for (let i = 0; i < buffer.length; i += 8) if (buffer[i + 7] >>> 24 >= OPAQUE) this.floor = Math.min(this.floor, means[i + 1] / WORLD_SCALE);
+    }
+    return Number.isFinite(this.floor) ? this.floor : null;
   }
 
   /** One animation frame. `want`: {stages, position, clock, mode, revision, limits, depth}. */
