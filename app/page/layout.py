@@ -60,7 +60,7 @@ class Page:
                     with gr.Tab("4 Result", id="result"):
                         self.result = ResultStep(service)
                     with gr.Tab("Runs", id="runs") as self.runs_tab:
-                        self.runs = gr.HTML(gallery.EMPTY, elem_id="runs", js_on_load=gallery.PRESSED)
+                        self.runs = gr.HTML(gallery.LOADING, elem_id="runs", js_on_load=gallery.PRESSED)
                 with gr.Column(elem_id="stage", min_width=320):
                     self.viewer = gr.HTML(html.viewer_frame(example), elem_id="viewer")
             self.run = RunHandlers(self)

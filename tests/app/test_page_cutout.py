@@ -227,6 +227,24 @@ def test_several_pictures_are_one_clip_and_odd_ones_a_sentence(
         expect(page.locator(".toast-body")).to_contain_text("notes.txt is no picture")
 
 
+def test_views_from_other_sides_are_added_and_removed(
+    browser: Browser, server: Server, clip: Path, tmp_path: Path
+) -> None:
+    side = tmp_path / "090.mp4"
+    side.write_bytes(clip.read_bytes())
+    with visit(browser, server, DESK) as page:
+        cut_out(page, clip)
+        page.get_by_role("button", name="Add views from other sides").click()
+        page.set_input_files("#sides input[type=file]", side)
+        expect(page.locator("#cutout")).to_contain_text("Also seen from 90°")
+        keep(page, "cut-out-sides")
+        page.get_by_role("button", name="Remove the views from other sides").click()
+        expect(page.locator("#cutout")).not_to_contain_text("Also seen from")
+        page.set_input_files("#sides input[type=file]", write_video(tmp_path / "nameless.mp4", [pair(0)] * 6))
+        expect(page.locator("#cutout-notices .error")).to_contain_text("nameless.mp4 has no azimuth")
+        expect(page.get_by_role("button", name="Continue")).to_be_enabled()
+
+
 def test_the_state_leads_and_no_run_is_made_twice_unasked(
     browser: Browser, server: Server, clip: Path
 ) -> None:

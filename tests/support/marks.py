@@ -65,6 +65,7 @@ THOROUGH = (
     "tests/app/test_page_cutout.py::test_clicks_correct_the_cut_out_and_are_undone[size2-light]",
     "tests/app/test_page_cutout.py::test_clicks_correct_the_cut_out_and_are_undone[size3-dark]",
     "tests/app/test_page_cutout.py::test_corrections_are_stored_with_the_run_and_in_its_command",
+    "tests/app/test_page_cutout.py::test_views_from_other_sides_are_added_and_removed",
     "tests/app/test_result.py::test_a_box_is_drawn_by_the_keyboard",
     "tests/app/test_result.py::test_a_cancelled_export_leaves_no_file",
     "tests/app/test_result.py::test_a_narrow_dark_page_has_everything_in_reach",

@@ -17,6 +17,7 @@ EMPTY = (
     '<div class="panel empty"><p>You have no runs yet.</p>'
     '<button type="button" data-go="Input">Choose a clip</button></div>'
 )
+LOADING = '<div class="panel empty"><p>Looking for your runs …</p></div>'
 SORTS: dict[str, tuple[str, Callable[[JobRecord], Any]]] = {
     "newest": ("Newest first", lambda record: -record.created),
     "oldest": ("Oldest first", lambda record: record.created),
