@@ -130,7 +130,7 @@ def test_a_stroke_a_box_and_the_keyboard(browser: Browser, server: Server, clip:
         corrected(page, 0, 1)
         page.get_by_role("button", name="− Drop").click()
         page.get_by_role("slider", name="Brush").fill("0.05")
-        width = max(facts(page)["source"]) // 10
+        width = round(max(facts(page)["source"]) / 10)
         expect(page.locator("ar4d-cutout .size")).to_have_text(f"{width} px, 10 %")
         drag(page, at(page, 0.54, 0.5), at(page, 0.60, 0.5))
         corrected(page, 1, 1)

@@ -112,5 +112,8 @@ const RESULT_STYLE = `
   .error { margin: 0; color: #b3261e; font-size: 12.5px; }
   :host-context(.dark) .error { color: #ff9a92; }
   :is(button, select, input, summary):focus-visible { outline: 2px solid var(--color-accent); outline-offset: 2px; }
-  @media (max-width: 960px), (pointer: coarse) { button, select, input:is([type=text], [type=number]) { min-height: 44px; } }
+  @media (max-width: 960px), (pointer: coarse) {
+    button, select, input:is([type=text], [type=number]) { min-height: 44px; }
+    summary { padding-block: 13px !important; }
+  }
 `;

@@ -38,9 +38,9 @@ const STYLE = `
   }
   button[aria-pressed="true"] { border-color: var(--color-accent); background: var(--color-accent); color: var(--on-accent); }
   button:disabled { opacity: 0.62; cursor: default; }
-  .width { display: flex; flex: 1; align-items: center; gap: 6px; min-width: 130px; font-size: 12.5px; }
+  .width { display: flex; flex: 1; align-items: center; gap: 6px; min-width: 196px; font-size: 12.5px; }
   .width input { flex: 1; min-width: 60px; accent-color: var(--color-accent); }
-  .width output { min-width: 72px; white-space: nowrap; }
+  .width output { min-width: 76px; white-space: nowrap; }
   .play { padding: 0; font-size: 10px; }
   .ground { min-height: 22px; border: 0; font-size: 15px; padding: 0; }
   .keys { display: flex; flex-wrap: wrap; gap: 4px; min-height: 20px; font-size: 12px; }
@@ -48,8 +48,8 @@ const STYLE = `
   [hidden] { display: none !important; }
   :is(button, input, canvas):focus-visible { outline: 2px solid var(--color-accent); outline-offset: 2px; }
   @media (max-width: 480px) {
-    figcaption span { display: none; }
-    button { min-height: 44px; }
+    figcaption { height: auto; min-height: 26px; } figcaption span { display: none; }
+    button, .ground { min-width: 44px; min-height: 44px; }
   }
 `;
 const LABEL =

@@ -158,6 +158,7 @@ export class Player {
   /** Sets the colour behind the object; "" is the theme's own. Pictures by the server get it as well. */
   setBackdrop(color) {
     document.body.style.background = color;
+    document.body.dataset.ink = color === "" ? "" : color === "#000000" ? "light" : "dark"; // of what is written on it
   }
 
   stages() {
