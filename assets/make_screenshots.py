@@ -52,7 +52,7 @@ def at_a_desk(browser: Browser, server: Server, example: str, frames: int, out: 
     page.locator("ar4d-cutout").wait_for()
     page.get_by_label("Frames").first.fill(str(frames))
     page.keyboard.press("Tab")
-    page.locator("ar4d-cutout output", has_text=f"of {frames}").wait_for()
+    page.locator("ar4d-cutout .scrub output", has_text=f"of {frames}").wait_for()
     page.wait_for_function(SHOWN)
     take(page, out / "cut-out.jpg")
     page.get_by_role("button", name="Continue").click()

@@ -44,7 +44,7 @@ def lifted(browser: Browser, server: Server, clip: Path) -> Any:
     with visit(browser, server) as page:
         keep(page, "1-input")
         cut_out(page, clip)
-        expect(page.locator("ar4d-cutout output")).to_contain_text("of 5")
+        expect(page.locator("ar4d-cutout .scrub output")).to_contain_text("of 5")
         expect(page.locator("#cutout-estimate")).to_contain_text("About")
         keep(page, "2-cut-out")
         page.get_by_role("button", name="Continue").click()
@@ -221,7 +221,7 @@ def test_a_narrow_dark_page_has_everything_in_reach(browser: Browser, server: Se
 def test_an_example_needs_only_the_mouse(browser: Browser, server: Server) -> None:
     with visit(browser, server) as page:
         page.locator("button[data-name=fish]").click()
-        expect(page.locator("ar4d-cutout output")).to_contain_text("of 24")
+        expect(page.locator("ar4d-cutout .scrub output")).to_contain_text("of 24")
         page.get_by_role("tab", name="3 Generate").click()
         page.get_by_role("button", name=re.compile("^Research")).click()
         seed = page.get_by_label("Seed")

@@ -72,7 +72,7 @@ def test_an_empty_prompt_is_reported(page: Page):
 def test_a_prompt_becomes_a_cut_out_and_a_run_that_names_its_experts(page: Page, server: Server):
     page.get_by_label("Subject").fill("a red ball")
     page.get_by_role("button", name="Make a clip").click()
-    expect(page.locator("ar4d-cutout output")).to_contain_text("of 8")
+    expect(page.locator("ar4d-cutout .scrub output")).to_contain_text("of 8")
     page.get_by_role("button", name="Continue").click()
     page.locator("button#generate, #generate button").first.click()
     expect(page.locator("#panel")).to_contain_text("Finished")
