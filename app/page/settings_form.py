@@ -212,6 +212,9 @@ def _component(leaf: Leaf, common: dict[str, Any]) -> Any:
         return gr.Dropdown([*dict.fromkeys([leaf.default, "auto", *names])], **common)
     if "enum" in schema:
         return gr.Dropdown(schema["enum"], **common)
+    if "anyOf" in schema:  # a number, or a word in its place
+        words = [option["const"] for option in schema["anyOf"] if "const" in option]
+        return gr.Dropdown([leaf.default, *words], allow_custom_value=True, **common)
     if schema["type"] == "boolean":
         return gr.Checkbox(**common)
     # Without bounds: Gradio would raise its own error while a number is being typed.
