@@ -27,6 +27,7 @@ from ar4d.gaussians import rotation_matrices
 from ar4d.settings import FieldSettings
 
 MANY = 8192  # rows
+ROWS = 2048  # of a table of distances that are computed at once
 OFFSETS = 4  # δ of the logit-opacity, then of the three log-scales
 COLORS = 3  # δ of the colours, or of their logits, where a field has them
 
@@ -265,7 +266,9 @@ def blend_weights(means: Tensor, nodes: Tensor, neighbours: int) -> tuple[Tensor
 def _nearest(a: Tensor, b: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """[N, count] distances and indices of the nearest of [F, M, 3] for each of [F, N, 3], nearest first."""
     if len(a) > 1 or a.is_cuda:
-        return _mean_distances(a, b).topk(count, largest=False)
+        found = [_mean_distances(rows, b).topk(count, largest=False) for rows in a.split(ROWS, dim=1)]
+        distances, indices = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return distances, indices
     found = KDTree(b[0].numpy()).query(a[0].numpy(), k=count)
     distances, indices = (torch.from_numpy(np.reshape(x, (-1, count))) for x in found)
     return distances.to(a.dtype), indices

@@ -19,6 +19,7 @@ from torch import Tensor
 from ar4d.clip.corrections import Corrections
 from ar4d.clip.framing import Crop
 from ar4d.clip.matting import Background, subject_opacity
+from ar4d.clip.streamed import StreamedFrames
 from ar4d.errors import UserError
 from ar4d.files import atomic, write_text
 from ar4d.images import on_white, to_float
@@ -93,6 +94,14 @@ class Clip:
     def rgb_on_white(self) -> Tensor:
         """[F, S, S, 3] float32 in [0, 1]."""
         return torch.from_numpy(on_white(to_float(self.frames)))
+
+    def streamed_rgba(self, device: torch.device) -> StreamedFrames:
+        """Frames [S, S, 4] float32 in [0, 1], straight alpha; the last one is kept, for they come in turn."""
+        return StreamedFrames(self.frames, to_float, device, kept_bytes=0)
+
+    def streamed_on_white(self, device: torch.device) -> StreamedFrames:
+        """Frames [S, S, 3] of `rgb_on_white`."""
+        return StreamedFrames(self.frames, lambda frame: on_white(to_float(frame)), device)
 
     def alpha(self) -> Tensor:
         """[F, S, S] float32 in [0, 1]."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ar4d.asset import Asset4D, frame_time
 from ar4d.cameras import orbit
+from ar4d.clip.streamed import Frames
 from ar4d.engines.base import Experts
 from ar4d.errors import UserError
 from ar4d.events import Event, ExpertChosen, FacingEstimated, Finished, Role
@@ -85,15 +86,16 @@ def memory_in_words(what: str) -> Iterator[None]:
 
 
 @torch.no_grad()
-def finished(asset: Asset4D, targets: Tensor, elevation_deg: float) -> Finished:
+def finished(asset: Asset4D, targets: Frames, elevation_deg: float) -> Finished:
     """Measures the asset at the clip's own view, frame by frame.
 
     Args:
-        targets: [F, S, S, 3] the clip on white.
+        targets: F frames [S, S, 3] of the clip on white.
     """
-    camera = orbit(0.0, elevation_deg, size=targets.shape[1])
+    camera = orbit(0.0, elevation_deg, size=len(targets[0]))
     qualities = []
-    for k, target in enumerate(targets):
+    for k in range(len(targets)):
+        target = targets[k]
         view = render(asset.at(frame_time(k, asset.num_frames)), camera).rgb
         qualities.append((psnr(view, target[None]).item(), ssim(view, target[None]).item()))
     return Finished(asset, *(tuple(values) for values in zip(*qualities, strict=True)))

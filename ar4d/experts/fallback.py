@@ -66,7 +66,7 @@ class Fallback:
 
     def with_clip(self, clip: Tensor, facing_deg: float | None = None) -> Fallback:
         """As `ClipAware.with_clip`, for this expert and those that may follow."""
-        self._clip = clip, facing_deg
+        self._clip = (255 * clip).round().byte(), facing_deg  # in bytes: clips may be long
         self._expert = self._call(lambda expert: shown_clip(expert, clip, facing_deg))
         return self
 
@@ -117,7 +117,8 @@ class Fallback:
             return
         self._emit(ExpertChosen(self.role, self.name, reason))
         if self._clip is not None:
-            self.with_clip(*self._clip)
+            clip, facing_deg = self._clip
+            self.with_clip(clip.float() / 255, facing_deg)
 
     def _replace(self) -> None:
         """Builds the next expert in place of the present one."""

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ar4d.cameras import orbit
 from ar4d.clip import generation_order
+from ar4d.clip.streamed import Frames
 from ar4d.deformation import DeformationField, NodeField, local_field
 from ar4d.engines.ar4d.births import newborn, without_strays
 from ar4d.engines.ar4d.fitting import (
@@ -47,8 +48,8 @@ ALL_STEPS_FROM = 8.0  # dB that a frame's start has to lack for it to take all s
 
 
 def generate(
-    rgba: Tensor,
-    targets: Tensor,
+    rgba: Frames,
+    targets: Frames,
     finished: Sequence[Gaussians],
     pseudo_views: PseudoViews | None,
     options: GenerateSettings,
@@ -60,8 +61,8 @@ def generate(
     """Makes G₂ … G_F.
 
     Args:
-        rgba: [F, S, S, 4] the clip in [0, 1], straight alpha.
-        targets: [F, S, S, 3] the same on white.
+        rgba: F frames [S, S, 4] of the clip in [0, 1], straight alpha.
+        targets: F frames [S, S, 3], the same on white.
         finished: the frames that exist already, in the order of `generation_order`: G₁, and those of an
             interrupted run.
         pseudo_views: hold the unseen sides; None where progressive view sampling is off.
@@ -97,7 +98,7 @@ def generate(
         fit = FrameFit(
             index, rgba[index], targets[index], options, rig, seed, sigmoid_colors, motion, settled
         )
-        shows_object = bool((rgba[index, ..., 3] > 0.5).any())
+        shows_object = bool((rgba[index][..., 3] > 0.5).any())
         frames.append((yield from (fit.run(source, pseudo_views) if shows_object else fit.skip(neighbour))))
     yield StageFinished("generate", time.perf_counter() - started)
     return frames

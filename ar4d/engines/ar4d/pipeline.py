@@ -75,8 +75,8 @@ class _Run:
     inbox: Inbox
 
     def __post_init__(self) -> None:
-        self.rgba = torch.from_numpy(self.clip.frames).to(self.device).float() / 255  # [F, S, S, 4]
-        self.targets = self.clip.rgb_on_white().to(self.device)  # [F, S, S, 3]
+        self.rgba = self.clip.streamed_rgba(self.device)
+        self.targets = self.clip.streamed_on_white(self.device)
 
     def events(self, finished: Sequence[Gaussians]) -> Generator[Event, None, Asset4D]:
         settings = self.settings
@@ -140,10 +140,14 @@ class _Run:
             self.given,
             self.device,
             self.inbox.put,
-            self.rgba,
+            self._whole_clip(),
             FACING_DEG.get(self.settings.facing),
             self.clip.opacity,
         )
+
+    def _whole_clip(self) -> torch.Tensor:
+        """[F, S, S, 4] all frames at once, for experts; nothing else should hold on to them."""
+        return torch.from_numpy(self.clip.frames).to(self.device).float() / 255
 
     def _pseudo_views(self, first: Gaussians) -> Generator[Event, None, PseudoViews | None]:
         """The source of stage 2's pseudo-views that the settings ask for."""
@@ -163,7 +167,7 @@ class _Run:
         if not _imagines(settings, self.given):
             return None
         expert = yield from self._expert("clip_to_views", settings.views.expert)
-        return (yield from imagine_views(self.rgba, first, expert, settings.rig, settings.seed))
+        return (yield from imagine_views(self._whole_clip(), first, expert, settings.rig, settings.seed))
 
 
 def _imagines(settings: Settings, given: Collection[Role] = ()) -> bool:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ar4d.cameras import ORTHOGONAL_AZIMUTHS_DEG, orbit
+from ar4d.clip.streamed import Frames
 from ar4d.engines.ar4d.fitting import ViewCache
 from ar4d.experts.protocols import SceneToGaussians, ViewsToGaussians
 from ar4d.gaussians import Gaussians
@@ -46,8 +47,8 @@ class RenderedViews:
     `test_the_expert_is_asked_every_few_steps_of_each_frame` (tests/engines/ar4d/test_pseudo_views.py).
     """
 
-    rgba: Tensor
-    """[F, S, S, 4] the clip, straight alpha: the actual frame is view 0."""
+    rgba: Frames
+    """F frames [S, S, 4] of the clip, straight alpha: the actual frame is view 0."""
     expert: ViewsToGaussians
     rig: ReferenceRig
     every: int
@@ -105,8 +106,8 @@ class SceneViews:
     nothing is compared.
     """
 
-    rgba: Tensor
-    """[F, S, S, 4] the clip, straight alpha."""
+    rgba: Frames
+    """F frames [S, S, 4] of the clip, straight alpha."""
     expert: SceneToGaussians
     rig: ReferenceRig
     budget: int

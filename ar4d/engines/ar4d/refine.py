@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ar4d.asset import DeformedGaussians, frame_time
 from ar4d.cameras import orbit
+from ar4d.clip.streamed import Frames
 from ar4d.deformation import DeformationField, NodeField, global_field
 from ar4d.engines.ar4d.fitting import (
     REPORT_EVERY,
@@ -41,7 +42,7 @@ WHITE = 254 / 255
 
 
 def refine(
-    targets: Tensor,
+    targets: Frames,
     frames: Sequence[Gaussians],
     fps: float,
     options: RefineSettings,
@@ -53,7 +54,7 @@ def refine(
     """Fits G₁ and a global field F_θ(γ(μ), t) to all frames (Eq. 9-11).
 
     Args:
-        targets: [F, S, S, 3] the clip on white.
+        targets: F frames [S, S, 3] of the clip on white.
         frames: F frames of stage 2, in the clip's order.
         fps: of the clip, for the asset.
         rig: the cameras; S is `rig.size`.
@@ -75,8 +76,9 @@ def refine(
         first = at_their_best(frames, canonical, lifetimes)
     parameters = replace(Parameters.of(first, sigmoid_colors), lifetimes=lifetimes)
     hold = Hold.of(frames, orbit(0.0, rig.elevation_deg, size=rig.size), options.hold)
-    paths = torch.stack([frame.means for frame in frames])
-    field = global_field(options.field, paths, hold.freedom, canonical)
+    field = global_field(
+        options.field, torch.stack([frame.means for frame in frames]), hold.freedom, canonical
+    )
     if options.warm_start:
         yield from _learn_motion(field, parameters, frames, options, seed)
     yield from _fit(parameters, field, hold, frames, targets, options, rig, seed, fps)
@@ -91,7 +93,7 @@ def _fit(
     field: DeformationField,
     hold: Hold,
     frames: Sequence[Gaussians],
-    targets: Tensor,
+    targets: Frames,
     options: RefineSettings,
     rig: ReferenceRig,
     seed: int,
@@ -119,23 +121,25 @@ def _fit(
     reference = orbit(0.0, rig.elevation_deg, size=rig.size)
     shown = time.monotonic()
     views = FrameViews(frames, rig.elevation_deg)
-    clip = [pictured(target) for target in targets]
     coarse_steps = options.coarse_share * options.iterations if options.target == "input" else 0
-    small = [pictured(halved(target)) for target in targets] if coarse_steps else []
     small_camera = orbit(0.0, rig.elevation_deg, size=max(rig.size // 2, 1))
-    shows_object = [bool((target < WHITE).any()) for target in targets]  # else its view is no evidence
+    shows_object = [
+        bool((targets[k] < WHITE).any()) for k in range(len(frames))
+    ]  # else its view is no evidence
     order: list[int] = []
     for u in range(options.iterations):
         order = order or random.permutation(len(frames)).tolist()  # every frame equally often
         k = order.pop()
         azimuth_deg = int(random.integers(-rig.sides_deg, rig.sides_deg))
-        wanted = clip[k] if options.target == "input" else views.at(k, 0, rig.size)
+        wanted = pictured(targets[k]) if options.target == "input" else views.at(k, 0, rig.size)
         camera = views.camera(azimuth_deg, rig.pseudo_size)
         expected = views.at(k, azimuth_deg, rig.pseudo_size)
         terms = photometric(1 - options.l1) if shows_object[k] else Terms()
         coarse = u < coarse_steps
         comparisons = [
-            Comparison(small_camera, small[k], terms) if coarse else Comparison(reference, wanted, terms),
+            Comparison(small_camera, pictured(halved(targets[k])), terms)
+            if coarse
+            else Comparison(reference, wanted, terms),
             Comparison(camera, expected, geometry(options.depth, options.rgb)),  # Eq. 11
         ]
         fit.step(u, comparisons, frame_time(k, len(frames)))

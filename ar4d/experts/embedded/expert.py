@@ -75,9 +75,7 @@ class Embedded:
     def with_clip(self, clip: Tensor, facing_deg: float | None = None) -> Embedded:
         """See `ClipAware.with_clip`: several frames show the facing direction better than one."""
         size = min(clip.shape[1], SUPERSAMPLE * IN_SIZE)
-        pictures = torch.stack(
-            [_resize(_to_channels(premultiply(frame.cpu().float())), size) for frame in clip]
-        )
+        pictures = (_resize(_to_channels(premultiply(frame.cpu().float())), size) for frame in clip)
         return replace(self, plane_finder=self.plane_finder.with_clip(pictures, facing_deg))
 
     @property

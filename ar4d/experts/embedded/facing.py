@@ -7,6 +7,7 @@ of its plane. The frames of a clip are combined by a hidden Markov model over th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -107,11 +108,11 @@ class PlaneFinder(Protocol):
         """
         ...
 
-    def with_clip(self, pictures: Tensor, facing_deg: float | None = None) -> PlaneFinder:
+    def with_clip(self, pictures: Iterable[Tensor], facing_deg: float | None = None) -> PlaneFinder:
         """The same finder, informed by a clip.
 
         Args:
-            pictures: [F, 4, S, S] premultiplied.
+            pictures: F pictures [4, S, S], premultiplied.
             facing_deg: azimuth towards which the object looks in the first frame, as hinted by the user.
         """
         ...
@@ -132,7 +133,7 @@ class KnownPlane:
         """Return the plane [1, 4] with weight 1."""
         return self.plane[None], torch.ones(1)
 
-    def with_clip(self, pictures: Tensor, facing_deg: float | None = None) -> KnownPlane:
+    def with_clip(self, pictures: Iterable[Tensor], facing_deg: float | None = None) -> KnownPlane:
         """Return this finder: a clip adds nothing."""
         return self
 
@@ -169,12 +170,12 @@ class NetworkPlaneFinder:
         return top_planes(self.clip.logits[frame], self.clip.offsets[frame], self.config)
 
     @torch.no_grad()
-    def with_clip(self, pictures: Tensor, facing_deg: float | None = None) -> NetworkPlaneFinder:
+    def with_clip(self, pictures: Iterable[Tensor], facing_deg: float | None = None) -> NetworkPlaneFinder:
         """See `PlaneFinder.with_clip`."""
-        predictions = [self._predict(picture) for picture in pictures]
-        logits, offsets = (torch.cat(parts) for parts in zip(*predictions, strict=True))
+        each = [(self._thumbnails(picture[None]), *self._predict(picture)) for picture in pictures]
+        thumbnails, logits, offsets = (torch.cat(parts) for parts in zip(*each, strict=True))
         smoothed = smooth_over_clip(logits, facing_deg, self.config)
-        return replace(self, clip=ClipEvidence(self._thumbnails(pictures), smoothed, offsets))
+        return replace(self, clip=ClipEvidence(thumbnails, smoothed, offsets))
 
     @property
     def facing_estimate(self) -> tuple[float, float] | None:
