@@ -123,9 +123,8 @@ def _fit(
     views = FrameViews(frames, rig.elevation_deg)
     coarse_steps = options.coarse_share * options.iterations if options.target == "input" else 0
     small_camera = orbit(0.0, rig.elevation_deg, size=max(rig.size // 2, 1))
-    shows_object = [
-        bool((targets[k] < WHITE).any()) for k in range(len(frames))
-    ]  # else its view is no evidence
+    # The view of a frame that shows nothing is no evidence.
+    shows_object = [bool((targets[k] < WHITE).any()) for k in range(len(frames))]
     order: list[int] = []
     for u in range(options.iterations):
         order = order or random.permutation(len(frames)).tolist()  # every frame equally often
