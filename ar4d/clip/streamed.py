@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-KEPT_BYTES = 2**26  # of frames that are kept as floats on a CPU
+KEPT_BYTES = 2**25  # of frames that are kept as floats on a CPU
 
 
 class Frames(Protocol):

@@ -66,7 +66,7 @@ class Fallback:
 
     def with_clip(self, clip: Tensor, facing_deg: float | None = None) -> Fallback:
         """As `ClipAware.with_clip`, for this expert and those that may follow."""
-        self._clip = (255 * clip).round().byte(), facing_deg  # in bytes: clips may be long
+        self._clip = torch.stack([(255 * frame).round().byte() for frame in clip]), facing_deg  # a quarter
         self._expert = self._call(lambda expert: shown_clip(expert, clip, facing_deg))
         return self
 

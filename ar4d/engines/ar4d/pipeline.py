@@ -147,7 +147,7 @@ class _Run:
 
     def _whole_clip(self) -> torch.Tensor:
         """[F, S, S, 4] all frames at once, for experts; nothing else should hold on to them."""
-        return torch.from_numpy(self.clip.frames).to(self.device).float() / 255
+        return torch.from_numpy(self.clip.frames).to(self.device).float().div_(255)
 
     def _pseudo_views(self, first: Gaussians) -> Generator[Event, None, PseudoViews | None]:
         """The source of stage 2's pseudo-views that the settings ask for."""

@@ -189,6 +189,7 @@ def _learn_motion(
         if (u + 1) % REPORT_EVERY == 0:
             total = options.warm_start + options.iterations
             yield Step("refine", None, u + 1, total, loss.item(), float("nan"))
+    field.zero_grad()  # a gradient for every keyframe takes as much memory as they do
 
 
 def _motion_error(field: DeformationField, canonical: Parameters, frame: Gaussians, t: float) -> Tensor:
