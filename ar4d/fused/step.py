@@ -136,7 +136,7 @@ class FusedStep:
         return total
 
     def timed(self) -> dict[str, float]:
-        """Takes the last step once more, on one thread; the seconds of each kernel."""
+        """Takes the last step once more, on one thread; the processor's seconds of each kernel."""
         return self._lane.chain.timed()
 
     def work(self) -> tuple[int, int]:

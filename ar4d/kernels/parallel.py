@@ -123,14 +123,14 @@ class Chain:
         return finished
 
     def timed(self) -> dict[str, float]:
-        """Runs all kernels on this thread; the seconds of each, by name."""
+        """Runs all kernels on this thread; the seconds of a processor that each takes, by name."""
         self._counters[:] = 0
         seconds: dict[str, float] = {}
         for counter, (function, arguments, _) in zip(self._counters, self._calls, strict=True):
-            start = time.perf_counter()
+            start = time.thread_time()
             function(counter, *arguments)
             name = function.__name__
-            seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - start
+            seconds[name] = seconds.get(name, 0.0) + time.thread_time() - start
         return seconds
 
     def _work(self, proceed: Callable[[], bool] | None, after: Callable | None) -> bool:

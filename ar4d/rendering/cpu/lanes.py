@@ -11,8 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
+
+from ar4d.kernels.jit import part
+from ar4d.rendering.cpu.layout import ALPHA_MAX, ALPHA_MIN, T_MIN
 
 LANES = 8  # pixels
 FLAGS = ("contract", "nsz", "arcp", "afn")
@@ -21,6 +25,22 @@ FLOATS, INTS = ir.VectorType(FLOAT, LANES), ir.VectorType(ir.IntType(32), LANES)
 BITS = ir.VectorType(ir.IntType(1), LANES)
 # llvmlite declares no types, hence Any below.
 EXP2 = 1.3264727e-3, 9.6715130e-3, 5.5507336e-2, 2.4022242e-1, 6.9314700e-1, 1.0
+LEAST_EXPONENT = -120.0
+CONSTANTS = (*EXP2, 0.5, LEAST_EXPONENT, float(ALPHA_MAX), float(ALPHA_MIN), float(T_MIN))
+"""Numbers that fill a vector of the table of constants each; the one after them holds a vector's steps."""
+TABLE = np.array([[c] * LANES for c in CONSTANTS] + [[k + 0.5 for k in range(LANES)]], np.float32)
+
+
+@part
+def put_constants(array, first):
+    """Writes the table of constants to the floats of an array from `first` on, where `Code` reads it.
+
+    Code that is compiled at run time fetches the address of each constant by an instruction of its own, every
+    time. From a place near other data, constants are operands of the instructions that need them.
+    """
+    for k in range(TABLE.shape[0]):
+        for j in range(LANES):
+            array[first + k * LANES + j] = TABLE[k, j]
 
 
 class Value:
@@ -85,15 +105,15 @@ class Value:
         first = self.builder.insert_element(empty, self.value, ir.Constant(ir.IntType(32), 0))
         return Value(self.builder, self.builder.shuffle_vector(first, empty, ir.Constant(lanes, [0] * LANES)))
 
-    def exp2(self) -> Value:
+    def exp2(self, code: Code) -> Value:
         """2^x for x ≤ 0 to 2e-7 relative: 2^n · p(f), |f| ≤ 1/2."""
-        builder = self.builder
-        x = self.test(">", -120.0).choose(self, -120.0)
-        n = builder.fptosi((x - 0.5).value, INTS)
+        builder, least = self.builder, code.constant(LEAST_EXPONENT)
+        x = self.test(">", least).choose(self, least)
+        n = builder.fptosi((x - code.constant(0.5)).value, INTS)
         f = x - Value(builder, builder.sitofp(n, FLOATS))
-        p = Value(builder, ir.Constant(FLOATS, [EXP2[0]] * LANES))
+        p = code.constant(EXP2[0])
         for coefficient in EXP2[1:]:
-            p = p * f + coefficient
+            p = p * f + code.constant(coefficient)
         bits = builder.shl(n, ir.Constant(INTS, [23] * LANES))
         return Value(builder, builder.bitcast(builder.add(builder.bitcast(p.value, INTS), bits), FLOATS))
 
@@ -101,10 +121,21 @@ class Value:
 class Code:
     """Writes code on addresses, for the intrinsics of tiles.py and tiles_backward.py."""
 
-    def __init__(self, builder: Any) -> None:
-        self.builder = builder
-        self.steps = Value(builder, ir.Constant(FLOATS, [k + 0.5 for k in range(LANES)]))
+    def __init__(self, builder: Any, table: Any) -> None:
+        """
+        Args:
+            table: address of the table of constants.
+        """
+        self.builder, self._table = builder, table
+
+    @property
+    def steps(self) -> Value:
         """From a pixel's left edge to the centres of the pixels from there on."""
+        return self.load(self._table, LANES * len(CONSTANTS))
+
+    def constant(self, number: float) -> Value:
+        """One of CONSTANTS in all lanes."""
+        return self.load(self._table, LANES * CONSTANTS.index(number))
 
     def address(self, base: Any, floats: Any) -> Any:
         """So many floats after `base`."""

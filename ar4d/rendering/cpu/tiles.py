@@ -20,7 +20,7 @@ from numba.extending import intrinsic
 
 from ar4d.kernels.jit import kernel, part
 from ar4d.kernels.parallel import take
-from ar4d.rendering.cpu.lanes import LANES, Code, Value
+from ar4d.rendering.cpu.lanes import LANES, TABLE, Code, Value, put_constants
 from ar4d.rendering.cpu.layout import (
     ALPHA_MAX,
     ALPHA_MIN,
@@ -50,27 +50,33 @@ SPLAT = types.UniTuple(types.float32, 10)
 """mean x, y; a, m, b; opacity; red, green, blue, depth."""
 
 
-def blended(T: Value, exponent: Value, opacity: Value) -> tuple[Value, Value, Value, Value, Value]:
+def blended(
+    code: Code, T: Value, exponent: Value, opacity: Value
+) -> tuple[Value, Value, Value, Value, Value]:
     """Writes the code that blends a splat into pixels of transmittance T.
 
     Returns:
         α before and after it is capped, the weight, where the splat is kept, and the next T.
     """
-    uncapped = opacity * exponent.exp2()
-    alpha = uncapped.test(">", float(ALPHA_MAX)).choose(uncapped * 0.0 + float(ALPHA_MAX), uncapped)
-    passed = T * (1.0 - alpha)
-    visible = alpha.test(">=", float(ALPHA_MIN))
-    kept = visible & passed.test(">", float(T_MIN))
+    uncapped, most = opacity * exponent.exp2(code), code.constant(float(ALPHA_MAX))
+    alpha = uncapped.test(">", most).choose(most, uncapped)
+    passed = T * (code.constant(1.0) - alpha)
+    visible = alpha.test(">=", code.constant(float(ALPHA_MIN)))
+    kept = visible & passed.test(">", code.constant(float(T_MIN)))
     weight = kept.choose(alpha * T, 0.0)
     closed = T.test(">", 0.0).choose(0.0 - T, T)
     return uncapped, alpha, weight, kept, kept.choose(passed, visible.choose(closed, T))
 
 
 def _blend_rows(typing_context, tile, x0, x1, y0, y1, splat):
-    """Inside kernels, blends a splat into the box of the tile at an address; whether any pixel was open."""
+    """Inside kernels, blends a splat into the box of the tile at an address; whether any pixel was open.
+
+    After the tile's rows lies the table of constants.
+    """
 
     def codegen(context, builder, signature, args):
-        code, (base, x0, x1, y0, y1, splat) = Code(builder), args
+        base, x0, x1, y0, y1, splat = args
+        code = Code(builder, builder.add(base, ir.Constant(ir.IntType(64), 4 * TILE * ROW)))
         numbers = (Value(builder, number) for number in cgutils.unpack_tuple(builder, splat))
         mean_x, mean_y, a, m, b, opacity, *colors = numbers
         colors, opacity = [color.spread() for color in colors], opacity.spread()
@@ -88,7 +94,7 @@ def _blend_rows(typing_context, tile, x0, x1, y0, y1, splat):
                 with builder.if_then(T.test(">", 0.0).any(), likely=True):
                     builder.store(ir.Constant(ir.IntType(64), 1), met)
                     u = (middle - code.float(x)).spread() - code.steps  # dx - m dy
-                    _, _, weight, _, next_T = blended(T, square * u * u + constant, opacity)
+                    _, _, weight, _, next_T = blended(code, T, square * u * u + constant, opacity)
                     code.store(next_T, place, 0)
                     for k, color in enumerate(colors, 1):
                         code.store(code.load(place, k * PLANE) + weight * color, place, k * PLANE)
@@ -121,7 +127,7 @@ def first_instance(item, c, views, starts, tile_ends):
 @part
 def open_tile(tile, row, width, height):
     """Nothing is blended yet; what lies outside the image is closed from the start."""
-    for k in range(tile.shape[0]):
+    for k in range(TILE * row):
         tile[k] = ZERO
     for y in range(TILE):
         for x in range(PLANE):
@@ -174,7 +180,8 @@ def blend_tiles(
     The instances that meet an open pixel are moved to the beginning of their tile's part of `ids`; it ends at
     kept_ends [T].
     """
-    tile = np.empty(TILE * ROW, np.float32)
+    tile = np.empty(TILE * ROW + TABLE.size, np.float32)
+    put_constants(tile, TILE * ROW)
     address = U(tile.ctypes.data)
     while True:
         item = take(counter)

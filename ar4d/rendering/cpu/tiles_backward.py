@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 
 from ar4d.kernels.jit import kernel, part
 from ar4d.kernels.parallel import take
-from ar4d.rendering.cpu.lanes import FLOAT, LANES, Code, Value
+from ar4d.rendering.cpu.lanes import FLOAT, LANES, TABLE, Code, Value, put_constants
 from ar4d.rendering.cpu.layout import ALPHA_MAX, FIRST_PIXEL, ONE, SPLAT_SIZE, TILE, WIDTH
 from ar4d.rendering.cpu.tiles import (
     HALF_LOG2E,
@@ -44,7 +44,8 @@ def _replay_rows(typing_context, tile, grads, x0, x1, y0, y1, splat):
     """
 
     def codegen(context, builder, signature, args):
-        code, (base, target, x0, x1, y0, y1, splat) = Code(builder), args
+        base, target, x0, x1, y0, y1, splat = args
+        code = Code(builder, builder.add(base, ir.Constant(ir.IntType(64), 4 * TILE * ROW)))
         numbers = (Value(builder, number) for number in cgutils.unpack_tuple(builder, splat))
         mean_x, mean_y, a, m, b, opacity, *colors = numbers
         wide, wide_m = [color.spread() for color in colors], m.spread()
@@ -62,7 +63,8 @@ def _replay_rows(typing_context, tile, grads, x0, x1, y0, y1, splat):
                 with builder.if_then(T.test(">", 0.0).any(), likely=True):
                     u = dx - (m * dy).spread()
                     constant = (dy * dy * b * -HALF_LOG2E).spread()
-                    uncapped, alpha, weight, kept, next_T = blended(T, square * u * u + constant, opaque)
+                    exponent = square * u * u + constant
+                    uncapped, alpha, weight, kept, next_T = blended(code, T, exponent, opaque)
                     code.store(next_T, place, 0)
                     g = [code.load(place, k * PLANE) for k in range(2, 6)]
                     value = g[0] * wide[0] + g[1] * wide[1] + g[2] * wide[2] + g[3] * wide[3]
@@ -70,8 +72,8 @@ def _replay_rows(typing_context, tile, grads, x0, x1, y0, y1, splat):
                     code.store(rest, place, PLANE)
                     for sum_, gradient in zip(sums[:4], g, strict=True):
                         code.add(sum_, weight * gradient)
-                    slope = alpha * (T * value - rest / (1.0 - alpha))
-                    power = (kept & uncapped.test("<=", float(ALPHA_MAX))).choose(slope, 0.0)
+                    slope = alpha * (T * value - rest / (code.constant(1.0) - alpha))
+                    power = (kept & uncapped.test("<=", code.constant(float(ALPHA_MAX)))).choose(slope, 0.0)
                     spread_dy = dy.spread()
                     code.add(column[0], power)
                     code.add(column[1], power * spread_dy)
@@ -123,7 +125,8 @@ def blend_tiles_backward(
     grad_rgb, grad_depth, grad_alpha, instance_grads, used,
 ):  # fmt: skip
     """Fills instance_grads [I, 10] where it sets used [I]; `ends` [C, N] is where each splat's rows end."""
-    tile = np.empty(TILE * ROW, np.float32)
+    tile = np.empty(TILE * ROW + TABLE.size, np.float32)
+    put_constants(tile, TILE * ROW)
     address, first_row = U(tile.ctypes.data), U(instance_grads.ctypes.data)
     while True:
         item = take(counter)
