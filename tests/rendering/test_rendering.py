@@ -25,7 +25,7 @@ from ar4d.gaussians import Gaussians, concatenate
 from ar4d.kernels import jit
 from ar4d.rendering import WHITE, render
 from ar4d.rendering.cpu import rasterize
-from ar4d.rendering.cpu.lanes import Value
+from ar4d.rendering.cpu.lanes import TABLE, Code, Value, put_constants
 from ar4d.warmup import warm_up
 from tests.support import reference
 
@@ -210,21 +210,22 @@ def test_warm_up_leaves_nothing_to_compile() -> None:
     assert compiled == {key: len(kernel.overloads) for key, kernel in kernels.items()}
 
 
-def _exp2_negative(typing_context, x):
+def _exp2_negative(typing_context, x, table):
     def codegen(context, builder, signature, args):
-        return builder.extract_element(
-            Value(builder, args[0]).spread().exp2().value, ir.Constant(ir.IntType(32), 0)
-        )
+        power = Value(builder, args[0]).spread().exp2(Code(builder, args[1]))
+        return builder.extract_element(power.value, ir.Constant(ir.IntType(32), 0))
 
-    return types.float32(types.float32), codegen
+    return types.float32(types.float32, types.uint64), codegen
 
 
-exp2_intrinsic = cast(Callable[[np.float32], float], intrinsic(_exp2_negative))
+exp2_intrinsic = cast(Callable[[np.float32, np.uint64], float], intrinsic(_exp2_negative))
 
 
 @numba.njit
 def exp2_negative(x):
-    return exp2_intrinsic(x)
+    table = np.empty(TABLE.size, np.float32)
+    put_constants(table, 0)
+    return exp2_intrinsic(x, np.uint64(table.ctypes.data))
 
 
 def test_exponential_is_exact_to_float32() -> None:
