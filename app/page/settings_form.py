@@ -168,7 +168,7 @@ def change(settings: EngineSettings, changes: Any) -> Any:
     values = dataclasses.asdict(settings)
     for key, value in changes.items():
         if key not in known or key in HIDDEN:
-            raise UserError(f'There is no setting "{key}"; `ar4d presets` lists them.')
+            raise UserError(f'There is no setting "{key}"; the documentation lists all of them.')
         *groups, name = key.split(".")
         inner = values
         for group in groups:

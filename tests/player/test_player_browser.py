@@ -218,8 +218,11 @@ def test_depth_and_alpha(browser, address):
 
 def test_the_background_the_floor_and_flying(browser, address):
     behind = "getComputedStyle(document.body).backgroundColor"
-    with opened(browser, f"{address}?autoplay=0", *DESKTOP, offline=True) as page:
+    options = {"offline": True, "color_scheme": "dark"}
+    with opened(browser, f"{address}?autoplay=0", *DESKTOP, **options) as page:
         ready(page)
+        assert page.evaluate(behind) == "rgb(19, 20, 24)"  # viser's client would make it white
+        screenshot(page, "player-dark")
         page.select_option("[data-part=backdrop]", "#808080")
         assert page.evaluate(behind) == "rgb(128, 128, 128)"
         page.keyboard.press("b")
@@ -231,8 +234,10 @@ def test_the_background_the_floor_and_flying(browser, address):
         height = page.evaluate("__viserMutable.nodePoseData['/floor'].position[1]")
         assert height == pytest.approx(means(page)[:, 1].min(), abs=1e-3)
         screenshot(page, "player-floor")
-        page.keyboard.down("w")  # ahead, to the object
-        page.wait_for_function("Math.hypot(...ar4d.view().position) < 1.3")
+        start = page.evaluate("ar4d.view().position")
+        page.keyboard.down("w")
+        moved = "(start) => Math.hypot(...ar4d.view().position.map((x, k) => x - start[k])) > 0.1"
+        page.wait_for_function(moved, arg=start)
         page.keyboard.up("w")
 
 

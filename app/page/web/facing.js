@@ -8,7 +8,7 @@ const FACING_STYLE = `
   .dial { display: grid; grid-template-columns: 44px minmax(90px, 150px) 44px; grid-template-rows: 44px auto 44px; gap: 4px; justify-content: center; }
   img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 10px; background: #fff; }
   button {
-    display: grid; place-items: center; min-width: 40px; min-height: 40px; padding: 0; justify-self: center; align-self: center;
+    display: grid; place-items: center; min-width: 44px; min-height: 44px; padding: 0; justify-self: center; align-self: center;
     border: 1px solid var(--border-color-primary); border-radius: 50%; background: var(--block-background-fill);
     color: inherit; font: inherit; font-size: 18px; cursor: pointer;
   }
