@@ -19,10 +19,11 @@ from typing import Any
 
 import tyro
 
-from train.loop import Options, launch
+from train.loop import launch
 from train.star import train_codes, train_star
 from train.star.train_codes import CodesOptions
 from train.star.train_star import StarOptions
+from train.star.windows import DataOptions
 
 CODES: dict[str, dict[str, Any]] = {
     "stop": {},
@@ -39,7 +40,7 @@ STAR_SCORES = ("entropy", "entropy_later", "accuracy")
 
 
 @dataclass(frozen=True)
-class AblationOptions(Options):
+class AblationOptions(DataOptions):
     """Compare the parts of 4DSTAR."""
 
     size: str = "mini"
@@ -48,8 +49,6 @@ class AblationOptions(Options):
     """Name of STAR's size."""
     seeds: int = 1
     """Trainings of each variant."""
-    holdout: int = 12
-    """Number of objects that each is validated on."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -91,9 +90,8 @@ def _star(options: AblationOptions, name: str) -> list[dict[str, float]]:
 
 def _shared(options: AblationOptions) -> dict[str, Any]:
     """The options of a training that the ablation passes on; batches and rates are each training's own."""
-    own = ("batch", "lr", "reuse")
-    values = {f.name: getattr(options, f.name) for f in fields(Options) if f.name not in own}
-    return values | {"holdout": options.holdout}
+    own = ("batch", "lr", "warm_up")
+    return {f.name: getattr(options, f.name) for f in fields(DataOptions) if f.name not in own}
 
 
 def _folder(options: AblationOptions, name: str, seed: int) -> Path:

@@ -36,6 +36,8 @@ class Weights:
     """Of L1 on alpha."""
     rays: float = 0.5
     """Of depth, colour and opacity of the Gaussians against the pictures along their own rays."""
+    rays_end: float = 0.2
+    """Share of that weight which is left from the middle of the training on."""
     codes: float = 1.0
     """Of the codebooks' loss."""
     flow: float = 0.02
@@ -85,7 +87,11 @@ def picture_terms(seen: Tensor, truth: Tensor, weights: Weights) -> dict[str, Te
 
 
 def ray_term(splats: Splats, windows: Windows, still: bool, config: CodecConfig) -> Tensor:
-    """Depth, colour and opacity of Gaussians against the picture of their own view at their own pixel."""
+    """Depth, colour and opacity of Gaussians against the picture of their own view at their own pixel.
+
+    Opacity is compared by cross-entropy: rendering gives a Gaussian below 1/255 no gradient, and most pixels
+    are background, so that without it all Gaussians soon become transparent and stay so.
+    """
     batch, views, times = windows.pictures.shape[:3]
     pictures = windows.pictures.transpose(1, 2).flatten(0, 1)  # [B T, V, 4, S, S]
     depth = windows.depth.transpose(1, 2).flatten(0, 1)
@@ -106,7 +112,7 @@ def ray_term(splats: Splats, windows: Windows, still: bool, config: CodecConfig)
     own = colors.sigmoid().view(*shape, 3).movedim(-1, 2)
     shape_error = ((depths - far).abs() * solid).sum() / count
     color_error = ((own - rgb).abs().mean(2) * solid).sum() / count
-    opacity_error = (opacities.sigmoid().view(shape) - alpha).abs().mean()
+    opacity_error = F.binary_cross_entropy_with_logits(opacities.view(shape), alpha)
     return 4 * shape_error + color_error + opacity_error
 
 

@@ -1,9 +1,12 @@
 """Trains the 4D VQ-VAE.
 
     python -m train.star.train_codes --procedural 400 --out RUN --minutes 60 --size tiny
+    python -m train.star.train_codes --grids GRIDS --holdout-grids KEPT --out RUN --minutes 60 --size mini
 
 The same command runs on a CPU and on a GPU, there in bfloat16. A stopped run resumes from RUN/last.pt.
-The first part of the time trains single times without STOP, the rest windows of several times.
+A run begins without codebooks, until holdout objects are shown well enough; then the codebooks start at the
+centres of what the encoder makes, and more and more tokens pass through them. The first part of the time
+trains single times without STOP, the rest windows of several times.
 RUN/curve.jsonl and RUN/curve.png show the validation scores, RUN/sheet.png holdout objects.
 """
 
@@ -21,33 +24,39 @@ from torch import Tensor, nn
 from ar4d.experts.star.codec import Codec, Decoded
 from ar4d.experts.star.config import CODECS, Canonical, CodecConfig
 from train.data.grid_batch import GridBatch
-from train.loop import Losses, Options, Trainer, launch
+from train.loop import Losses, Trainer, launch
 from train.report import draw_sheet
 from train.star.checkpoints import write_config
 from train.star.losses import Critic, Weights, critic_terms, flow_term, picture_terms, ray_term, rendered
-from train.star.windows import Windows, window_pools
+from train.star.windows import DataOptions, WindowPool, Windows, window_pools
 
 GRID_FRAMES = 6
 """Frames of a photographed grid; a window takes some of them."""
 RESTART_EVERY = 20
 """Steps between two looks for codes that hardly occur."""
+FITTED = 32
+"""Windows to whose vectors the codebooks are fitted at first."""
 
 
 @dataclass(frozen=True)
-class CodesOptions(Options):
+class CodesOptions(DataOptions):
     """Train the 4D VQ-VAE."""
 
     size: str = "tiny"
     """Name of the network's size, as ar4d/experts/star/config.py lists them."""
     batch: int = 1
     """Windows per step in the second part of the time."""
-    stills: int = 2
+    stills: int = 4
     """Single times per step in the first part."""
-    reuse: int = 16
-    lr: float = 1e-3
-    continuous_share: float = 0.15
-    """Share of the time, the first part, that trains without codebooks: quantised from the start, a short run
-    sends all pictures to the same few codes."""
+    lr: float = 2e-3
+    warm_up: int = 50
+    bar: float = 21.0
+    """PSNR of holdout objects, in dB, from which on there are codebooks: quantised from the start, a short
+    run sends all pictures to the same few codes."""
+    latest_share: float = 0.35
+    """Share of the time after which there are codebooks even if the bar is not reached."""
+    mixing: int = 1000
+    """Steps over which the share of tokens that pass through the codebooks rises to all."""
     still_share: float = 0.6
     """Share of the time, the first part, that trains single times without STOP."""
     critic_share: float = 0.35
@@ -56,8 +65,6 @@ class CodesOptions(Options):
     """Ablation switch: decode every time without looking at the others."""
     canonical: Canonical = "first"
     """Whether a time's Gaussians are the first one's and an offset, or its own and an offset."""
-    holdout: int = 12
-    """Number of objects that a run is validated on."""
     weights: Weights = field(default_factory=Weights)
 
     @property
@@ -71,8 +78,9 @@ class Step:
 
     windows: Windows
     still: bool
-    continuous: bool
     criticised: bool
+    done: float
+    """Share of the training that is over."""
     view: int
     """The view in which the flow is compared."""
 
@@ -80,29 +88,39 @@ class Step:
 class TrainedCodec(nn.Module):
     """The codec, the critic, and the losses of a step, so that several processes can share a step."""
 
+    quantised_steps: Tensor
+
     def __init__(self, options: CodesOptions) -> None:
         super().__init__()
-        self.options, self.steps = options, 0
+        self.options = options
         self.codec, self.critic = Codec(options.config), Critic()
+        self.register_buffer("quantised_steps", torch.tensor(-1))  # -1: there are no codebooks yet
+
+    @property
+    def quantised(self) -> float:
+        """Share of the tokens that pass through the codebooks."""
+        return min(1.0, (int(self.quantised_steps) + 1) / self.options.mixing)
 
     def forward(self, step: Step) -> Losses:
         """The losses of a step."""
         options, windows, config = self.options, step.windows, self.codec.config
         weights, device = options.weights, windows.pictures.device
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            decoded: Decoded = self.codec(windows.pictures, step.still, not step.continuous)
+            decoded: Decoded = self.codec(windows.pictures, step.still, self.quantised)
         seen = rendered(decoded.splats, config)
         truth = windows.pictures.transpose(1, 2).flatten(0, 1)
         terms = picture_terms(seen, truth, weights)
         terms["codes"] = weights.codes * decoded.loss
-        terms["rays"] = weights.rays * ray_term(decoded.splats, windows, step.still, config)
+        rays = weights.rays * (1 - (1 - weights.rays_end) * min(1.0, 2 * step.done))
+        terms["rays"] = rays * ray_term(decoded.splats, windows, step.still, config)
         if not step.still and weights.flow > 0:
             terms["flow"] = weights.flow * flow_term(decoded.splats, windows, step.view, config)
         if step.criticised:
             terms |= critic_terms(self.critic, seen.flatten(0, 1), truth.flatten(0, 1), weights.critic)
-        if self.training and not step.continuous and self.steps % RESTART_EVERY == 0:
-            self._restart(decoded)
-        self.steps += 1
+        if self.training and self.quantised > 0:
+            if self.quantised_steps % RESTART_EVERY == 0:
+                self._restart(decoded)
+            self.quantised_steps += 1
         if options.processes > 1:  # a process that left a part out still takes part in its mean gradient
             terms["unused"] = 0 * torch.stack([p.flatten()[0] for p in self.parameters()]).sum()
         return terms
@@ -122,17 +140,17 @@ def load_initial_weights(network: TrainedCodec, weights: dict[str, Tensor]) -> N
 
 @torch.no_grad()
 def validate(
-    network: TrainedCodec, holdout: GridBatch, options: CodesOptions, still: bool, quantise: bool
+    codec: Codec, holdout: GridBatch, options: CodesOptions, still: bool, quantised: float
 ) -> dict[str, float]:
-    """Scores of holdout objects that passed the codes, and RUN/sheet.png."""
-    scores, rows = measured(network.codec.eval(), holdout, still, quantise)
+    """Scores of holdout objects that passed the codes, or the encoder alone, and RUN/sheet.png."""
+    scores, rows = measured(codec.eval(), holdout, still, float(quantised > 0))
     draw_sheet(options.out, rows)
-    return scores
+    return {**scores, "quantised": quantised}
 
 
 @torch.no_grad()
 def measured(
-    codec: Codec, holdout: GridBatch, still: bool, quantise: bool = True
+    codec: Codec, holdout: GridBatch, still: bool, quantised: float = 1.0
 ) -> tuple[dict[str, float], list[Tensor]]:
     """Scores and pictures of objects that passed the codes.
 
@@ -144,7 +162,7 @@ def measured(
     psnrs, ious, motions, rows, codes = [], [], [], [], []
     for index in range(len(holdout.rgba)):
         grid = holdout.rgba[index : index + 1, :, :times].float()
-        decoded = codec(grid, still, quantise)
+        decoded = codec(grid, still, quantised)
         codes.append(decoded.codes)
         seen, truth = rendered(decoded.splats, codec.config), grid.transpose(1, 2).flatten(0, 1)
         white, wanted = (x[:, :, :3] + 1 - x[:, :, 3:] for x in (seen, truth))
@@ -178,9 +196,7 @@ def main(argv: Sequence[str]) -> None:
 def train(rank: int, options: CodesOptions) -> None:
     """The work of one process."""
     config, seed = options.config, options.seed + 7919 * rank
-    pool, holdout = window_pools(
-        options, config.azimuths_deg, config.size, GRID_FRAMES, options.holdout, seed
-    )
+    pool, holdout = window_pools(options, config, GRID_FRAMES, seed)
     trainer = Trainer(options, rank, lambda: TrainedCodec(options), load_initial_weights)
     if rank == 0:
         write_config(options.out, config)
@@ -195,15 +211,36 @@ def train(rank: int, options: CodesOptions) -> None:
         windows = pool.windows(count, 1 if still else config.window)
         criticised = options.weights.critic > 0 and share() > 1 - options.critic_share
         view = int(torch.randint(config.views, (1,), generator=pool.random))
-        return Step(windows, still, share() < options.continuous_share, criticised, view)
+        return Step(windows, still, criticised, share(), view)
 
-    trainer.fit(
-        draw,
-        lambda network, step: network(step),
-        lambda network: validate(
-            network, holdout, options, share() < options.still_share, share() >= options.continuous_share
-        ),
-    )
+    def losses(network: TrainedCodec, step: Step) -> Losses:
+        if trainer.network.quantised_steps < 0 and share() > options.latest_share:
+            start_codebooks(trainer, pool)
+        return network(step)
+
+    def validated(average: TrainedCodec) -> dict[str, float]:
+        quantised = trainer.network.quantised
+        scores = validate(average.codec, holdout, options, share() < options.still_share, quantised)
+        if quantised == 0 and scores["psnr"] > options.bar and options.processes == 1:
+            start_codebooks(trainer, pool)
+        return scores
+
+    trainer.fit(draw, losses, validated)
+
+
+@torch.no_grad()
+def start_codebooks(trainer: Trainer[TrainedCodec], pool: WindowPool) -> None:
+    """Puts the codebooks of the network and of its average where the encoder's vectors are."""
+    codec, device = trainer.network.codec, trainer.device
+    latents = []
+    for _ in range(FITTED):
+        pictures = pool.windows(1, codec.config.window).pictures.to(device)
+        latents.append(codec.encode(pictures.flatten(0, 2)).latent.flatten(0, 1))
+    codec.codebooks.fit(torch.cat(latents))
+    trainer.average.codec.codebooks.load_state_dict(codec.codebooks.state_dict())
+    trainer.network.quantised_steps.fill_(0)
+    if dist.is_initialized():
+        dist.broadcast(codec.codebooks.books.data, 0)
 
 
 if __name__ == "__main__":

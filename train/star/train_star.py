@@ -1,6 +1,7 @@
 """Trains STAR on the codes of a trained 4D VQ-VAE, which are made on the fly.
 
     python -m train.star.train_star --codes CODES/last.pt --procedural 400 --out RUN --minutes 60 --size tiny
+    python -m train.star.train_star --codes CODES/last.pt --grids GRIDS --holdout-grids KEPT --out RUN
 
 The same command runs on a CPU and on a GPU, there in bfloat16. A stopped run resumes from RUN/last.pt.
 RUN/curve.jsonl and RUN/curve.png show the cross-entropy and the accuracy on holdout objects.
@@ -21,16 +22,16 @@ from ar4d.experts.star.codec import Codec
 from ar4d.experts.star.config import STARS, History, StarConfig
 from ar4d.experts.star.history import Context, context_of
 from ar4d.experts.star.transformer import Star, cross_entropy
-from train.loop import Losses, Options, Trainer, launch
+from train.loop import Losses, Trainer, launch
 from train.star.checkpoints import codec_of, write_config
-from train.star.windows import window_pools
+from train.star.windows import DataOptions, window_pools
 
 NEAREST = 8
 """Codes among which a corrupted one is drawn."""
 
 
 @dataclass(frozen=True)
-class StarOptions(Options):
+class StarOptions(DataOptions):
     """Train STAR."""
 
     codes: Path = Path("codes/last.pt")
@@ -39,17 +40,14 @@ class StarOptions(Options):
     """Name of the network's size, as ar4d/experts/star/config.py lists them."""
     batch: int = 2
     """Sequences per step; one group of each is predicted."""
-    reuse: int = 16
-    lr: float = 1e-3
+    warm_up: int = 50
     frames: int = 6
-    """Frames of a sequence."""
+    """Frames of a sequence; stored grids have their own number."""
     corrupted: float = 0.1
     """Share of the history's codes that are replaced by near ones, so that errors of the sampling do not
     pile up."""
     history: History = "container"
     """Ablation switch: what a group knows of the earlier ones."""
-    holdout: int = 12
-    """Number of sequences that a run is validated on."""
 
     @property
     def config(self) -> StarConfig:
@@ -138,9 +136,7 @@ def main(argv: Sequence[str]) -> None:
 def train(rank: int, options: StarOptions) -> None:
     """The work of one process."""
     codec, seed = codec_of(options.codes), options.seed + 7919 * rank
-    pool, holdout = window_pools(
-        options, codec.config.azimuths_deg, codec.config.size, options.frames, options.holdout, seed
-    )
+    pool, holdout = window_pools(options, codec.config, options.frames, seed)
     device = options.torch_device
     codec = codec.to(device)
     kept = codes_of(codec, holdout.rgba.float())
@@ -155,8 +151,8 @@ def train(rank: int, options: StarOptions) -> None:
     corrupt = Corruption(codec, options.corrupted, pool.random)
 
     def draw() -> GroupBatch:
-        codes = codes_of(codec, pool.sequences(options.batch, options.frames))
-        frame = int(torch.randint(options.frames, (1,), generator=pool.random))
+        codes = codes_of(codec, pool.sequences(options.batch, pool.num_frames))
+        frame = int(torch.randint(pool.num_frames, (1,), generator=pool.random))
         batch = group_batch(trainer.network.star, codes, frame)
         return replace(batch, context=corrupt(batch.context))
 

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ar4d.errors import UserError
+from ar4d.experts.star.config import CodecConfig
 from train.data.grid_batch import GridBatch
 from train.data.point_cloud_dataset import PointCloudDataset
 from train.data.point_clouds import stack_clouds
 from train.data.procedural.clouds import procedural_clouds
 from train.loop import Options
+from train.star.shards import joined, stored_grids
 
 PAIRS = 8
 """Pairs of neighbouring poses of an object: sixteen poses at equal distances in a cycle."""
@@ -27,6 +31,20 @@ STRIDES = (1, 2)
 HOLDOUT_SEED = 10**9
 """Seed of objects that no run trains on."""
 COLOR_ORDERS = tuple(itertools.permutations(range(3)))
+
+
+@dataclass(frozen=True)
+class DataOptions(Options):
+    """What both networks are trained on."""
+
+    reuse: int = 16
+    lr: float = 1e-3
+    grids: tuple[Path, ...] = ()
+    """Folders of stored grids (train.grid.make_grids) to train on, in place of procedural objects."""
+    holdout_grids: tuple[Path, ...] = ()
+    """Folders of stored grids that a run with `grids` is validated on."""
+    holdout: int = 12
+    """Number of objects that a run is validated on."""
 
 
 @dataclass(frozen=True)
@@ -44,22 +62,24 @@ class WindowPool:
 
     def __init__(
         self,
-        photograph: Callable[[], GridBatch],
+        photograph: Callable[[], GridBatch] | None,
         num_frames: int,
         held: int,
         reuse: int,
         random: torch.Generator,
+        stored: Sequence[GridBatch] = (),
     ) -> None:
         """
         Args:
-            photograph: makes one new grid [1, V, num_frames, …] at the size of the network's pictures.
+            photograph: makes one new grid [1, V, num_frames, …] at the size of the network's pictures; None:
+                the grids are `stored`, and their flow is unknown.
             num_frames: of each grid.
             held: grids in the pool.
             reuse: mean number of uses of a grid.
             random: decides everything but the photographs.
         """
         self.photograph, self.num_frames, self.reuse, self.random = photograph, num_frames, reuse, random
-        self.grids: deque[GridBatch] = deque(maxlen=held)
+        self.grids: deque[GridBatch] = deque(stored, maxlen=held)
         self.credit = 0.0
 
     def windows(self, count: int, times: int) -> Windows:
@@ -73,7 +93,8 @@ class WindowPool:
         first = self._number(self.num_frames)
         start = self._number(self.num_frames - times + 2) if times > 1 else 0
         order = [first, *range(start, start + times - 1)]
-        following = torch.tensor([b == a + 1 for a, b in itertools.pairwise(order)], dtype=torch.bool)
+        moving = self.photograph is not None
+        following = torch.tensor([moving and b == a + 1 for a, b in itertools.pairwise(order)]).bool()
         parts = [_picked(grid, order) for grid in chosen]
         pictures, depth, flow = (torch.cat(part) for part in zip(*parts, strict=True))
         return Windows(pictures, depth, flow, following)
@@ -86,13 +107,17 @@ class WindowPool:
 
     def _grid(self) -> GridBatch:
         """A random grid of the pool, after its due new ones."""
+        if self.photograph is not None:
+            self._renew(self.photograph)
+        return self.grids[self._number(len(self.grids))]
+
+    def _renew(self, photograph: Callable[[], GridBatch]) -> None:
         self.credit += 1 / self.reuse
         while self.credit >= 1 or not self.grids:
-            made = self.photograph()
+            made = photograph()
             halves = {name: getattr(made, name).half() for name in ("rgba", "depth", "flow")}
             self.grids.append(replace(made, **halves))
             self.credit = max(self.credit - 1, 0)
-        return self.grids[self._number(len(self.grids))]
 
     def _varied(self, grid: GridBatch) -> GridBatch:
         """The grid turned by a quarter, mirrored, and in other colours, each at random."""
@@ -117,31 +142,38 @@ def _picked(grid: GridBatch, order: list[int]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def window_pools(
-    options: Options, azimuths_deg: tuple[float, ...], size: int, num_frames: int, holdout: int, seed: int
+    options: DataOptions, config: CodecConfig, num_frames: int, seed: int
 ) -> tuple[WindowPool, GridBatch]:
     """A pool of training windows, and grids of objects that no run trains on.
 
     Clouds are made in forked processes, so it must be called before a GPU is used.
 
     Args:
-        options: `procedural` objects of `points` points, `reuse`.
-        azimuths_deg: of the views.
-        size: of the pictures, pixels.
-        num_frames: of a grid.
-        holdout: number of grids to keep.
+        num_frames: of a grid that is not stored.
         seed: of the training data.
+
+    Raises:
+        UserError: a folder of stored grids holds none that fit.
     """
+    random, azimuths_deg, size = torch.Generator().manual_seed(seed), config.azimuths_deg, config.size
+    holdout = max(options.holdout, 1)
+    if options.grids:
+        made = stored_grids(options.grids, azimuths_deg, size, config.grid)
+        others = stored_grids(options.holdout_grids, azimuths_deg, size, config.grid)
+        if not others:
+            raise UserError("Training on stored grids needs others to validate on: give --holdout-grids.")
+        kept_grids = others[:: max(len(others) // holdout, 1)][:holdout]
+        pool = WindowPool(None, made[0].rgba.shape[2], len(made), 1, random, made)
+        return pool, joined(kept_grids)
     device = options.torch_device
     clouds = procedural_clouds(options.procedural, PAIRS, options.points, options.seed)
     dataset = PointCloudDataset(stack_clouds(clouds, device), seed)
-    kept_clouds = procedural_clouds(max(holdout, 1), PAIRS, options.points, HOLDOUT_SEED)
+    kept_clouds = procedural_clouds(holdout, PAIRS, options.points, HOLDOUT_SEED)
     kept = PointCloudDataset(stack_clouds(kept_clouds, device), 1)
 
     def grid(source: PointCloudDataset, count: int) -> GridBatch:
         made = source.sample_grids(count, azimuths_deg, num_frames, STRIDES)
         return made.shrunk(made.rgba.shape[-1] // size)
 
-    pool = WindowPool(
-        lambda: grid(dataset, 1), num_frames, 64, options.reuse, torch.Generator().manual_seed(seed)
-    )
-    return pool, grid(kept, max(holdout, 1))
+    pool = WindowPool(lambda: grid(dataset, 1), num_frames, 64, options.reuse, random)
+    return pool, grid(kept, holdout)

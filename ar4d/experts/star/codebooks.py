@@ -36,6 +36,7 @@ class Codebooks(nn.Module):
     """`codebooks` codebooks of unit vectors, one for each chunk of a latent vector."""
 
     used: Tensor
+    """[codebooks, entries] running usage of each code, 1 on average; all 0 before the first batch."""
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
@@ -65,6 +66,29 @@ class Codebooks(nn.Module):
         return F.normalize(self.books.float(), dim=-1)
 
     @torch.no_grad()
+    def fit(self, z: Tensor, rounds: int = 10, generator: torch.Generator | None = None) -> None:
+        """Moves all codes to the centres of spherical k-means over latent vectors.
+
+        A code that no vector is nearest to goes to a random vector.
+
+        Args:
+            z: [N, codebooks · code_width] latent vectors before quantisation.
+            rounds: of k-means.
+        """
+        chunks, (count, entries) = self.chunks(z), self.used.shape
+        for k in range(count):
+            points = chunks[:, k]
+            centres = points[torch.randint(len(z), (entries,), device=z.device, generator=generator)]
+            for _ in range(rounds):
+                nearest = (points @ centres.mT).argmax(-1)
+                sums = torch.zeros_like(centres).index_add(0, nearest, points)
+                empty = torch.bincount(nearest, minlength=entries) == 0
+                drawn = torch.randint(len(z), (entries,), device=z.device, generator=generator)
+                centres = F.normalize(torch.where(empty[:, None], points[drawn], sums), dim=-1)
+            cast(Tensor, self.books.data)[k] = centres.to(self.books.dtype)
+        self.used.fill_(1.0)
+
+    @torch.no_grad()
     def restart_dead(self, z: Tensor, codes: Tensor, generator: torch.Generator | None = None) -> int:
         """Counts the codes of a batch and moves codes that hardly occur to random vectors of the batch.
 
@@ -78,14 +102,13 @@ class Codebooks(nn.Module):
         chunks, (count, entries) = self.chunks(z), self.used.shape
         counts = torch.stack([torch.bincount(codes[:, k], minlength=entries) for k in range(count)])
         first = not bool(self.used.any())
-        self.used.mul_(KEEP).add_((1 - KEEP) * counts)
-        mean = len(codes) / entries
-        dead = torch.ones_like(self.used, dtype=torch.bool) if first else self.used < DEAD * mean
+        self.used.mul_(KEEP).add_((1 - KEEP) * counts * entries / len(codes))
+        dead = torch.ones_like(self.used, dtype=torch.bool) if first else self.used < DEAD
         for k in range(count):
             places = dead[k].nonzero()[:, 0]
             drawn = torch.randint(len(z), (len(places),), device=z.device, generator=generator)
             cast(Tensor, self.books.data)[k, places] = chunks[drawn, k].to(self.books.dtype)
-            self.used[k, places] = mean
+            self.used[k, places] = 1.0
         return int(dead.sum())
 
     @torch.no_grad()

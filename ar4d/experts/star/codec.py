@@ -48,26 +48,31 @@ class Codec(nn.Module):
         self.codebooks = Codebooks(config)
         self.decoder = Decoder(config)
 
-    def encode(self, pictures: Tensor, quantise: bool = True) -> Coded:
+    def encode(self, pictures: Tensor, quantised: float = 1.0) -> Coded:
         """Codes of premultiplied pictures [B, 4, size, size] in [0, 1].
 
         Args:
-            quantise: False: `vectors` are the latent ones, of unit length, as a training begins with.
+            quantised: share of the tokens, drawn at random, whose `vectors` are codes. Those of the others
+                are the latent ones, of unit length, as a training begins with.
         """
         latent = self.project(self.encoder(pictures)).float()
         coded = Coded(latent, *self.codebooks(latent))
-        if quantise:
+        if quantised >= 1:
             return coded
-        return coded._replace(vectors=self.codebooks.chunks(latent).flatten(-2), loss=coded.loss.detach() * 0)
+        smooth = self.codebooks.chunks(latent).flatten(-2)
+        if quantised <= 0:
+            return coded._replace(vectors=smooth, loss=coded.loss.detach() * 0)
+        chosen = torch.rand(smooth.shape[:-1], device=smooth.device)[..., None] < quantised
+        return coded._replace(vectors=torch.where(chosen, coded.vectors, smooth))
 
     def decode(self, codes: Tensor, still: bool = False) -> Splats:
         """Gaussians of codes [B, T, V, tokens, codebooks]; see `Decoder.forward`."""
         return self.decoder(self.codebooks.decode(codes), still)
 
-    def forward(self, grids: Tensor, still: bool = False, quantise: bool = True) -> Decoded:
+    def forward(self, grids: Tensor, still: bool = False, quantised: float = 1.0) -> Decoded:
         """Encodes and decodes pictures [B, V, T, 4, size, size] of objects, the canonical time first."""
         batch, views, times = grids.shape[:3]
-        coded = self.encode(grids.flatten(0, 2), quantise)
+        coded = self.encode(grids.flatten(0, 2), quantised)
         vectors = coded.vectors.unflatten(0, (batch, views, times)).transpose(1, 2)
         splats = self.decoder(vectors, still)
         return Decoded(splats, coded.latent.flatten(0, 1), coded.codes.flatten(0, 1), coded.loss)
