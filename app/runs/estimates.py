@@ -16,6 +16,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from ar4d.engines.registry import engine_of
+from ar4d.engines.star.settings import StarSettings
 from ar4d.records import first_problem
 from ar4d.settings import EngineSettings, FieldSettings, Settings
 
@@ -29,6 +30,8 @@ _RENDER = (0.65, 0.13e-3, 2.1e-5)  # per view: constant, per Gaussian, per pixel
 _SSIM = 2.6e-5  # per pixel
 _BLEND = 0.15e-3  # per Gaussian that follows control nodes
 _NETWORK = 3.8e-8  # per multiplication of a field's network
+_PREDICTION_START = 3000.0  # of the engine star: its weights are read, the clip is encoded
+_PREDICTED_FRAME = 1500.0  # of the engine star
 _OTHER_STEP = 50.0  # of an engine that has no model here
 _GPU = {"cpu": 1.0, "cuda": 0.08}  # share of that time, before calibration
 
@@ -134,23 +137,36 @@ def nominal_seconds(
     settings: EngineSettings, num_frames: int, device: str, first_frame: int = 0
 ) -> dict[str, float]:
     """Seconds of each stage on the machine where the constants were measured."""
+    if isinstance(settings, StarSettings):
+        frames = max(num_frames - first_frame, 0)
+        milliseconds = {"predict": _PREDICTION_START + _PREDICTED_FRAME * frames}
+        if settings.refine.enabled and num_frames > 1:
+            milliseconds["refine"] = _refinement(settings, settings.gaussians)
+        return {stage: value * _GPU[device] / 1000 for stage, value in milliseconds.items()}
     if not isinstance(settings, Settings):
         stages = engine_of(settings).plan(settings, num_frames)
         return {stage.name: stage.steps * _OTHER_STEP * _GPU[device] / 1000 for stage in stages}
     n, size, pseudo = settings.initialize.gaussians, settings.size**2, settings.pseudo_size**2
-    one, two, three = settings.initialize, settings.generate, settings.refine
+    one, two = settings.initialize, settings.generate
     reference = _STEP + _render(n, size) + _SSIM * size
     view = _render(n, pseudo)
     first = one.iterations * (reference + (view if one.preservation else 0)) if one.finetune else 0.0
     later = two.iterations * (reference + _field(two.field, n) + (view if two.progressive_views else 0))
-    shared = three.iterations * (reference + _field(three.field, n) + 1.5 * view)
-    refined = three.enabled and num_frames > 1
+    refined = settings.refine.enabled and num_frames > 1
     milliseconds = {
         "initialize": first if first_frame == 0 else 0.0,
         "generate": later * max(num_frames - max(first_frame, 1), 0),
-        "refine": shared + three.warm_start * (_STEP + _field(three.field, n)) if refined else 0.0,
+        "refine": _refinement(settings, n) if refined else 0.0,
     }
     return {stage: value * _GPU[device] / 1000 for stage, value in milliseconds.items()}
+
+
+def _refinement(settings: Settings | StarSettings, gaussians: int) -> float:
+    """Milliseconds of stage 3."""
+    refine, size = settings.refine, settings.size**2
+    reference = _STEP + _render(gaussians, size) + _SSIM * size
+    step = reference + _field(refine.field, gaussians) + 1.5 * _render(gaussians, settings.pseudo_size**2)
+    return refine.iterations * step + refine.warm_start * (_STEP + _field(refine.field, gaussians))
 
 
 def nominal_memory(settings: EngineSettings, num_frames: int, device: str) -> float:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from ar4d.errors import UserError
 from ar4d.experts.star.codec import Codec
 from ar4d.experts.star.config import CODECS, STARS
 from ar4d.experts.star.history import context_of
 from ar4d.experts.star.splats import OFFSET, STATIC, Splats, moved, static_splats
 from ar4d.experts.star.weights import load_networks
 from train.data.grid_batch import GridBatch
-from train.star import ablation, export, train_codes, train_star
+from train.grid import make_grids
+from train.star import ablation, evaluate, export, train_codes, train_star
+from train.star.hull import hull_depth
 from train.star.losses import Critic, Weights, critic_terms, flow_term, picture_terms, ray_term, rendered
+from train.star.shards import stored_grids
 from train.star.train_star import Corruption
 from train.star.windows import WindowPool, Windows
 
@@ -166,8 +171,10 @@ def test_both_networks_train_resume_and_become_a_weights_file(tmp_path: Path):
     moving = [
         "--still-share",
         "0",
-        "--continuous-share",
+        "--latest-share",
         "0",
+        "--mixing",
+        "1",
         "--critic-share",
         "1",
         "--weights.critic",
@@ -178,6 +185,7 @@ def test_both_networks_train_resume_and_become_a_weights_file(tmp_path: Path):
     assert [line["seen"] for line in lines] == [2, 4]
     assert {"psnr", "iou", "motion", "used"} <= set(lines[1]["scores"])
     assert "flow" not in lines[0]["loss"]
+    assert [line["scores"]["quantised"] for line in lines] == [0, 1]
     assert {"flow", "critic", "fooling"} <= set(lines[1]["loss"])
     assert (codes / "sheet.png").stat().st_size > 0
     checkpoint = str(codes / "last.pt")
@@ -186,6 +194,66 @@ def test_both_networks_train_resume_and_become_a_weights_file(tmp_path: Path):
     assert line["scores"]["entropy"] == pytest.approx(math.log(SMALL.entries), rel=0.1)  # it has begun
     export.main(["--codes", checkpoint, "--star", str(star / "last.pt"), "--out", str(file)])
     assert load_networks(file).codec.config == CODECS["test"]
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory) -> Path:
+    """Two stored grids of 4 views and 3 times of 8 pixels, with guesses."""
+    out = tmp_path_factory.mktemp("grids")
+    arguments = ["--procedural", "2", "--count", "2", "--times", "3", "--size", "8", "--points", "1000"]
+    make_grids.main([*arguments, "--out", str(out)])
+    return out
+
+
+def test_both_networks_train_on_stored_grids(stored, tmp_path: Path):
+    codes, star, file = tmp_path / "codes", tmp_path / "star", tmp_path / "star.safetensors"
+    options = ["--grids", str(stored), "--holdout-grids", str(stored), "--holdout", "1", "--size", "test"]
+    options += ["--device", "cpu", "--minutes", "60"]
+    bar = ["--bar", "0", "--mixing", "4", "--save-every", "0", "--still-share", "0"]
+    train_codes.main([*options, *bar, "--out", str(codes), "--examples", "3"])
+    lines = [json.loads(line) for line in (codes / "curve.jsonl").read_text().splitlines()]
+    assert [line["scores"]["quantised"] for line in lines] == [0, 0.5, 0.75]  # the bar is passed at once
+    assert lines[-1]["loss"]["flow"] == 0  # stored grids have none
+    arguments = ["--codes", str(codes / "last.pt"), "--out", str(star), "--examples", "2", "--guess"]
+    train_star.main([*options, *arguments])
+    export.main(["--codes", str(codes / "last.pt"), "--star", str(star / "last.pt"), "--out", str(file)])
+    config = load_networks(file).star.config
+    assert config.guess
+    assert (config.history_groups, config.furthest) == (2, 2)  # as far as three times go
+    evaluate.main(["--weights", str(file), "--grids", str(stored), "--objects", "1", "--out", str(tmp_path)])
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores["the guess itself"]["iou"] > 0.3
+    assert {"true tokens", "guess's tokens", "STAR's tokens"} <= set(scores)
+
+
+def test_stored_grids_and_their_guesses_vary_together(stored):
+    (first, _), azimuths = stored_grids((stored,), (0.0, 90.0, 180.0, 270.0), 8, 4, guess=True), (0, 90)
+    same = replace(first, guess=first.rgba)
+    pool = WindowPool(None, 3, 1, 1, torch.Generator().manual_seed(0), [same])
+    seen = set()
+    for _ in range(20):
+        pictures, guess = pool.sequences(1)
+        assert guess is not None
+        assert torch.equal(pictures, guess)
+        seen.add(float(pictures[0, 1, 0, 0].sum()))
+        assert not pool.windows(1, 2).followed.any()
+    assert len(seen) > 3
+    for wrong in ((stored,), (stored / "none",)):
+        with pytest.raises(UserError, match=r"make_grids|--size 16"):
+            stored_grids(wrong, azimuths, 16, 4)
+
+
+def test_a_hulls_depth_is_that_of_a_box():
+    """Silhouettes of a box at the origin: its sides face the cameras."""
+    half, size = 0.3, 64
+    focal, near = size / 2 / math.tan(math.radians(49.1 / 2)), 1.5 - half
+    pixels = (torch.arange(size) + 0.5 - size / 2).abs()
+    inside = pixels < focal * half / near
+    alpha = (inside[:, None] & inside).float().expand(1, 4, size, size)
+    depth = hull_depth(alpha, (0.0, 90.0, 180.0, 270.0), 32)
+    assert float(depth[0, :, 0, 0].max()) == 0
+    middle = depth[0, :, 24:40, 24:40]
+    assert float((middle - near).abs().max()) < 0.06  # a step of the samples is 0.033
 
 
 def test_star_learns_a_sequence_by_heart():

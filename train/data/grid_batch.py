@@ -19,6 +19,7 @@ class GridBatch:
     )
     azimuths_deg: Tensor  # [V]
     planes: Tensor  # [B, 4] of symmetry at azimuth 0, 0 where there is none
+    guess: Tensor | None = None  # [B, V, T, 4, S, S] as `rgba`, guessed from each picture of the first view
 
     def shrunk(self, factor: int) -> GridBatch:
         """The same grids at S / factor pixels; depth and flow are those of every factor-th pixel."""

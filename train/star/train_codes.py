@@ -159,24 +159,42 @@ def measured(
         codes in use; and one row a time of the first objects, renders left of the truth.
     """
     times = codec.config.window
-    psnrs, ious, motions, rows, codes = [], [], [], [], []
+    found, rows, codes = [], [], []
     for index in range(len(holdout.rgba)):
         grid = holdout.rgba[index : index + 1, :, :times].float()
         decoded = codec(grid, still, quantised)
         codes.append(decoded.codes)
         seen, truth = rendered(decoded.splats, codec.config), grid.transpose(1, 2).flatten(0, 1)
-        white, wanted = (x[:, :, :3] + 1 - x[:, :, 3:] for x in (seen, truth))
-        psnrs.append(_psnr(white, wanted))
-        both = ((seen[:, :, 3] > 0.5) & (truth[:, :, 3] > 0.5)).sum((2, 3))
-        either = ((seen[:, :, 3] > 0.5) | (truth[:, :, 3] > 0.5)).sum((2, 3))
-        ious.append(float((both / either.clamp_min(1)).mean()))
-        motions.append(_psnr(white.diff(dim=0), wanted.diff(dim=0)))
+        found.append(picture_scores(seen, truth))
         if index < 6:
+            white, wanted = _on_white(seen), _on_white(truth)
             rows += [torch.cat([*white[k].movedim(1, -1), *wanted[k].movedim(1, -1)], 1) for k in (0, -1)]
     all_codes = torch.cat(codes)
     used = [len(all_codes[:, k].unique()) / codec.config.entries for k in range(codec.config.codebooks)]
-    scores = {"psnr": _mean(psnrs), "iou": _mean(ious), "motion": _mean(motions), "used": _mean(used)}
-    return scores, [row.cpu() for row in rows]
+    scores = {name: _mean([scores[name] for scores in found]) for name in found[0]}
+    return {**scores, "used": _mean(used)}, [row.cpu() for row in rows]
+
+
+def picture_scores(seen: Tensor, truth: Tensor) -> dict[str, float]:
+    """PSNR on white, IoU of the masks, and PSNR of the differences between neighbouring times.
+
+    Args:
+        seen: [T, V, 4, S, S] premultiplied renders.
+        truth: as `seen`.
+    """
+    white, wanted = _on_white(seen), _on_white(truth)
+    both = ((seen[:, :, 3] > 0.5) & (truth[:, :, 3] > 0.5)).sum((2, 3))
+    either = ((seen[:, :, 3] > 0.5) | (truth[:, :, 3] > 0.5)).sum((2, 3))
+    return {
+        "psnr": _psnr(white, wanted),
+        "iou": float((both / either.clamp_min(1)).mean()),
+        "motion": _psnr(white.diff(dim=0), wanted.diff(dim=0)),
+    }
+
+
+def _on_white(pictures: Tensor) -> Tensor:
+    """[T, V, 3, S, S] of premultiplied pictures [T, V, 4, S, S]."""
+    return pictures[:, :, :3] + 1 - pictures[:, :, 3:]
 
 
 def _psnr(a: Tensor, b: Tensor) -> float:

@@ -48,10 +48,19 @@ class StarOptions(DataOptions):
     pile up."""
     history: History = "container"
     """Ablation switch: what a group knows of the earlier ones."""
+    guess: bool = False
+    """Predict each token from the embedded expert's guess of it, as well; only stored grids have guesses."""
 
-    @property
-    def config(self) -> StarConfig:
-        return replace(STARS[self.size], history=self.history)
+    def config(self, num_frames: int) -> StarConfig:
+        """The network's shape, for sequences of `num_frames`: what they never show is never asked for."""
+        size, furthest = STARS[self.size], max(num_frames - 1, 1)
+        return replace(
+            size,
+            history=self.history,
+            guess=self.guess,
+            history_groups=min(size.history_groups, furthest),
+            furthest=min(size.furthest, furthest),
+        )
 
 
 @dataclass(frozen=True)
@@ -87,9 +96,11 @@ def codes_of(codec: Codec, grids: Tensor) -> Tensor:
     return codes.unflatten(0, grids.shape[:3]).transpose(1, 2)
 
 
-def group_batch(star: Star, codes: Tensor, frame: int) -> GroupBatch:
-    """The group of one time of sequences with codes [B, T, V, N, K]."""
+def group_batch(star: Star, codes: Tensor, frame: int, guess: Tensor | None = None) -> GroupBatch:
+    """The group of one time of sequences with codes [B, T, V, N, K], and its guess [B, V, N, K]."""
     context = context_of(codes[:, :, 0], codes[:, :, 1:].flatten(2, 3), frame, star.codec, star.config)
+    if guess is not None:
+        context = replace(context, guess=star.ordered(guess))
     return GroupBatch(context, star.ordered(codes[:, frame]))
 
 
@@ -111,11 +122,11 @@ class Corruption:
 
 
 @torch.no_grad()
-def validate(network: TrainedStar, codes: Tensor) -> dict[str, float]:
+def validate(network: TrainedStar, codes: Tensor, guesses: Tensor | None = None) -> dict[str, float]:
     """Mean cross-entropy (nats) and accuracy of the next code, on holdout sequences, and per view."""
     star, entropies, hits = network.star.eval(), [], []
     for frame in range(codes.shape[1]):
-        batch = group_batch(star, codes, frame)
+        batch = group_batch(star, codes, frame, None if guesses is None else guesses[:, frame])
         logits = star(batch.context, batch.group)
         entropies.append(float(cross_entropy(logits, batch.group)))
         hits.append((logits.argmax(-1) == batch.group).float().mean((0, 2)))
@@ -136,27 +147,31 @@ def main(argv: Sequence[str]) -> None:
 def train(rank: int, options: StarOptions) -> None:
     """The work of one process."""
     codec, seed = codec_of(options.codes), options.seed + 7919 * rank
-    pool, holdout = window_pools(options, codec.config, options.frames, seed)
-    device = options.torch_device
+    pool, holdout = window_pools(options, codec.config, options.frames, seed, options.guess)
+    device, config = options.torch_device, options.config(pool.num_frames)
     codec = codec.to(device)
     kept = codes_of(codec, holdout.rgba.float())
+    guesses = None if holdout.guess is None else codes_of(codec, holdout.guess.float())
 
     def make() -> TrainedStar:
-        return TrainedStar(codec, options.config)
+        network = TrainedStar(codec, config)
+        network.star.start_from(codec.codebooks.unit_books())
+        return network
 
     trainer = Trainer(options, rank, make, load_initial_weights)
     if rank == 0:
-        write_config(options.out, options.config)
+        write_config(options.out, config)
     pool.random.manual_seed(seed + trainer.seen)
     corrupt = Corruption(codec, options.corrupted, pool.random)
 
     def draw() -> GroupBatch:
-        codes = codes_of(codec, pool.sequences(options.batch, pool.num_frames))
+        pictures, guess = pool.sequences(options.batch)
         frame = int(torch.randint(pool.num_frames, (1,), generator=pool.random))
-        batch = group_batch(trainer.network.star, codes, frame)
+        guessed = None if guess is None else codes_of(codec, guess[:, :, frame : frame + 1])[:, 0]
+        batch = group_batch(trainer.network.star, codes_of(codec, pictures), frame, guessed)
         return replace(batch, context=corrupt(batch.context))
 
-    trainer.fit(draw, lambda network, batch: network(batch), lambda network: validate(network, kept))
+    trainer.fit(draw, lambda network, batch: network(batch), lambda network: validate(network, kept, guesses))
 
 
 def load_initial_weights(network: TrainedStar, weights: dict[str, Tensor]) -> None:

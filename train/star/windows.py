@@ -99,11 +99,12 @@ class WindowPool:
         pictures, depth, flow = (torch.cat(part) for part in zip(*parts, strict=True))
         return Windows(pictures, depth, flow, following)
 
-    def sequences(self, count: int, times: int) -> Tensor:
-        """Consecutive times of grids: pictures [B, V, T, 4, S, S]."""
-        start = self._number(self.num_frames - times + 1)
+    def sequences(self, count: int) -> tuple[Tensor, Tensor | None]:
+        """All times of grids: pictures [B, V, T, 4, S, S], and their guesses where the grids have them."""
         grids = [self._varied(self._grid()) for _ in range(count)]
-        return torch.cat([grid.rgba.float()[:, :, start : start + times] for grid in grids])
+        guesses = [grid.guess.float() for grid in grids if grid.guess is not None]
+        pictures = torch.cat([grid.rgba.float() for grid in grids])
+        return pictures, torch.cat(guesses) if guesses else None
 
     def _grid(self) -> GridBatch:
         """A random grid of the pool, after its due new ones."""
@@ -120,16 +121,24 @@ class WindowPool:
             self.credit = max(self.credit - 1, 0)
 
     def _varied(self, grid: GridBatch) -> GridBatch:
-        """The grid turned by a quarter, mirrored, and in other colours, each at random."""
-        views = grid.rgba.shape[1]
-        order = torch.arange(views).roll(-self._number(views))
+        """The grid turned by a quarter, mirrored, and in other colours, each at random.
+
+        A grid with a guess, which is made from its first view, is not turned.
+        """
+        views, guess = grid.rgba.shape[1], grid.guess
+        order = torch.arange(views)
+        if guess is None:
+            order = order.roll(-self._number(views))
         colors = [*COLOR_ORDERS[self._number(len(COLOR_ORDERS))], 3]
         rgba, depth, flow = grid.rgba[:, order][:, :, :, colors], grid.depth[:, order], grid.flow[:, order]
+        if guess is not None:
+            guess = guess[:, :, :, colors]
         if self._number(2):  # the view at azimuth A becomes the one at -A
             back = -torch.arange(views) % views
             rgba, depth, flow = rgba[:, back].flip(-1), depth[:, back].flip(-1), flow[:, back].flip(-1)
             flow = torch.stack([-flow[:, :, :, 0], flow[:, :, :, 1]], 3)
-        return GridBatch(rgba, depth, flow, grid.azimuths_deg, grid.planes)
+            guess = None if guess is None else guess[:, back].flip(-1)
+        return GridBatch(rgba, depth, flow, grid.azimuths_deg, grid.planes, guess)
 
     def _number(self, end: int) -> int:
         return int(torch.randint(end, (1,), generator=self.random))
@@ -142,7 +151,7 @@ def _picked(grid: GridBatch, order: list[int]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def window_pools(
-    options: DataOptions, config: CodecConfig, num_frames: int, seed: int
+    options: DataOptions, config: CodecConfig, num_frames: int, seed: int, guess: bool = False
 ) -> tuple[WindowPool, GridBatch]:
     """A pool of training windows, and grids of objects that no run trains on.
 
@@ -151,6 +160,7 @@ def window_pools(
     Args:
         num_frames: of a grid that is not stored.
         seed: of the training data.
+        guess: whether guesses are wanted (and no depth), which only stored grids have.
 
     Raises:
         UserError: a folder of stored grids holds none that fit.
@@ -158,13 +168,16 @@ def window_pools(
     random, azimuths_deg, size = torch.Generator().manual_seed(seed), config.azimuths_deg, config.size
     holdout = max(options.holdout, 1)
     if options.grids:
-        made = stored_grids(options.grids, azimuths_deg, size, config.grid)
-        others = stored_grids(options.holdout_grids, azimuths_deg, size, config.grid)
+        rays = 0 if guess else config.grid
+        made = stored_grids(options.grids, azimuths_deg, size, rays, guess)
+        others = stored_grids(options.holdout_grids, azimuths_deg, size, rays, guess)
         if not others:
             raise UserError("Training on stored grids needs others to validate on: give --holdout-grids.")
         kept_grids = others[:: max(len(others) // holdout, 1)][:holdout]
         pool = WindowPool(None, made[0].rgba.shape[2], len(made), 1, random, made)
         return pool, joined(kept_grids)
+    if guess:
+        raise UserError("Guesses are stored with grids: give their folders with --grids.")
     device = options.torch_device
     clouds = procedural_clouds(options.procedural, PAIRS, options.points, options.seed)
     dataset = PointCloudDataset(stack_clouds(clouds, device), seed)

@@ -87,6 +87,10 @@ class StarConfig:
     """Groups that the history holds: the first one and the latest. It bounds the cost of a frame."""
     ahead: int = 2
     """Frames of the clip after the present one that the history holds."""
+    furthest: int = 8
+    """Times that are further away than so many frames are marked alike."""
+    guess: bool = False
+    """Whether each token is predicted from the embedded expert's guess of it, as well; not of the paper."""
     text_width: int = 0
     """Width of a text encoder's features; 0: without text."""
     dropout: float = 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ar4d.errors import UserError
+from ar4d.experts.embedded import Embedded
+from ar4d.experts.grid.guess import guess_frame
 from ar4d.experts.protocols import Unavailable
 from ar4d.experts.star.codec import window_codes
 from ar4d.experts.star.history import context_of
@@ -43,6 +45,8 @@ class Star4D:
 
     networks: Networks
     device: torch.device
+    embedded: Embedded | None = None
+    """Guesses the unseen views of each frame, where the networks predict from that."""
     name: str = "star"
 
     @staticmethod
@@ -61,8 +65,8 @@ class Star4D:
         Raises:
             UserError: there is none, or it is damaged.
         """
-        path = found_weights(weights or _named_weights())
-        return Star4D(load_networks(path, device), device)
+        networks = load_networks(found_weights(weights or _named_weights()), device)
+        return Star4D(networks, device, Embedded.load(device) if networks.star.config.guess else None)
 
     def animate(self, clip: Tensor, budget: int, elevation_deg: float, seed: int) -> list[Gaussians]:
         """See `ClipToGaussians.animate`."""
@@ -100,10 +104,13 @@ class Star4D:
         clip = clip.to(self.device).float()
         seen = codec.encode(self._pictures(clip)).codes  # [F, N, K]
         unseen = self._checked(known, len(clip))
+        embedded = None if self.embedded is None else self.embedded.with_clip(clip)
         shown: ShownByClip | None = None
         for k in range(len(clip)):
             if k == len(unseen):
                 context = context_of(seen[None], unseen.flatten(1, 2)[None], k, codec.config, star.config)
+                if embedded is not None:
+                    context = replace(context, guess=self._guess(embedded, clip[k]))
                 random = torch.Generator(self.device).manual_seed((seed << 20) + k)
                 group = star.by_view(sample_group(star, context, sampler, random))
                 unseen = torch.cat([unseen, group])
@@ -115,6 +122,12 @@ class Star4D:
                 splats = self._splats(seen, unseen, k)
                 made = to_world(shown.at(splats, clip[k]), elevation_deg)
             yield PredictedFrame(unseen[k].cpu(), made)
+
+    def _guess(self, embedded: Embedded, frame: Tensor) -> Tensor:
+        """Codes [1, G, K] of the guess of a frame [S, S, 4]."""
+        codec, star = self.networks.codec, self.networks.star
+        views = guess_frame(embedded, frame, codec.config.size).to(self.device)
+        return star.ordered(codec.encode(views).codes[None])
 
     def _splats(self, seen: Tensor, unseen: Tensor, frame: int) -> Splats:
         """The Gaussians of a frame, one set."""

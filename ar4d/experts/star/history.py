@@ -19,6 +19,7 @@ class Context:
     views: Tensor  # [H] view of each token of the history
     places: Tensor  # [H] token of the picture, in [0, N)
     frames: Tensor  # [H] time relative to the group's
+    guess: Tensor | None = None  # [B, G, K] codes of a guess of the group, in the order of prediction
 
 
 def context_of(clip: Tensor, groups: Tensor, frame: int, codec: CodecConfig, star: StarConfig) -> Context:

@@ -57,7 +57,8 @@ class GroupSteps:
         for block, cache in zip(star.blocks, self.caches, strict=True):
             x = block(x, turns=turns, cache=cache)
         self.batch = len(x)
-        self.shifts, self.turns = star.shifts(), star.group_turns()
+        self.shifts = star.shifts() + star.hints(context)  # [1 or B, G, width]
+        self.turns = star.group_turns()
         self.logits: Tensor | None = None  # [B, K, entries] of the latest token
 
     def next(self, previous: Tensor | None, choose: Callable[[Tensor], Tensor]) -> Tensor:
@@ -69,7 +70,7 @@ class GroupSteps:
         """
         star, i = self.star, self.index
         x = star.start.expand(self.batch, -1) if previous is None else star.embedded(previous)
-        x = (x + self.shifts[i])[:, None]
+        x = (x + self.shifts[:, i])[:, None]
         for block, cache in zip(star.blocks, self.caches, strict=True):
             x = block(x, turns=self.turns[i : i + 1], cache=cache)
         x, inner, codes, logits = star.norm(x), Cache(), [], []

@@ -24,8 +24,8 @@ from ar4d.experts.star.container import Container
 from ar4d.experts.star.history import Context
 from ar4d.experts.star.rays import pluecker, token_places
 
-MOST_FRAMES = 8
-"""Times that are further away are marked alike."""
+EMBEDDED = 0.2
+"""Standard deviation of the embeddings that `Star.start_from` makes."""
 
 
 def _mlp(into: int, width: int) -> nn.Sequential:
@@ -46,6 +46,7 @@ class Star(nn.Module):
         self.no_text = nn.Parameter(0.02 * torch.randn(1, width))
         self.text = _mlp(config.text_width, width) if config.text_width else None
         self.given, self.state = _mlp(width, width), _mlp(width, width)
+        self.hint = _mlp(width, width) if config.guess else None
         self.container = Container(config)
         self.blocks = nn.ModuleList(Block(width, config.heads, config.dropout) for _ in range(config.blocks))
         self.norm, self.inner_norm = nn.RMSNorm(width), nn.RMSNorm(width)
@@ -78,6 +79,16 @@ class Star(nn.Module):
         """Codes [B, V - 1, N, K] of the views 1, 2, … in their own order, of a group."""
         order = self.group_views[:: self.codec.tokens].argsort()
         return group.unflatten(1, (self.codec.views - 1, self.codec.tokens))[:, order]
+
+    @torch.no_grad()
+    def start_from(self, books: Tensor) -> None:
+        """Gives like codes like embeddings: random projections of the codebooks' vectors.
+
+        Args:
+            books: [codebooks, entries, code_width], of unit length.
+        """
+        projection = torch.randn(books.shape[0], books.shape[2], self.config.width, device=books.device)
+        self.embedding.weight.copy_(EMBEDDED * torch.bmm(books, projection).flatten(0, 1))
 
     def embedded(self, codes: Tensor) -> Tensor:
         """Sums [..., width] of the embeddings of codes [..., K]."""
@@ -121,7 +132,7 @@ class Star(nn.Module):
         prefix, turns = self.prefix(context, text)
         before = self.embedded(group[:, :-1])
         before = torch.cat([self.start.expand(len(group), 1, -1), before], 1)
-        x = torch.cat([prefix, before + self.shifts(rays)], 1)
+        x = torch.cat([prefix, before + self.shifts(rays) + self.hints(context)], 1)
         turns = torch.cat([turns, self.group_turns()])
         count = prefix.shape[1]
         mask = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril()
@@ -136,6 +147,18 @@ class Star(nn.Module):
         views = self.group_views.to(device)
         places = torch.arange(self.codec.tokens, device=device).repeat(self.codec.views - 1)
         return self._where(views, places, torch.zeros_like(places), rays)
+
+    def hints(self, context: Context) -> Tensor:
+        """[B, G, width] that is added where each token is predicted, by the guess of that token; or 0.
+
+        Raises:
+            ValueError: the network is made for a guess, and the context has none.
+        """
+        if self.hint is None:
+            return self.start.new_zeros(1, 1, 1)
+        if context.guess is None:
+            raise ValueError("these networks predict from a guess, which the context lacks")
+        return self.hint(self.embedded(context.guess))
 
     def group_turns(self) -> Tensor:
         """[G, C / 2] rotary angles of the tokens to be predicted."""
@@ -167,7 +190,8 @@ class Star(nn.Module):
         """[N, width] encoding of tokens by the rays of their pixels and by their time."""
         every = pluecker(self.codec, views.device)
         seen = self.ray(every)[views, places] if rays is None else self.ray(rays)
-        return seen + self.time(sinusoids(frames.clamp(-MOST_FRAMES, MOST_FRAMES), self.config.width))
+        furthest = self.config.furthest
+        return seen + self.time(sinusoids(frames.clamp(-furthest, furthest), self.config.width))
 
 
 def cross_entropy(logits: Tensor, group: Tensor) -> Tensor:

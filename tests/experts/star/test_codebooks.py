@@ -65,11 +65,27 @@ def test_dead_codes_are_restarted_from_the_batch_and_live_ones_stay():
     kept = quantiser.books.detach().clone()
     for _ in range(200):
         quantiser.used.mul_(0.95)
-    quantiser.used[torch.arange(CONFIG.codebooks), alive] = 100
+    quantiser.used[torch.arange(CONFIG.codebooks), alive] = 4
     moved = quantiser.restart_dead(one, quantiser(one).codes)
     assert moved == CONFIG.codebooks * (CONFIG.entries - 1)
     for book in range(CONFIG.codebooks):
         assert torch.equal(quantiser.books[book, alive[book]], kept[book, alive[book]])
+
+
+def test_fitted_codes_are_the_centres_of_what_there_is():
+    quantiser = books()
+    centres = F.normalize(torch.randn(CONFIG.codebooks, CONFIG.entries, CONFIG.code_width), dim=-1)
+    which = torch.randint(CONFIG.entries, (3000, CONFIG.codebooks))
+    z = centres[torch.arange(CONFIG.codebooks), which] + 0.01 * torch.randn(3000, 2, CONFIG.code_width)
+    before = float(quantiser(z.flatten(1)).loss.detach())
+    quantiser.fit(z.flatten(1), generator=torch.Generator().manual_seed(0))
+    found = quantiser(z.flatten(1))
+    assert float(found.loss.detach()) < 0.3 * before
+    assert all(len(found.codes[:, k].unique()) > 0.9 * CONFIG.entries for k in range(CONFIG.codebooks))
+    one = z[:1].flatten(1).expand(50, -1)  # fewer vectors than codes
+    quantiser.fit(one)
+    assert float(quantiser(one).loss.detach()) < 1e-6
+    assert quantiser.restart_dead(one, quantiser(one).codes) == 0  # no code is dead at once
 
 
 def test_nearest_codes_are_sorted_by_similarity_and_exclude_the_code():

@@ -110,3 +110,14 @@ def test_the_papers_sizes_build_without_memory():
     assert 24 * (codec_config.views - 1) * codec_config.tokens == 43_008
     assert round(codec_size / 1e6) == 330
     assert round(star_size / 1e6) == 375
+
+
+def test_a_share_of_the_tokens_passes_through_the_codebooks():
+    network, pictures = codec(), torch.rand(8, 4, CONFIG.size, CONFIG.size)
+    whole, none, half = (network.encode(pictures, share) for share in (1.0, 0.0, 0.5))
+    assert torch.equal(whole.vectors, network.codebooks(whole.latent).vectors)
+    assert torch.equal(none.vectors, network.codebooks.chunks(none.latent).flatten(-2))
+    assert float(none.loss) == 0
+    coded = (half.vectors == whole.vectors).all(-1)
+    assert torch.equal(coded, ~(half.vectors == none.vectors).all(-1))
+    assert 0.2 < float(coded.float().mean()) < 0.8

@@ -1,5 +1,7 @@
 """STAR: shift positional encoding, causality, cached keys, histories."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -64,6 +66,39 @@ def test_a_code_moves_only_what_follows(star, codes):
     assert torch.equal(before[:, i, 0], after[:, i, 0])  # the code itself, before it is known
     assert not torch.equal(before[:, i, 1], after[:, i, 1])  # the next codebook knows it
     assert not torch.equal(before[:, i + 1], after[:, i + 1])
+
+
+def test_a_guess_moves_the_logits_of_its_own_token(codes):
+    torch.manual_seed(0)
+    star = Star(CODEC, replace(CONFIG, guess=True)).eval().requires_grad_(False)
+    torch.nn.init.normal_(star.out.weight, std=0.5)
+    star.start_from(torch.nn.functional.normalize(torch.randn(CODEC.codebooks, CODEC.entries, 4), dim=-1))
+    group, i = star.ordered(codes[:, 3]), 9
+    known = replace(context(codes, 3), guess=star.ordered(codes[:, 2]))
+    changed = known.guess.clone()
+    changed[:, i] = (changed[:, i] + 1) % CODEC.entries
+    before, after = star(known, group), star(replace(known, guess=changed), group)
+    assert torch.equal(before[:, :i], after[:, :i])
+    assert float((before[:, i] - after[:, i]).abs().max()) > 1e-3
+    steps = GroupSteps(star, known)
+    previous = None
+    for k in range(i + 1):
+        wanted = iter(group[:, k].T)
+        previous = steps.next(previous, lambda logits, wanted=wanted: next(wanted))
+    assert torch.allclose(steps.logits, before[:, i], atol=1e-4)
+    with pytest.raises(ValueError, match="lacks"):
+        star(context(codes, 3), group)
+
+
+def test_like_codes_start_with_like_embeddings():
+    torch.manual_seed(0)
+    star = Star(CODEC, CONFIG)
+    books = torch.nn.functional.normalize(torch.randn(CODEC.codebooks, CODEC.entries, 4), dim=-1)
+    books[1, 3] = torch.nn.functional.normalize(books[1, 2] + 0.01, dim=-1)
+    star.start_from(books)
+    rows = star.embedding.weight.view(CODEC.codebooks, CODEC.entries, -1)
+    apart = torch.cdist(rows[1], rows[1])
+    assert float(apart[2, 3]) < 0.1 * float(apart[2].sum() / (CODEC.entries - 1))
 
 
 def test_groups_are_in_the_order_of_their_distance_and_come_back_by_view(star, codes):
