@@ -101,7 +101,7 @@ CODECS: dict[str, CodecConfig] = {
         size=8, stem=(8,), width=32, heads=2, encoder_blocks=1, decoder_blocks=1, codebooks=2, entries=16,
         code_width=4, splats=2, window=3, refine_width=8,
     ),
-    "mini": CodecConfig(stem=(16, 32), width=96, heads=4, encoder_blocks=1, decoder_blocks=2),
+    "mini": CodecConfig(stem=(16, 32), width=96, heads=4, encoder_blocks=1, decoder_blocks=2, window=3),
     "tiny": CodecConfig(stem=(24, 48), width=128, heads=4),
     "small": CodecConfig(),
     "base": CodecConfig(stem=(48, 96), width=256, heads=8, encoder_blocks=4, decoder_blocks=6),

@@ -59,6 +59,7 @@ class GroupSteps:
         self.batch = len(x)
         self.shifts = star.shifts() + star.hints(context)  # [1 or B, G, width]
         self.turns = star.group_turns()
+        self.likeness = star.likeness(context.guess)  # [B, G, K, entries], or 0
         self.logits: Tensor | None = None  # [B, K, entries] of the latest token
 
     def next(self, previous: Tensor | None, choose: Callable[[Tensor], Tensor]) -> Tensor:
@@ -75,7 +76,8 @@ class GroupSteps:
             x = block(x, turns=self.turns[i : i + 1], cache=cache)
         x, inner, codes, logits = star.norm(x), Cache(), [], []
         for book in range(star.codec.codebooks):
-            logits.append(star.next_logits(x, inner))
+            like = self.likeness[:, i, book] if self.likeness.ndim else self.likeness
+            logits.append(star.next_logits(x, inner) + like)
             codes.append(choose(logits[-1]))
             x = star.code_vector(codes[-1], book)
         self.index, self.logits = i + 1, torch.stack(logits, 1)

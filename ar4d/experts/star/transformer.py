@@ -24,6 +24,9 @@ from ar4d.experts.star.container import Container
 from ar4d.experts.star.history import Context
 from ar4d.experts.star.rays import pluecker, token_places
 
+TRUST = 8.0
+"""Weight of a guess in the logits at the start; of 512 codes the guessed one then has about half the
+probability."""
 EMBEDDED = 0.2
 """Standard deviation of the embeddings that `Star.start_from` makes."""
 
@@ -34,6 +37,8 @@ def _mlp(into: int, width: int) -> nn.Sequential:
 
 class Star(nn.Module):
     """The autoregressive model over the codes of a `Codec`."""
+
+    books: Tensor
 
     def __init__(self, codec: CodecConfig, config: StarConfig) -> None:
         super().__init__()
@@ -47,6 +52,9 @@ class Star(nn.Module):
         self.text = _mlp(config.text_width, width) if config.text_width else None
         self.given, self.state = _mlp(width, width), _mlp(width, width)
         self.hint = _mlp(width, width) if config.guess else None
+        if config.guess:
+            self.trust = nn.Parameter(torch.full((codec.codebooks,), TRUST))
+            self.register_buffer("books", torch.zeros(codec.codebooks, codec.entries, codec.code_width))
         self.container = Container(config)
         self.blocks = nn.ModuleList(Block(width, config.heads, config.dropout) for _ in range(config.blocks))
         self.norm, self.inner_norm = nn.RMSNorm(width), nn.RMSNorm(width)
@@ -89,6 +97,8 @@ class Star(nn.Module):
         """
         projection = torch.randn(books.shape[0], books.shape[2], self.config.width, device=books.device)
         self.embedding.weight.copy_(EMBEDDED * torch.bmm(books, projection).flatten(0, 1))
+        if self.config.guess:
+            self.books.copy_(books)
 
     def embedded(self, codes: Tensor) -> Tensor:
         """Sums [..., width] of the embeddings of codes [..., K]."""
@@ -139,7 +149,7 @@ class Star(nn.Module):
         mask[:count, :count] = True
         for block in self.blocks:
             x = block(x, mask=mask, turns=turns)
-        return self.code_logits(self.norm(x[:, count:]), group)
+        return self.code_logits(self.norm(x[:, count:]), group) + self.likeness(context.guess)
 
     def shifts(self, rays: Tensor | None = None) -> Tensor:
         """[G, width] shift positional encoding of a group: rays and time of the token to be predicted."""
@@ -159,6 +169,22 @@ class Star(nn.Module):
         if context.guess is None:
             raise ValueError("these networks predict from a guess, which the context lacks")
         return self.hint(self.embedded(context.guess))
+
+    def likeness(self, guess: Tensor | None) -> Tensor:
+        """What is added to the logits: how much each code is like the guessed one, times a learned trust.
+
+        An untrained network so draws codes near the guess, and has to learn only what is wrong with it.
+
+        Args:
+            guess: [..., K] codes.
+
+        Returns:
+            [..., K, entries], or 0 where the network is made for no guess.
+        """
+        if self.hint is None or guess is None:
+            return self.start.new_zeros(())
+        guessed = self.books[torch.arange(self.codec.codebooks, device=guess.device), guess]
+        return self.trust[:, None] * torch.einsum("...kc,kec->...ke", guessed, self.books)
 
     def group_turns(self) -> Tensor:
         """[G, C / 2] rotary angles of the tokens to be predicted."""

@@ -88,6 +88,8 @@ def test_a_guess_moves_the_logits_of_its_own_token(codes):
     assert torch.allclose(steps.logits, before[:, i], atol=1e-4)
     with pytest.raises(ValueError, match="lacks"):
         star(context(codes, 3), group)
+    torch.nn.init.zeros_(star.out.weight)  # untrained, it repeats the guess
+    assert torch.equal(star(known, group).argmax(-1), known.guess)
 
 
 def test_like_codes_start_with_like_embeddings():
