@@ -30,7 +30,7 @@ from ar4d.events import (
     Finished,
     FrameFinished,
 )
-from ar4d.presets import CPU, PAPER
+from ar4d.presets import CPU, PAPER, STAR, STAR_REFINED
 from ar4d.runs import Run
 from tests.support.lifting import TOKEN, disk_video, make_run, quick_preset, service, slow
 
@@ -340,6 +340,16 @@ def test_a_box_cuts_out_what_is_inside(busy: Service, tmp_path: Path) -> None:
     assert abs(y + side / 2 - 40) < 3
     assert boxed.crop != whole.crop
     assert np.isclose(boxed.fps, whole.fps, rtol=0.01)
+
+
+def test_the_time_of_a_prediction_grows_with_its_frames() -> None:
+    few, many = (nominal_seconds(STAR, frames, "cpu")["predict"] for frames in (4, 24))
+    assert 5 < many < 120
+    assert nominal_seconds(STAR, 24, "cpu", first_frame=20)["predict"] == few
+    assert set(nominal_seconds(STAR, 24, "cpu")) == {"predict"}
+    same = nominal_seconds(CPU, 24, "cpu")["refine"]  # stage 3 costs what it costs in the engine ar4d
+    assert nominal_seconds(STAR_REFINED, 24, "cpu") == {"predict": many, "refine": same}
+    assert set(nominal_seconds(STAR_REFINED, 1, "cpu")) == {"predict"}
 
 
 def test_estimates_learn_from_finished_runs(tmp_path: Path) -> None:
