@@ -20,7 +20,7 @@ from train.data.grid_batch import GridBatch
 from train.grid import make_grids
 from train.star import ablation, evaluate, export, train_codes, train_star
 from train.star.hull import hull_depth
-from train.star.losses import Critic, Weights, critic_terms, flow_term, picture_terms, ray_term, rendered
+from train.star.losses import Critic, Weights, critic_terms, flow_term, picture_terms, ray_terms, rendered
 from train.star.shards import stored_grids
 from train.star.train_star import Corruption
 from train.star.windows import WindowPool, Windows
@@ -124,11 +124,11 @@ def test_truth_costs_nothing_and_a_wrong_picture_does():
         torch.zeros(0),
     )
     deeper = Windows(windows.pictures, windows.depth + 0.2, windows.flow, windows.followed)
-    near, far = (float(ray_term(splats, w, True, SMALL16)) for w in (windows, deeper))
+    near, far = (float(ray_terms(splats, w, True, SMALL16)[0]) for w in (windows, deeper))
     assert near == far  # half transparent pixels have no depth
     solid = torch.ones(1, 4, 1, 4, 16, 16)
     near, far = (
-        float(ray_term(splats, Windows(solid, w.depth, w.flow, w.followed), True, SMALL16))
+        float(ray_terms(splats, Windows(solid, w.depth, w.flow, w.followed), True, SMALL16)[0])
         for w in (windows, deeper)
     )
     assert far - near == pytest.approx(4 * 0.2, rel=1e-4)

@@ -35,9 +35,12 @@ class Weights:
     alpha: float = 1.0
     """Of L1 on alpha."""
     rays: float = 0.5
-    """Of depth, colour and opacity of the Gaussians against the pictures along their own rays."""
+    """Of depth and opacity of the Gaussians against the pictures along their own rays."""
     rays_end: float = 0.2
     """Share of that weight which is left from the middle of the training on."""
+    colors: float = 1.0
+    """Of the Gaussians' colours against the pictures along their own rays: the background takes most pixels
+    of a render, and without this term a short training stays grey."""
     codes: float = 1.0
     """Of the codebooks' loss."""
     flow: float = 0.02
@@ -86,8 +89,8 @@ def picture_terms(seen: Tensor, truth: Tensor, weights: Weights) -> dict[str, Te
     }
 
 
-def ray_term(splats: Splats, windows: Windows, still: bool, config: CodecConfig) -> Tensor:
-    """Depth, colour and opacity of Gaussians against the picture of their own view at their own pixel.
+def ray_terms(splats: Splats, windows: Windows, still: bool, config: CodecConfig) -> tuple[Tensor, Tensor]:
+    """Shape (depth and opacity) and colour of Gaussians against their own view's picture at their own pixel.
 
     Opacity is compared by cross-entropy: rendering gives a Gaussian below 1/255 no gradient, and most pixels
     are background, so that without it all Gaussians soon become transparent and stay so.
@@ -113,7 +116,7 @@ def ray_term(splats: Splats, windows: Windows, still: bool, config: CodecConfig)
     shape_error = ((depths - far).abs() * solid).sum() / count
     color_error = ((own - rgb).abs().mean(2) * solid).sum() / count
     opacity_error = F.binary_cross_entropy_with_logits(opacities.view(shape), alpha)
-    return 4 * shape_error + color_error + opacity_error
+    return 4 * shape_error + opacity_error, color_error
 
 
 def flow_term(splats: Splats, windows: Windows, view: int, config: CodecConfig) -> Tensor:

@@ -27,7 +27,7 @@ from train.data.grid_batch import GridBatch
 from train.loop import Losses, Trainer, launch
 from train.report import draw_sheet
 from train.star.checkpoints import write_config
-from train.star.losses import Critic, Weights, critic_terms, flow_term, picture_terms, ray_term, rendered
+from train.star.losses import Critic, Weights, critic_terms, flow_term, picture_terms, ray_terms, rendered
 from train.star.windows import DataOptions, WindowPool, Windows, window_pools
 
 GRID_FRAMES = 6
@@ -112,7 +112,8 @@ class TrainedCodec(nn.Module):
         terms = picture_terms(seen, truth, weights)
         terms["codes"] = weights.codes * decoded.loss
         rays = weights.rays * (1 - (1 - weights.rays_end) * min(1.0, 2 * step.done))
-        terms["rays"] = rays * ray_term(decoded.splats, windows, step.still, config)
+        shape, color = ray_terms(decoded.splats, windows, step.still, config)
+        terms |= {"rays": rays * shape, "colors": weights.colors * color}
         if not step.still and weights.flow > 0:
             terms["flow"] = weights.flow * flow_term(decoded.splats, windows, step.view, config)
         if step.criticised:

@@ -15,6 +15,9 @@ from ar4d.experts.star.rays import pluecker, token_places
 from ar4d.experts.star.splats import OFFSET, STATIC, Splats, moved, static_splats
 from ar4d.experts.star.stop import OffsetPredictor
 
+DIRECT = 4.0
+"""Factor of the code vectors that are read off directly: it makes their layer learn faster."""
+
 
 class Decoder(nn.Module):
     """From the codebooks' vectors to `Splats`, for several times at once."""
@@ -28,9 +31,12 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(Block(width, config.heads) for _ in range(config.decoder_blocks))
         self.norm = nn.RMSNorm(width)
         self.static = nn.Linear(width, STATIC * config.splats**2)
+        self.direct = nn.Linear(config.codebooks * config.code_width, STATIC * config.splats**2)
         self.stop = OffsetPredictor(config)
         with torch.no_grad():
             self.static.weight.mul_(0.3)
+            self.direct.weight.zero_()
+            self.direct.bias.zero_()
 
     def forward(self, vectors: Tensor, still: bool = False) -> Splats:
         """Decodes times that belong together, the canonical one first.
@@ -46,15 +52,16 @@ class Decoder(nn.Module):
         tokens = self.project(vectors.flatten(0, 2)).unflatten(0, (batch, times, config.views))
         features = self.static_features(tokens)
         if still or times == 1:
-            return static_splats(self._spread(self.static(features).flatten(0, 1), STATIC), config)
+            return static_splats(self._spread(self._raw(features, vectors).flatten(0, 1), STATIC), config)
         offsets = self._spread(self.stop(features, tokens).flatten(0, 1), OFFSET)
         if config.canonical == "each":
             return moved(
-                static_splats(self._spread(self.static(features).flatten(0, 1), STATIC), config),
+                static_splats(self._spread(self._raw(features, vectors).flatten(0, 1), STATIC), config),
                 offsets,
                 config,
             )
-        first = static_splats(self._spread(self.static(features[:, 0]), STATIC), config)
+        raw = self._raw(features[:, 0], vectors[:, 0])
+        first = static_splats(self._spread(raw, STATIC), config)
         repeated = Splats(*(part.repeat_interleave(times, 0) for part in vars(first).values()))
         return moved(repeated, offsets, config)
 
@@ -68,6 +75,14 @@ class Decoder(nn.Module):
         for block in self.blocks:
             x = block(x, turns=turns)
         return self.norm(x).unflatten(1, (config.views, -1)).unflatten(0, (batch, times))
+
+    def _raw(self, features: Tensor, vectors: Tensor) -> Tensor:
+        """Raw values [..., STATIC · splats²] of the static Gaussians from features and code vectors.
+
+        What a code says of its own pixels, above all their hue, needs no other token: a linear layer reads it
+        off, and is trained long before the blocks are.
+        """
+        return self.static(features) + self.direct(DIRECT * vectors.to(features.dtype))
 
     def _spread(self, raw: Tensor, channels: int) -> Tensor:
         """Values [S, V, grid, grid, channels] of Gaussians from values [S, V, tokens, …] of tokens."""
