@@ -16,11 +16,13 @@ from ar4d.experts.star.decoder import Decoder
 from ar4d.experts.star.encoder import Encoder
 from ar4d.experts.star.splats import Splats
 
-CELLS = 2
-"""Cells along each side of a token whose mean colours go straight to the codebooks."""
-COLORED = 20.0
-"""Weight of these colours: hue is a small part of what tells pictures apart, and without a way of its own, short
-trainings stay grey."""
+COLOR_CELLS, ALPHA_CELLS = 2, 4
+"""Cells along each side of a token whose mean colours and alphas go straight to the codebooks."""
+STRAIGHT = 20.0
+"""Weight of what goes straight: hue is a small part of what tells pictures apart, and without a way of its
+own, short trainings stay grey."""
+ALPHA = 0.2
+"""Weight of alpha against colour, which varies less."""
 SEEN = 0.05
 
 
@@ -53,7 +55,7 @@ class Codec(nn.Module):
         self.project = FactorizedProjection(
             config.width, config.codebooks * config.code_width, config.codebooks
         )
-        self.colors = nn.Linear(3 * CELLS**2, config.codebooks * config.code_width)
+        self.straight = nn.Linear(3 * COLOR_CELLS**2 + ALPHA_CELLS**2, config.codebooks * config.code_width)
         self.codebooks = Codebooks(config)
         self.decoder = Decoder(config)
 
@@ -65,7 +67,7 @@ class Codec(nn.Module):
                 are the latent ones, of unit length, as a training begins with.
         """
         latent = self.project(self.encoder(pictures)).float()
-        latent = latent + COLORED * self.colors(cell_colors(pictures, self.config.side).to(latent))
+        latent = latent + STRAIGHT * self.straight(cells(pictures, self.config.side).to(latent))
         coded = Coded(latent, *self.codebooks(latent))
         if quantised >= 1:
             return coded
@@ -88,19 +90,26 @@ class Codec(nn.Module):
         return Decoded(splats, coded.latent.flatten(0, 1), coded.codes.flatten(0, 1), coded.loss)
 
 
-def cell_colors(pictures: Tensor, side: int) -> Tensor:
-    """Straight colours of the cells of each token, less a half, and 0 where nothing is seen.
+def cells(pictures: Tensor, side: int) -> Tensor:
+    """Colours and alphas of the cells of each token.
 
     Args:
         pictures: [B, 4, S, S] premultiplied, in [0, 1].
         side: tokens along each side.
 
     Returns:
-        [B, side², 3 · CELLS²].
+        [B, side², 3 · COLOR_CELLS² + ALPHA_CELLS²]: straight colours less a half, 0 where nothing is seen,
+        and weighted alphas.
     """
-    cells = F.adaptive_avg_pool2d(pictures, CELLS * side)
-    colors = (cells[:, :3] / cells[:, 3:].clamp_min(SEEN) - 0.5) * (cells[:, 3:] > SEEN)
-    parts = colors.unflatten(3, (side, CELLS)).unflatten(2, (side, CELLS))  # [B, 3, side, c, side, c]
+    coarse = F.adaptive_avg_pool2d(pictures, COLOR_CELLS * side)
+    colors = (coarse[:, :3] / coarse[:, 3:].clamp_min(SEEN) - 0.5) * (coarse[:, 3:] > SEEN)
+    alpha = ALPHA * F.adaptive_avg_pool2d(pictures[:, 3:], ALPHA_CELLS * side)
+    return torch.cat([_by_token(colors, side), _by_token(alpha, side)], -1)
+
+
+def _by_token(values: Tensor, side: int) -> Tensor:
+    """[B, side², C · c²] of values [B, C, side · c, side · c]."""
+    parts = values.unflatten(3, (side, -1)).unflatten(2, (side, -1))  # [B, C, side, c, side, c]
     return parts.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
 
 

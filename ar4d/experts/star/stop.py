@@ -47,8 +47,9 @@ class OffsetPredictor(nn.Module):
         if config.stop:
             place = torch.arange(times, device=features.device)
             marks = self.time(sinusoids(place, config.width).to(features.dtype))[:, None, None]
+            level = F.rms_norm(tokens, tokens.shape[-1:])  # else the attention is saturated from the start
             query, memory = (
-                (x + marks).transpose(1, 2).flatten(0, 1).flatten(1, 2) for x in (features, tokens)
+                (x + marks).transpose(1, 2).flatten(0, 1).flatten(1, 2) for x in (features, level)
             )
             x = self.attend(query, memory).unflatten(1, (times, config.side, config.side))
             volume = x.permute(0, 4, 1, 2, 3)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ar4d.cameras import RADIUS, orbit
-from ar4d.experts.star.codec import Codec, window_codes
+from ar4d.experts.star.codec import ALPHA, Codec, cells, window_codes
 from ar4d.experts.star.config import CODECS, STARS, CodecConfig
 from ar4d.experts.star.splats import OFFSET, STATIC, moved, static_splats
 from ar4d.experts.star.transformer import Star
@@ -121,3 +121,18 @@ def test_a_share_of_the_tokens_passes_through_the_codebooks():
     coded = (half.vectors == whole.vectors).all(-1)
     assert torch.equal(coded, ~(half.vectors == none.vectors).all(-1))
     assert 0.2 < float(coded.float().mean()) < 0.8
+
+
+def test_a_tokens_cells_are_its_own():
+    pictures = torch.zeros(1, 4, 16, 16)
+    pictures[0, :, 8:12, 4:8] = torch.tensor([0.5, 0.25, 0.0, 0.5])[:, None, None]  # token 9 of 4 × 4
+    found = cells(pictures, 4)
+    assert found.shape == (1, 16, 3 * 4 + 16)
+    assert torch.allclose(found[0, 9, :12].view(3, 4).mean(1), torch.tensor([0.5, 0.0, -0.5]))
+    assert torch.allclose(found[0, 9, 12:], torch.tensor(0.5 * ALPHA))
+    assert float(found[0, [*range(9), *range(10, 16)]].abs().max()) == 0
+    pictures[0, :, 8:10, 4:6] = 0  # the upper left quarter
+    found = cells(pictures, 4)
+    assert found[0, 9, :12].view(3, 2, 2)[:, 0, 0].tolist() == [0, 0, 0]
+    assert found[0, 9, 12:].view(4, 4)[:2, :2].abs().max() == 0
+    assert found[0, 9, 12:].view(4, 4)[2:].min() > 0
