@@ -12,7 +12,14 @@ setup(
     packages=[*find_packages(include=["ar4d", "ar4d.*"]), "ar4d.bundled.assets", *PAGE],
     package_dir={"ar4d.bundled.app": "app", "ar4d.bundled.assets": "assets"},
     package_data={
-        "ar4d": ["py.typed", "experts/embedded/weights/*", "player/web/*", "bench/*.toml", "bench/*.json"],
+        "ar4d": [
+            "py.typed",
+            "experts/embedded/weights/*",
+            "experts/star/weights/*",
+            "player/web/*",
+            "bench/*.toml",
+            "bench/*.json",
+        ],
         "ar4d.bundled.app": ["page/web/*"],
         "ar4d.bundled.assets": [
             "examples/*",

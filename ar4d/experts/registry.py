@@ -187,6 +187,7 @@ ENTRIES = (
         summary="experimental, after 4DSTAR: predicts a clip's Gaussians frame by frame, in seconds",
         check=Star4D.available,
         build=Star4D.load,
+        own_licence=EMBEDDED_LICENCE,
     ),
     Entry(
         name="wan-2.2",

@@ -20,8 +20,7 @@ from ar4d.files import atomic
 from ar4d.records import adapter
 
 BUNDLED = Path(__file__).parent / "weights" / "star.safetensors"
-"""The project's own weights; there are none yet that are good enough (docs/research/star.md)."""
-HOW_TO_MAKE = "python -m train.star.train_codes, train.star.train_star and train.star.export"
+"""The project's own weights, from a short training (docs/research/star.md)."""
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -50,8 +49,8 @@ def found_weights(path: Path | None) -> Path:
     if BUNDLED.is_file():
         return BUNDLED
     raise UserError(
-        "The engine star is experimental and comes without weights: make them with "
-        f"{HOW_TO_MAKE}, and name them with --weights FILE."
+        f"The engine star needs its weights, {BUNDLED}: start the program from a whole copy of its "
+        "repository, or name others with --weights FILE."
     )
 
 

@@ -13,6 +13,7 @@ from ar4d.clip import ClipSettings
 from ar4d.engines.star.settings import StarSettings
 from ar4d.errors import UserError
 from ar4d.events import Finished, FrameFinished, Planned, Step, TokensPredicted, Warned
+from ar4d.experts.star import weights
 from ar4d.experts.star.codec import Codec
 from ar4d.experts.star.config import CODECS, STARS
 from ar4d.experts.star.history import context_of
@@ -180,9 +181,11 @@ def test_a_raised_camera_tilts_what_a_level_one_would_see(settings):
     assert abs(raised[0].psnr - level[0].psnr) < 0.5
 
 
-def test_without_weights_it_says_what_is_missing(settings, monkeypatch):
+def test_without_weights_it_says_what_is_missing(settings, monkeypatch, tmp_path):
     monkeypatch.delenv("AR4D_STAR_WEIGHTS", raising=False)
-    with pytest.raises(UserError, match="experimental and comes without weights"):
+    check(replace(settings, weights=""))  # the program's own
+    monkeypatch.setattr(weights, "BUNDLED", tmp_path / "gone.safetensors")
+    with pytest.raises(UserError, match="start the program from a whole copy"):
         check(replace(settings, weights=""))
     monkeypatch.setenv("AR4D_STAR_WEIGHTS", settings.weights)
     check(replace(settings, weights=""))
