@@ -36,7 +36,7 @@ class StarSettings(EngineSettings):
     """Which expert turns the clip into Gaussians that move."""
     weights: str = field(default="", metadata={"local": True})
     """Weights file, as train.star.export writes it; empty: the expert's own."""
-    gaussians: Count = 8000
+    gaussians: Count = 12000
     """About how many Gaussians are wanted."""
     sampling: SamplingSettings = SamplingSettings()
     refine: RefineSettings = NO_REFINEMENT

@@ -116,7 +116,7 @@ class Star4D:
                 unseen = torch.cat([unseen, group])
             if shown is None:
                 first = self._splats(seen, unseen, 0)
-                shown = ShownByClip(first, clip[0], budget, codec.config)
+                shown = ShownByClip(first, clip, budget, codec.config)
             made = None
             if k >= finished:
                 splats = self._splats(seen, unseen, k)

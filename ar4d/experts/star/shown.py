@@ -34,34 +34,41 @@ DEPTH_SIZE = 96
 BEHIND = 0.04
 """World units that a visible Gaussian may lie behind the depth map."""
 LEAST_OPACITY = 1e-4
+HOLE_SIZE = 128
+"""Pixels of the picture that tells what of a frame is left open."""
+OPEN = 0.05
+"""Alpha that may lack without being filled."""
+REACHED = 4
+"""Pixels of the network's grid over which a depth spreads beyond the first frame's outline."""
+LITTLE = 1e-3
 
 
 class ShownByClip:
     """The Gaussians of an object whose first frame is known."""
 
-    def __init__(self, first: Splats, picture: Tensor, budget: int, config: CodecConfig) -> None:
+    def __init__(self, first: Splats, clip: Tensor, budget: int, config: CodecConfig) -> None:
         """
         Args:
             first: the Gaussians of the first time.
-            picture: [S, S, 4] of the first frame, straight alpha.
+            clip: [F, S, S, 4] all frames, straight alpha.
             budget: about how many Gaussians are wanted.
 
         Raises:
-            UserError: the picture is empty.
+            UserError: the first frame is empty.
         """
-        self.config, self.first = config, first
+        self.config, self.first, picture = config, first, clip[0]
         covered = float((picture[..., 3] > SOLID).float().mean())
+        union = clip[..., 3].amax(0)[None, None]
         if covered == 0:
             raise UserError(
                 "The clip's first frame shows no object: begin the clip where the object is in the picture, "
                 "or correct the background removal."
             )
         hidden = config.num_gaussians - config.grid**2
+        covered += float((union > SOLID).float().mean())
         finest = math.sqrt(max(budget - hidden, config.grid**2) / covered)
         self.size = max(config.grid, min(round(finest), picture.shape[0]))
-        light = picture.permute(2, 0, 1)[None]
-        light = torch.cat([light[:, :3] * light[:, 3:], light[:, 3:]], 1)
-        small = F.interpolate(light, size=(self.size, self.size), mode="area")[0]
+        small = F.interpolate(_premultiplied(picture)[None], size=(self.size, self.size), mode="area")[0]
         self.kept = small[3] > SOLID
         if not bool(self.kept.any()):
             self.kept = small[3] == small[3].max()
@@ -74,6 +81,8 @@ class ShownByClip:
         own = math.sqrt(max(WIDTH**2 - added, LEAST_WIDTH**2))
         self.width = own * depth / intrinsics(self.size)[0, 0]  # [kept, 1]
         self.opacities = FRONT_OPACITY * small[3][self.kept]
+        shown = F.interpolate(union, size=(self.size, self.size), mode="area")[0, 0] > SOLID
+        self.fill = self._on_rays(shown, directions[0], origins.view(3), own)
 
     def at(self, splats: Splats, picture: Tensor) -> Gaussians:
         """The Gaussians of a time.
@@ -92,7 +101,19 @@ class ShownByClip:
             opacities=self.opacities,
             colors=self.colors,
         )
-        return in_the_clips_colors(concatenate([front, hidden]), picture)
+        made = in_the_clips_colors(concatenate([front, hidden]), picture)
+        return concatenate([made, filling(self.fill, made, picture)])
+
+    def _on_rays(self, shown: Tensor, directions: Tensor, origin: Tensor, width: float) -> Gaussians:
+        """A Gaussian at each shown pixel [size, size], at the depth of what is near it in the first frame."""
+        near = torch.stack([self.first.depths[0, 0] * self.weight, self.weight])[None]
+        spread = F.avg_pool2d(near, 2 * REACHED + 1, 1, REACHED) + LITTLE * near.mean((2, 3), keepdim=True)
+        wide = F.interpolate(spread, size=(self.size, self.size), mode="bilinear", align_corners=False)[0]
+        depth = (wide[0] / wide[1])[shown][:, None]
+        means = origin + directions[shown] * depth
+        scales = (width * depth / intrinsics(self.size)[0, 0]).expand(-1, 3)
+        quats = means.new_tensor([1.0, 0, 0, 0]).expand(len(means), 4)
+        return Gaussians(means, quats, scales, means.new_zeros(len(means)), torch.zeros_like(means))
 
     def _view_0(self, values: Tensor) -> Tensor:
         """[grid, grid, C] of view 0, of values [1, N, C] of all Gaussians."""
@@ -112,6 +133,38 @@ class ShownByClip:
 
 
 @torch.no_grad()
+def filling(fill: Gaussians, made: Gaussians, picture: Tensor) -> Gaussians:
+    """Gaussians with a frame's colours where the frame shows more than `made` does, elsewhere transparent.
+
+    The motion that is predicted does not reach all of a frame's outline; what is left open is filled on the
+    rays of the clip's pixels.
+    """
+    camera, light = orbit(0.0, size=HOLE_SIZE).to(made.means.device), _premultiplied(picture)
+    target = F.interpolate(light[None], size=(HOLE_SIZE, HOLE_SIZE), mode="area")[0, 3]
+    covered = render(made, camera).alpha[0]
+    hole = target - covered
+    hole = torch.where(hole > OPEN, hole / (1 - covered).clamp_min(OPEN), 0)  # for one that lies behind
+    places = _places(fill.means, HOLE_SIZE)[0]
+    sampled = _sampled(light, places)
+    alpha = sampled[:, 3:].clamp_min(1e-3)
+    opacities = FRONT_OPACITY * _sampled(hole[None], places)[:, 0].clamp(LEAST_OPACITY, 1)
+    return Gaussians(fill.means, fill.quats, fill.scales, opacities, (sampled[:, :3] / alpha).clamp(0, 1))
+
+
+def _premultiplied(picture: Tensor) -> Tensor:
+    """[4, S, S] of a picture [S, S, 4] with straight alpha."""
+    return torch.cat([picture[..., :3] * picture[..., 3:], picture[..., 3:]], -1).permute(2, 0, 1)
+
+
+def _places(means: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Places [N, 2] in the reference camera's picture, from -1 to 1, and depths [N]."""
+    camera = orbit(0.0, size=size).to(means.device)
+    local = means @ camera.viewmats[0, :3, :3].T + camera.viewmats[0, :3, 3]
+    far = local[:, 2].clamp_min(1e-3)
+    return 2 * float(camera.Ks[0, 0, 0]) / size * local[:, :2] / far[:, None], far
+
+
+@torch.no_grad()
 def in_the_clips_colors(gaussians: Gaussians, picture: Tensor) -> Gaussians:
     """Gaussians with a frame's colours where the reference camera sees them, transparent outside its outline.
 
@@ -120,11 +173,8 @@ def in_the_clips_colors(gaussians: Gaussians, picture: Tensor) -> Gaussians:
         picture: [S, S, 4] the frame, straight alpha.
     """
     camera = orbit(0.0, size=DEPTH_SIZE).to(gaussians.means.device)
-    local = gaussians.means @ camera.viewmats[0, :3, :3].T + camera.viewmats[0, :3, 3]
-    far = local[:, 2].clamp_min(1e-3)
-    places = 2 * float(camera.Ks[0, 0, 0]) / DEPTH_SIZE * local[:, :2] / far[:, None]
-    light = torch.cat([picture[..., :3] * picture[..., 3:], picture[..., 3:]], -1)
-    sampled = _sampled(light.permute(2, 0, 1), places)
+    places, far = _places(gaussians.means, DEPTH_SIZE)
+    sampled = _sampled(_premultiplied(picture), places)
     alpha = sampled[:, 3]
     inside = gaussians.opacities * alpha.clamp(LEAST_OPACITY, 1)
     carved = Gaussians(gaussians.means, gaussians.quats, gaussians.scales, inside, gaussians.colors)

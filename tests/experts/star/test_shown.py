@@ -32,7 +32,7 @@ def splats():
 
 def test_the_reference_view_is_the_clips_picture():
     picture, first = disc(), splats()
-    gaussians = ShownByClip(first, picture, 30_000, CONFIG).at(first, picture)
+    gaussians = ShownByClip(first, picture[None], 60_000, CONFIG).at(first, picture)
     seen = render(gaussians, orbit(0.0, size=SIZE)).rgb
     white = picture[..., :3] * picture[..., 3:] + 1 - picture[..., 3:]
     assert float(psnr(seen, white[None])) > 30
@@ -40,7 +40,7 @@ def test_the_reference_view_is_the_clips_picture():
 
 def test_the_front_moves_as_predicted_and_has_the_later_frames_colors():
     picture, first = disc(), splats()
-    shown = ShownByClip(first, picture, 12_000, CONFIG)
+    shown = ShownByClip(first, picture[None], 24_000, CONFIG)
     offset = torch.zeros(1, 4, CONFIG.grid, CONFIG.grid, OFFSET)
     offset[:, 0, ..., 2] = -0.4  # towards the camera, by 0.1
     later = shown.at(moved(first, offset, CONFIG), disc(color=0.9))
@@ -68,3 +68,21 @@ def test_hidden_gaussians_keep_their_colors_and_what_is_outside_is_transparent()
     assert torch.equal(found.colors[1], torch.zeros(3))
     assert float(found.opacities[2]) < 1e-3
     assert float(found.opacities[0]) > 0.9
+
+
+def test_what_the_motion_leaves_open_is_filled():
+    """The disc moves and the prediction does not."""
+    picture, first = disc(), splats()
+    later = picture.roll(12, 1)
+    shown = ShownByClip(first, torch.stack([picture, later]), 60_000, CONFIG)
+    before, after = shown.at(first, picture), shown.at(first, later)
+    assert len(before) == len(after)
+    seen = render(after, orbit(0.0, size=SIZE)).rgb
+    white = later[..., :3] * later[..., 3:] + 1 - later[..., 3:]
+    assert float(psnr(seen, white[None])) > 28
+    assert torch.equal(before.means[-len(shown.fill) :], shown.fill.means)
+    new = (shown.fill.means[:, 0] > 0.53) & (shown.fill.means[:, 0] < 0.61)  # beside the first frame's disc
+    new &= shown.fill.means[:, 1].abs() < 0.1
+    assert new.sum() > 10
+    assert float(before.opacities[-len(shown.fill) :][new].max()) < 0.1
+    assert float(after.opacities[-len(shown.fill) :][new].median()) > 0.8
