@@ -156,7 +156,7 @@ for _preset in (
     Preset(CPU_FINE, "cpu-fine: twice the size, four times as long", "cpu"),
     Preset(SV4D2, "sv4d2: a GPU, fits views from all sides (SV4D 2.0)", "cuda"),
     Preset(SV4D2_CPU, "sv4d2-cpu: the same on two cores, with views of the embedded network", "cpu"),
-    Preset(STAR, "star: experimental, predicts all frames in seconds (4DSTAR); needs weights", "cpu"),
+    Preset(STAR, "star: experimental, predicts all frames in about a minute (4DSTAR), roughly", "cpu"),
     Preset(STAR_REFINED, "star-refined: the same, and the refinement", "cpu"),
 ):
     register(_preset)

@@ -31,7 +31,7 @@ _SSIM = 2.6e-5  # per pixel
 _BLEND = 0.15e-3  # per Gaussian that follows control nodes
 _NETWORK = 3.8e-8  # per multiplication of a field's network
 _PREDICTION_START = 3000.0  # of the engine star: its weights are read, the clip is encoded
-_PREDICTED_FRAME = 1500.0  # of the engine star
+_PREDICTED_FRAME = 2000.0  # of the engine star
 _OTHER_STEP = 50.0  # of an engine that has no model here
 _GPU = {"cpu": 1.0, "cuda": 0.08}  # share of that time, before calibration
 

@@ -184,7 +184,7 @@ ENTRIES = (
     Entry(
         name="star",
         roles=("clip_to_gaussians",),
-        summary="experimental, after 4DSTAR: predicts a clip's Gaussians frame by frame, in seconds",
+        summary="experimental, after 4DSTAR: predicts a clip's Gaussians frame by frame, coarsely",
         check=Star4D.available,
         build=Star4D.load,
         own_licence=EMBEDDED_LICENCE,

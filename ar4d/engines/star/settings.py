@@ -15,8 +15,9 @@ NO_REFINEMENT = RefineSettings(enabled=False)
 class SamplingSettings:
     """How the codes of unseen views are drawn."""
 
-    temperature: Amount = 1.0
-    """0: always the likeliest code, which blurs what is uncertain."""
+    temperature: Amount = 0.0
+    """0: always the likeliest code, which is nearest to the truth with the program's own weights; 1: as the
+    network's probabilities say."""
     top_p: Share = 0.9
     """Share of the probability, from the likeliest code on, that may be drawn."""
 

@@ -28,7 +28,7 @@ from ar4d.images import premultiply
 WEIGHTS_VARIABLE = "AR4D_STAR_WEIGHTS"
 """Environment variable that names a weights file to use in place of the project's own."""
 
-AS_TRAINED = Sampler()
+LIKELIEST = Sampler(temperature=0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ class Star4D:
         seed: int,
         known: Tensor | None = None,
         finished: int = 0,
-        sampler: Sampler = AS_TRAINED,
+        sampler: Sampler = LIKELIEST,
     ) -> Iterator[PredictedFrame]:
         """Predicts the frames in order.
 
