@@ -74,8 +74,9 @@ def test_a_guess_moves_the_logits_of_its_own_token(codes):
     torch.nn.init.normal_(star.out.weight, std=0.5)
     star.start_from(torch.nn.functional.normalize(torch.randn(CODEC.codebooks, CODEC.entries, 4), dim=-1))
     group, i = star.ordered(codes[:, 3]), 9
-    known = replace(context(codes, 3), guess=star.ordered(codes[:, 2]))
-    changed = known.guess.clone()
+    guess = star.ordered(codes[:, 2])
+    known = replace(context(codes, 3), guess=guess)
+    changed = guess.clone()
     changed[:, i] = (changed[:, i] + 1) % CODEC.entries
     before, after = star(known, group), star(replace(known, guess=changed), group)
     assert torch.equal(before[:, :i], after[:, :i])
@@ -85,11 +86,12 @@ def test_a_guess_moves_the_logits_of_its_own_token(codes):
     for k in range(i + 1):
         wanted = iter(group[:, k].T)
         previous = steps.next(previous, lambda logits, wanted=wanted: next(wanted))
+    assert steps.logits is not None
     assert torch.allclose(steps.logits, before[:, i], atol=1e-4)
     with pytest.raises(ValueError, match="lacks"):
         star(context(codes, 3), group)
     torch.nn.init.zeros_(star.out.weight)  # untrained, it repeats the guess
-    assert torch.equal(star(known, group).argmax(-1), known.guess)
+    assert torch.equal(star(known, group).argmax(-1), guess)
 
 
 def test_like_codes_start_with_like_embeddings():
