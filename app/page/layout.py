@@ -45,6 +45,7 @@ class Page:
         """
         self.service, self.example = service, example
         self._following: dict[str, object] = {}  # by connection: its newest follower
+        self._started: set[str] = set()  # connections whose visitor has chosen a clip
         with gr.Blocks(title="AR4D", fill_width=True) as self.demo:
             self.session = browser_state()
             gr.HTML(html.HEADER, elem_id="header")
@@ -163,7 +164,10 @@ class Page:
 
     @report_user_errors
     def _arrive(self, stored: Any, request: gr.Request) -> list[Any]:
-        """Restores the visitor's draft and run when the page is opened or reloaded."""
+        """Restores the visitor's draft and run when the page is opened or reloaded.
+
+        On a slow server the visitor may have chosen a clip meanwhile; then nothing is restored over it.
+        """
         session = Session.from_browser(stored)
         run = found(self.service.storage.run, session.visitor, session.run)
         draft = found(self.service.storage.draft, session.visitor, session.draft)
@@ -175,10 +179,12 @@ class Page:
         ready = Buttons.for_state(job.state if job else None).updates(record is not None)
         arrows = facing.of_draft(self.generate.facing, draft, record, "auto")
         cut = [*self.cutout.show(draft, record), *controls, *ready, arrows]
-        return [*self.open(session, job, tab, request), *self.generate.settings_of(job), *cut]
+        restored = [*self.open(session, job, tab, request), *self.generate.settings_of(job), *cut]
+        return [gr.skip()] * len(restored) if request.session_hash in self._started else restored
 
     def _leave(self, request: gr.Request) -> None:
         self._following.pop(request.session_hash or "", None)
+        self._started.discard(request.session_hash or "")
 
     def open(self, session: Session, job: Job | None, tab: str | None, request: gr.Request) -> list[Any]:
         """Shows a run: the values of `self.opened`. Without a tab, the visitor's own choice stays."""
@@ -222,22 +228,25 @@ class Page:
     # --- the steps ------------------------------------------------------------------------------
 
     @report_user_errors
-    def _take_file(self, stored: Any, paths: str | list[str] | None) -> list[Any]:
+    def _take_file(self, stored: Any, paths: str | list[str] | None, request: gr.Request) -> list[Any]:
         session = Session.from_browser(stored)
-        return self._taken(session, self.source.from_files(session.visitor, paths))
+        return self._taken(session, self.source.from_files(session.visitor, paths), request)
 
     @report_user_errors
-    def _take_example(self, stored: Any, event: gr.EventData) -> list[Any]:
+    def _take_example(self, stored: Any, event: gr.EventData, request: gr.Request) -> list[Any]:
         session = Session.from_browser(stored)
-        return self._taken(session, self.source.from_example(session.visitor, str(event._data.get("name"))))
+        draft = self.source.from_example(session.visitor, str(event._data.get("name")))
+        return self._taken(session, draft, request)
 
-    def _generate_clip(self, stored: Any, *prompt: Any) -> Generator[list[Any], None, None]:
+    def _generate_clip(
+        self, request: gr.Request, stored: Any, *prompt: Any
+    ) -> Generator[list[Any], None, None]:
         """Makes a clip from a prompt: yields its progress, then the draft."""
         session = Session.from_browser(stored)
         try:
             for progress, draft in self.source.from_prompt(session.visitor, *prompt):
                 nothing = [gr.skip()] * (2 + len(self.cutout.shown))
-                yield [*(self._taken(session, draft) if draft else nothing), progress]
+                yield [*(self._taken(session, draft, request) if draft else nothing), progress]
         except (UserError, WorkerDied, TaskFailed) as error:
             raise to_gradio_error(error) from error
 
@@ -245,7 +254,8 @@ class Page:
     def _cancel_clip(self, stored: Any) -> None:
         self.source.prompt_jobs.cancel(Session.from_browser(stored).visitor)
 
-    def _taken(self, session: Session, draft: Path) -> list[Any]:
+    def _taken(self, session: Session, draft: Path, request: gr.Request) -> list[Any]:
+        self._started.add(request.session_hash or "")
         stored = session.replace(draft=draft.name).to_browser()
         empty = self.cutout.show(None, None)
         return [stored, gr.Tabs(selected="cutout"), cutout.BUSY, *empty[1:]]

@@ -63,7 +63,7 @@ def test_frames_appear_while_they_are_made(browser, viewer, address):
             start = time.monotonic()
             eventually(page, lambda k=k: shows(fish(k / (FRAMES - 1), COUNT))(page), 30 if k == 0 else 10)
             if k > 0:  # before the first one, WebGL starts
-                assert time.monotonic() - start < 3  # software WebGL on a busy machine; else far below 1
+                assert time.monotonic() - start < 6  # software WebGL on a busy machine; else far below 1
         viewer.on(Step("generate", 3, 100, 100, 0.1, 25.0))
         page.wait_for_selector("text=Frame 4 of 6 · 100 %")
         scrub(page, 1.0)

@@ -14,6 +14,7 @@ from tests.support.accessibility import serious_findings
 from tests.support.browser import CHROMIUM, fish_clip, opened, screenshot, splats, wait_for_splats
 from tests.support.moving import SpinningBall
 from tests.support.npm import needs_npm
+from tests.support.viewing import eventually
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (CHROMIUM=/path/to/it)")
 
@@ -130,8 +131,7 @@ def test_the_camera_turns_flies_and_comes_back(browser, address):
         start = page.evaluate(pose)
         np.testing.assert_allclose(np.linalg.norm(start), 1.5, atol=0.01)
         page.click("[data-action=turntable]")
-        page.wait_for_timeout(600)
-        assert np.linalg.norm(np.subtract(page.evaluate(pose), start)) > 0.1
+        eventually(page, lambda: bool(np.linalg.norm(np.subtract(page.evaluate(pose), start)) > 0.1))
         page.mouse.move(720, 400)
         page.mouse.down()
         page.mouse.move(820, 400, steps=4)
