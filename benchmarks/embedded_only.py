@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -74,7 +74,7 @@ class Likeliest:
             offset = self.offset
         return torch.tensor([upright_plane(azimuth_deg, offset)]), torch.ones(1)
 
-    def with_clip(self, pictures: Tensor, facing_deg: float | None = None) -> Likeliest:
+    def with_clip(self, pictures: Iterable[Tensor], facing_deg: float | None = None) -> Likeliest:
         """See `PlaneFinder.with_clip`."""
         return replace(self, found=self.found.with_clip(pictures, facing_deg))
 
