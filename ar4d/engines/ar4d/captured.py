@@ -24,7 +24,7 @@ from torch.func import functional_call
 
 from ar4d.cameras import Cameras
 from ar4d.deformation import NodeField
-from ar4d.engines.ar4d.fitting import Comparison, Fitted, optimizer_of
+from ar4d.engines.ar4d.fitting import Comparison, Fitted, LastStep, optimizer_of
 from ar4d.gaussians import Gaussians
 from ar4d.losses import Terms
 from ar4d.rendering import WHITE, Rendering, render
@@ -35,7 +35,7 @@ _refused: list[str] = []
 """Why this process captures nothing any more, once that is known."""
 
 
-class CapturedFit:
+class CapturedFit(LastStep):
     """`Fit` by autograd whose parts around the rasterisation are captured once and replayed."""
 
     def __init__(self, fitted: Fitted, capture: bool = True) -> None:
@@ -71,18 +71,6 @@ class CapturedFit:
         self.optimizer.step(loss + burden, u)
         width, height = lane.sizes[0]
         self._view, self._loss = images[:1, :height, :width, :3].detach(), (loss + burden).detach()
-
-    @property
-    def view(self) -> Tensor:
-        return self._view
-
-    @property
-    def loss(self) -> float:
-        return self._loss.item()
-
-    @property
-    def spoiled(self) -> dict[str, int]:
-        return {}
 
     def _lane(self, comparisons: Sequence[Comparison]) -> tuple[Lane, Part]:
         key = tuple((c.camera.width, c.camera.height, c.terms) for c in comparisons)

@@ -223,7 +223,26 @@ def optimizer_of(fitted: Fitted) -> FallingAdam:
     return optimizer.start()
 
 
-class AutogradFit:
+class LastStep:
+    """What a `Fit` by autograd tells of its last step. It counts no gradients that are not finite."""
+
+    _view: Tensor  # [1, H, W, 3]
+    _loss: Tensor  # [], on the fit's device until it is asked for
+
+    @property
+    def view(self) -> Tensor:
+        return self._view
+
+    @property
+    def loss(self) -> float:
+        return self._loss.item()
+
+    @property
+    def spoiled(self) -> dict[str, int]:
+        return {}
+
+
+class AutogradFit(LastStep):
     """`Fit` by autograd: any field, any device. What the other fits are compared with."""
 
     note: str | None = None
@@ -248,18 +267,6 @@ class AutogradFit:
             loss = loss + fitted.color_change * fitted.field.color_offsets(t).square().mean()
         self.optimizer.step(loss, u)
         self._loss = loss.detach()
-
-    @property
-    def view(self) -> Tensor:
-        return self._view
-
-    @property
-    def loss(self) -> float:
-        return self._loss.item()
-
-    @property
-    def spoiled(self) -> dict[str, int]:
-        return {}
 
 
 class FusedFit:
