@@ -32,6 +32,7 @@ from ar4d.clip.screening import (
 from ar4d.clip.sources import Source, choose_frames, hold_frames, open_source
 from ar4d.errors import UserError
 from ar4d.images import to_float, to_uint8, unpremultiply
+from ar4d.threads import parallel_map
 
 MAX_SIZE = 2048  # pixels of a clip's side
 
@@ -272,12 +273,18 @@ def _cut_out(
     }
     kept = {index: known[state] for index, state in states.items() if state in known}
     missing = [index for index in chosen if index not in kept]
-    for index, picture in source.read(missing, min(1.0, _SHARPNESS * size / crop.side)):
+
+    def cut_out(read: tuple[int, np.ndarray]) -> tuple[int, np.ndarray]:
+        index, picture = read
         window = window_of(crop, picture.shape[1], picture.shape[0])
         frame = chosen[index]
         colors, alpha = matte.cut_out(frame, survey.correct(frame, window.of(picture)), window)
-        kept[index] = resample(colors, alpha, window, crop, size)
-        on_frame("Cutting out", len(kept), len(chosen), kept[index])
+        return index, resample(colors, alpha, window, crop, size)
+
+    read = source.read(missing, min(1.0, _SHARPNESS * size / crop.side))
+    for index, finished in parallel_map(cut_out, read):
+        kept[index] = finished
+        on_frame("Cutting out", len(kept), len(chosen), finished)
     if len(kept) != len(chosen):
         raise UserError(f"{source.name} changed while it was read: try again.")
     for state in [state for state in known if isinstance(state, tuple) and state[0] == "frame"]:

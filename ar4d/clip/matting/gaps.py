@@ -7,13 +7,14 @@ the same place, decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage
 
 from ar4d.clip.matting.keying import PlainBackground, color_distance
 from ar4d.clip.matting.morphology import connected_parts, dilate
+from ar4d.threads import parallel_map
 
 _PALE = 2.0  # tolerances: compression makes more noise beside a subject than elsewhere
 _CONTRAST = 20.0  # tolerances by which the subject around a spot differs from the background
@@ -36,12 +37,13 @@ def open_gaps(pictures: np.ndarray, masks: np.ndarray, plain: PlainBackground) -
     """
     opened = masks.copy()
     enclosed: list[tuple[int, tuple[slice, slice], np.ndarray]] = []
-    for frame, (picture, color) in enumerate(zip(pictures, plain.colors, strict=True)):
-        for box, spot in _pale_spots(picture, masks[frame], color, plain.tolerance):
-            if (dilate(spot, 3) & ~masks[frame][box]).any():
-                opened[frame][box] &= ~spot
-            elif spot.sum() >= _SMALLEST:
+    frames = zip(pictures, masks, plain.colors, strict=True)
+    for frame, spots in enumerate(parallel_map(lambda f: _pale_spots(*f, plain.tolerance), frames)):
+        for box, spot, is_enclosed in spots:
+            if is_enclosed:
                 enclosed.append((frame, box, spot))
+            else:
+                opened[frame][box] &= ~spot
     for order in (enclosed, enclosed[::-1]):  # what is opened in one frame tells the next one
         for frame, box, spot in order:
             if _is_ground_nearby(opened, frame, box, spot):
@@ -51,19 +53,24 @@ def open_gaps(pictures: np.ndarray, masks: np.ndarray, plain: PlainBackground) -
 
 def _pale_spots(
     picture: np.ndarray, mask: np.ndarray, color: np.ndarray, tolerance: float
-) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
-    """Boxes and masks of small spots that are almost the background's colour amid a subject that is not."""
+) -> list[tuple[tuple[slice, slice], np.ndarray, bool]]:
+    """Boxes and masks of small spots that are almost the background's colour amid a subject that is not, and
+    whether the subject encloses them."""
     distance = color_distance(picture, color)
     labels, _ = connected_parts(mask & (distance < _PALE * tolerance))
-    most = _LARGEST * mask.sum()
+    areas = np.bincount(labels.ravel())
+    is_open = np.bincount(labels[dilate(~mask, 3)], minlength=len(areas)) > 0
+    wanted = (areas <= _LARGEST * mask.sum()) & (is_open | (areas >= _SMALLEST))
+    spots = []
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        if not wanted[label]:
+            continue
         rows, columns = (slice(max(0, s.start - 5), s.stop + 5) for s in box)
         spot = labels[rows, columns] == label
-        if spot.sum() > most:
-            continue
         rim = dilate(spot, 9) & ~dilate(spot, 5) & mask[rows, columns]
         if rim.any() and np.median(distance[rows, columns][rim]) > _CONTRAST * tolerance:
-            yield (rows, columns), spot
+            spots.append(((rows, columns), spot, not is_open[label]))
+    return spots
 
 
 def _is_ground_nearby(masks: np.ndarray, frame: int, box: tuple[slice, slice], spot: np.ndarray) -> bool:

@@ -31,6 +31,7 @@ from ar4d.clip.matting.saliency import saliency
 from ar4d.clip.matting.shadows import find_shadows
 from ar4d.clip.progress import OnFrame, ignore
 from ar4d.errors import UserError
+from ar4d.threads import parallel_map
 
 Background = Literal["auto", "alpha", "plain", "matting", "none"]
 
@@ -235,15 +236,15 @@ class Keyed:
 
     def __init__(self, pictures: np.ndarray, plain: keying.PlainBackground, selection: Selection) -> None:
         self._plain = plain
-        different = [
-            keying.color_distance(p, c) > plain.tolerance for p, c in zip(pictures, plain.colors, strict=True)
-        ]
-        lines = standing_lines(np.stack(different))
+        different = parallel_map(
+            lambda frame: keying.color_distance(*frame) > plain.tolerance,
+            zip(pictures, plain.colors, strict=True),
+        )
+        lines = standing_lines(np.stack(list(different)))
         if lines is not None:
             pictures = without_lines(pictures, lines)
-        found = np.stack(
-            [keying.subject_mask(p, c, plain.tolerance) for p, c in zip(pictures, plain.colors, strict=True)]
-        )
+        frames = zip(pictures, plain.colors, strict=True)
+        found = np.stack(list(parallel_map(lambda f: keying.subject_mask(*f, plain.tolerance), frames)))
         self._pictures, self._selection, self._lines = pictures, selection, lines
         self.everything = open_gaps(pictures, found, plain)
         self._choose(self.everything)

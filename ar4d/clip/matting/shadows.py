@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from ar4d.clip.matting.morphology import connected_parts, dilate, erode
+from ar4d.threads import parallel_map
 
 _DARKEST, _LIGHTEST = 0.3, 0.985  # of the floor's brightness
 _TINT = 7.0  # of 255: how far a shadow's colour may be from the darkened floor's
@@ -44,7 +45,7 @@ def find_shadows(pictures: np.ndarray, masks: np.ndarray, colors: np.ndarray) ->
         masks: [F, h, w] bool, the subject with its shadow.
         colors: [F, 3] the floor's, 0 to 255.
     """
-    found = [_shadow(p, m, c) for p, m, c in zip(pictures, masks, colors, strict=True)]
+    found = list(parallel_map(lambda frame: _shadow(*frame), zip(pictures, masks, colors, strict=True)))
     shadows, doubts = np.stack([shadow for shadow, _ in found]), np.array([doubt for _, doubt in found])
     seen = shadows.any(axis=(1, 2))
     if seen.sum() > _FRAMES * masks.any(axis=(1, 2)).sum():
@@ -66,13 +67,13 @@ def _shadow(picture: np.ndarray, mask: np.ndarray, color: np.ndarray) -> tuple[n
         return nothing, False
     rows = np.flatnonzero(rest.any(axis=1))
     top, height = rows[0], rows[-1] + 1 - rows[0]
-    found, doubt = nothing.copy(), False
+    found, doubt, areas = nothing.copy(), False, np.bincount(parts.ravel())
     for label, box in enumerate(ndimage.find_objects(parts), start=1):
-        core = parts == label
         high, wide = (s.stop - s.start for s in box)
         middle = (box[0].start + box[0].stop) / 2
-        if core.sum() < _AREA * rest.sum() or middle < top + _LOW * height or wide < _FLAT * high:
+        if areas[label] < _AREA * rest.sum() or middle < top + _LOW * height or wide < _FLAT * high:
             continue
+        core = parts == label
         part = _with_rim(core, candidates & (share > np.median(share[core])))
         outline = dilate(part, 5) & ~part
         is_open = (outline & ~mask).sum() / outline.sum()
