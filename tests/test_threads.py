@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from ar4d import threads
-from ar4d.threads import available_cores, configure_threads, num_threads
+from ar4d.threads import available_cores, configure_threads, num_threads, parallel_map
 
 ROOT = Path(__file__).parents[1]
 
@@ -144,3 +145,44 @@ def test_the_matting_network_takes_as_many_threads(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(onnxruntime, "InferenceSession", session)
     assert saliency._session.__wrapped__() == "session"
     assert chosen == [3]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_parallel_map_keeps_the_order_and_takes_little_ahead(count: int, monkeypatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", str(count))
+    first_may_end, taken = threading.Event(), []
+
+    def items():
+        for k in range(20):
+            taken.append(k)
+            yield k
+
+    def squared(k: int) -> int:
+        if k == 0 and count > 1:
+            assert first_may_end.wait(30)  # the later ones overtake it
+        elif k == 2:
+            first_may_end.set()
+        return k * k
+
+    results = parallel_map(squared, items())
+    assert next(results) == 0
+    assert len(taken) == (1 if count == 1 else 2 * count)
+    assert list(results) == [k * k for k in range(1, 20)]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_parallel_map_raises_in_the_items_turn_and_stops(count: int, monkeypatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", str(count))
+    begun = []
+
+    def checked(k: int) -> int:
+        begun.append(k)
+        if k == 4:
+            raise ValueError("item 4")
+        return k
+
+    results, got = parallel_map(checked, range(100)), []
+    with pytest.raises(ValueError, match="item 4"):
+        got.extend(results)
+    assert got == [0, 1, 2, 3]
+    assert max(begun) < 4 + 2 * count
