@@ -57,7 +57,7 @@ class Options:
     compiled: bool = False
     """Compile the losses with torch.compile, which takes a minute at first. For GPUs."""
     minutes: float = 60.0
-    """Total training time; the learning rate falls to almost nothing by its end."""
+    """Total training time; the learning rate falls to almost nothing by its end or that of the examples."""
     examples: int | None = None
     """Stop after this many examples, if the time is not over before."""
     batch: int = 8
@@ -133,8 +133,14 @@ class Trainer(Generic[Net]):
     @property
     def finished(self) -> bool:
         """Whether the time is over or all examples have been seen."""
-        limit = self.options.examples
-        return self.elapsed >= 60 * self.options.minutes or (limit is not None and self.seen >= limit)
+        return self.done >= 1
+
+    @property
+    def done(self) -> float:
+        """Share of the time, or of the examples, that is used up; what is used up first counts."""
+        options = self.options
+        time_used = self.elapsed / (60 * options.minutes)
+        return time_used if options.examples is None else max(time_used, self.seen / options.examples)
 
     def fit(
         self,
@@ -174,8 +180,7 @@ class Trainer(Generic[Net]):
     def _step(self, loss: Tensor, begin: float) -> None:
         """One optimiser step; `begin` is the run's start by `time.perf_counter`."""
         options = self.options
-        done = min(1.0, self.elapsed / (60 * options.minutes))
-        rate = 0.5 * (1 + math.cos(math.pi * done)) + 0.005
+        rate = 0.5 * (1 + math.cos(math.pi * min(1.0, self.done))) + 0.005
         for group in self.optimizer.param_groups:
             group["lr"] = options.lr * rate * min(1.0, (self.steps + 1) / options.warm_up)
         self.optimizer.zero_grad(set_to_none=True)

@@ -1,8 +1,8 @@
 """The paper's ablations on equal budgets: what the history of STAR is, STOP, and what offsets start from.
 
-    python -m train.star.ablation --procedural 200 --points 6000 --out RUN --minutes 20 --seeds 3
+    python -m train.star.ablation --procedural 200 --points 6000 --out RUN --examples 3000 --seeds 3
 
-Each variant is trained for `minutes`; those of STAR share the 4D VQ-VAE of the variant "stop". A variant that
+Each variant is trained for `examples` or `minutes`, whichever end first; those of STAR share the 4D VQ-VAE of the variant "stop". A variant that
 is finished is not trained again, so that a stopped ablation goes on where it was. RUN/table.md holds the mean
 of the seeds and, for several, the standard deviation.
 """
@@ -49,6 +49,8 @@ class AblationOptions(DataOptions):
     """Name of STAR's size."""
     seeds: int = 1
     """Trainings of each variant."""
+    mixing: int = 1000
+    """Steps over which the share of tokens that pass through the codebooks rises to all."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -69,7 +71,8 @@ def _codes(options: AblationOptions, name: str) -> list[dict[str, float]]:
     scores = []
     for seed in range(options.seeds):
         out = _folder(options, f"codes {name}", seed)
-        changed = {"out": out, "seed": seed, "size": options.size, **CODES[name]}
+        changed = {"out": out, "seed": seed, "size": options.size, "mixing": options.mixing}
+        changed |= CODES[name]
         if not _is_finished(out):
             launch(train_codes.train, CodesOptions(**(_shared(options) | changed)))
         scores.append(_last_scores(out))

@@ -221,25 +221,22 @@ def train(rank: int, options: CodesOptions) -> None:
         write_config(options.out, config)
     pool.random.manual_seed(seed + trainer.seen)
 
-    def share() -> float:
-        return trainer.elapsed / (60 * options.minutes)
-
     def draw() -> Step:
-        still = share() < options.still_share or config.window == 1
+        still = trainer.done < options.still_share or config.window == 1
         count = options.stills if still else options.batch
         windows = pool.windows(count, 1 if still else config.window)
-        criticised = options.weights.critic > 0 and share() > 1 - options.critic_share
+        criticised = options.weights.critic > 0 and trainer.done > 1 - options.critic_share
         view = int(torch.randint(config.views, (1,), generator=pool.random))
-        return Step(windows, still, criticised, share(), view)
+        return Step(windows, still, criticised, trainer.done, view)
 
     def losses(network: TrainedCodec, step: Step) -> Losses:
-        if trainer.network.quantised_steps < 0 and share() > options.latest_share:
+        if trainer.network.quantised_steps < 0 and trainer.done > options.latest_share:
             start_codebooks(trainer, pool)
         return network(step)
 
     def validated(average: TrainedCodec) -> dict[str, float]:
         quantised = trainer.network.quantised
-        scores = validate(average.codec, holdout, options, share() < options.still_share, quantised)
+        scores = validate(average.codec, holdout, options, trainer.done < options.still_share, quantised)
         if quantised == 0 and scores["psnr"] > options.bar and options.processes == 1:
             start_codebooks(trainer, pool)
         return scores

@@ -101,6 +101,6 @@ def _edges(nodes: Tensor) -> Tensor:
     far = distances[:, :COARSE].topk(min(ANCHORS, COARSE, count - 1), largest=False).indices
     tails = torch.cat([near, far], dim=1)
     heads = torch.arange(count, device=nodes.device)[:, None].expand_as(tails)
-    pairs = torch.stack([heads, tails], dim=-1).flatten(0, 1)
-    pairs = pairs[pairs[:, 0] != pairs[:, 1]]  # a coarse node among few is its own neighbour
-    return torch.unique(pairs, dim=0)
+    proper = heads != tails  # a coarse node among few is its own neighbour
+    keys = torch.unique(heads[proper] * count + tails[proper])  # of numbers: of rows it takes ten times as long
+    return torch.stack([keys // count, keys % count], dim=-1)
