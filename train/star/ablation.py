@@ -2,9 +2,9 @@
 
     python -m train.star.ablation --procedural 200 --points 6000 --out RUN --examples 3000 --seeds 3
 
-Each variant is trained for `examples` or `minutes`, whichever end first; those of STAR share the 4D VQ-VAE of
-the variant "stop". A variant that is finished is not trained again, so that a stopped ablation goes on where it
-was. RUN/table.md holds the mean of the seeds and, for several, the standard deviation.
+Each variant is trained for `examples` or `minutes`, whichever end first; those of STAR share the 4D VQ-VAE
+of the variant "stop". A variant that is finished is not trained again, so that a stopped ablation goes on
+where it was. RUN/table.md holds the mean of the seeds and, for several, the standard deviation.
 """
 
 from __future__ import annotations
