@@ -29,6 +29,7 @@ _STEP = 4.0  # Adam, loss and other constant work
 _RENDER = (0.65, 0.13e-3, 2.1e-5)  # per view: constant, per Gaussian, per pixel
 _SSIM = 2.6e-5  # per pixel
 _BLEND = 0.15e-3  # per Gaussian that follows control nodes
+_FRAME = 600.0  # a frame of stage 2 beside its steps: the expert's look, the graph of its nodes
 _NETWORK = 3.8e-8  # per multiplication of a field's network
 _PREDICTION_START = 3000.0  # of the engine star: its weights are read, the clip is encoded
 _PREDICTED_FRAME = 2000.0  # of the engine star
@@ -151,7 +152,8 @@ def nominal_seconds(
     reference = _STEP + _render(n, size) + _SSIM * size
     view = _render(n, pseudo)
     first = one.iterations * (reference + (view if one.preservation else 0)) if one.finetune else 0.0
-    later = two.iterations * (reference + _field(two.field, n) + (view if two.progressive_views else 0))
+    step = reference + _field(two.field, n) + (view if two.progressive_views else 0)
+    later = _FRAME + two.iterations * step
     refined = settings.refine.enabled and num_frames > 1
     milliseconds = {
         "initialize": first if first_frame == 0 else 0.0,
