@@ -167,7 +167,7 @@ def test_corruption_takes_near_codes_in_the_wanted_share():
 def test_both_networks_train_resume_and_become_a_weights_file(tmp_path: Path):
     codes, star, file = tmp_path / "codes", tmp_path / "star", tmp_path / "star.safetensors"
     options = [*SHARED, "--size", "test", "--out", str(codes)]
-    train_codes.main([*options, "--examples", "2"])
+    train_codes.main([*options, "--examples", "2", "--latest-share", "1"])
     moving = [
         "--still-share",
         "0",
