@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 REPORT = ROOT / "benchmarks" / "results" / "bench4d.json"
 TABLE = ROOT / "benchmarks" / "results" / "bench4d.md"
+OBJECTS = ROOT / "benchmarks" / "results" / "objects.json"
 BODY = ROOT / "docs" / "research" / "motion-and-body.md"
 
 
@@ -68,6 +69,16 @@ def test_the_documentation_quotes_the_ablation(report, variant, quoted):
     words = quoted.replace("IoU ", "").replace("LPIPS ", "")
     assert words == f"{psnr:.2f} dB, {iou:.3f}, {lpips:.3f}"
     assert quoted in (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8").replace("\n", " ")
+
+
+def test_the_documentation_quotes_the_report_of_all_objects():
+    kept = json.loads(OBJECTS.read_text(encoding="utf-8"))
+    assert len(kept["objects"]) == 28
+    psnr, lpips, iou = (kept["variants"]["full"][metric]["mean"] for metric in ("psnr", "lpips", "iou"))
+    wanted = [f"{psnr:.2f}", f"{lpips:.3f}", f"{iou:.3f}"]
+    assert row(ROOT / "docs" / "benchmarks.md", "28 objects")[1:4] == wanted
+    table = row(OBJECTS.with_suffix(".md"), "mean")
+    assert table[2:5] == wanted
 
 
 @pytest.mark.parametrize("variant", ["full", "no-hold", "untidied", "fixed-colors", "no-births"])
