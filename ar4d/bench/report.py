@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -163,7 +164,9 @@ def _anchor(pair: Pair) -> str:
 
 
 def _note(text: str) -> str:
-    return f'<p class="note">{html.escape(text)}</p>'
+    """A paragraph, in which `words` between backticks are code."""
+    marked = re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text))
+    return f'<p class="note">{marked}</p>'
 
 
 def _recipe(header: Mapping[str, Any], results: Results) -> str:

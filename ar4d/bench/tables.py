@@ -17,6 +17,13 @@ SPREADS = (
     "Mean ± standard deviation over objects and seeds; in brackets, with several seeds, that of the "
     "seeds' means over objects."
 )
+UNSEEN = ("psnr", "ssim", "lpips", "iou", "roughness", "fog", "seam", "flicker", "motion")
+"""Metrics of the views that the clip does not show; most need no weights."""
+UNSEEN_NOTE = (
+    "All cameras but the clip's own. PSNR, SSIM, IoU and motion (PSNR of differences between frames): larger "
+    "is better; LPIPS (AlexNet) and seam: smaller; roughness and flicker: 1 is the truth's; fog is the share "
+    "of what is covered that can be seen through."
+)
 Results = Mapping[Pair, Mapping[str, Any]]
 
 
@@ -37,13 +44,15 @@ class Table:
 
 
 def tables(out: Path, results: Results) -> list[Table]:
-    """A table per protocol, one of shapes if any was measured, and one of times.
+    """A table per protocol, one of unseen views, one of shapes if any was measured, and one of times.
 
     Means are taken over the objects that all variants have: means over different objects do not compare.
     """
     results, remark = on_shared_objects(results)
     names = dict.fromkeys(name for result in results.values() for name in result["protocols"])
     found = [_protocol_table(out, results, protocols.find(name), remark) for name in names]
+    head = ("variant", "pairs", *map(title_of, UNSEEN))
+    found.append(Table("Unseen views", head, tuple(_rows(results, UNSEEN, unseen_means)), (UNSEEN_NOTE,)))
     shapes = dict.fromkeys(k for r in results.values() for k, v in r["shape"].items() if v is not None)
     if shapes:
         rows = _rows(results, tuple(shapes), lambda result: result["shape"])
@@ -78,9 +87,14 @@ def worst_first(results: Results) -> list[tuple[Pair, float]]:
 
 def unseen_psnr(result: Mapping[str, Any]) -> float | None:
     """The mean PSNR of the views that the clip does not show; None where there are none."""
-    values = [v["psnr"] for name, v in result["views"].items() if name != result["reference"]]
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None
+    return unseen_means(result)["psnr"]
+
+
+def unseen_means(result: Mapping[str, Any]) -> dict[str, float | None]:
+    """Means over the views that the clip does not show; None for a metric that was not measured."""
+    views = [view for name, view in result["views"].items() if name != result["reference"]]
+    known = {metric: [v[metric] for v in views if v.get(metric) is not None] for metric in UNSEEN}
+    return {metric: fmean(values) if values else None for metric, values in known.items()}
 
 
 def spread(values: Sequence[float]) -> float:

@@ -164,6 +164,24 @@ def test_the_tables_give_mean_and_spread(measured, tmp_path):
     assert "torch " in after
 
 
+def test_the_unseen_views_have_a_table_of_their_own(measured, tmp_path):
+    assert bench("report", measured, "--to", tmp_path) == 0
+    lines = (tmp_path / "report.md").read_text().splitlines()
+    begin = lines.index("## Unseen views")
+    head = [cell.strip() for cell in lines[begin + 2].split("|")[1:-1]]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[begin + 4 : begin + 8]]
+    cells = next(dict(zip(head, row, strict=True)) for row in rows if row[0] == "nearest-view")
+    pairs = [r for pair, r in read_pairs(measured).items() if pair.variant == "nearest-view"]
+    unseen = [[v for name, v in r["views"].items() if name != r["reference"]] for r in pairs]
+    ious = [fmean(view["iou"] for view in views) for views in unseen]
+    assert all(views for views in unseen)
+    assert cells["IoU"] == f"{fmean(ious):.3f} ± {stdev(ious):.3f}"
+    assert cells["LPIPS"] == "–"  # no weights here
+    page = (tmp_path / "report.html").read_text()
+    assert "<code>" in page
+    assert "`" not in page.split("<h2>How it was measured")[0]
+
+
 def test_the_spread_of_seeds_is_that_of_their_means():
     values = {Pair("full", name, seed): 10.0 * k + seed for k, name in enumerate("abc") for seed in (1, 3)}
     assert spread_of_seeds(values) == pytest.approx(stdev([11, 13]))
