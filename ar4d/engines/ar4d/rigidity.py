@@ -102,5 +102,5 @@ def _edges(nodes: Tensor) -> Tensor:
     tails = torch.cat([near, far], dim=1)
     heads = torch.arange(count, device=nodes.device)[:, None].expand_as(tails)
     proper = heads != tails  # a coarse node among few is its own neighbour
-    keys = torch.unique(heads[proper] * count + tails[proper])  # of numbers: of rows it takes ten times as long
+    keys = torch.unique(heads[proper] * count + tails[proper])  # unique rows would take ten times as long
     return torch.stack([keys // count, keys % count], dim=-1)
