@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from ar4d.bench.results import Pair, read_header, read_pairs
-from ar4d.bench.tables import Results
+from ar4d.bench.tables import Results, unseen_means
 from ar4d.bench.variants import BASELINES
 from ar4d.errors import UserError
 from ar4d.evaluation.registry import all_metrics
@@ -107,18 +107,12 @@ def not_compared(found: Figures, committed: Figures) -> list[str]:
     ]
 
 
-def unseen_mean(result: Mapping[str, Any], metric: str) -> float | None:
-    """The mean of a metric over the views that the clip does not show; None where one was not measured."""
-    values = [view[metric] for name, view in result["views"].items() if name != result["reference"]]
-    return fmean(values) if values and None not in values else None
-
-
 def _of_variant(results: Results) -> dict[str, dict[str, float]]:
     found = {}
     for metric in GUARDED:
         by_seed: dict[int, list[float | None]] = {}
         for pair, result in results.items():
-            by_seed.setdefault(pair.seed, []).append(unseen_mean(result, metric))
+            by_seed.setdefault(pair.seed, []).append(unseen_means(result)[metric])
         if not any(None in values for values in by_seed.values()):
             means = [fmean(v for v in values if v is not None) for values in by_seed.values()]
             found[metric] = {"mean": fmean(means), "spread": max(means) - min(means)}
