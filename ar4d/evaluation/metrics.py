@@ -66,18 +66,28 @@ def ssim_inside(pred: Tensor, true: Tensor) -> Tensor:
     a, b = (x.double().movedim(-1, -3).reshape(-1, 1, height, width) for x in (pred.clamp(0, 1), true))
     if min(height, width) < losses.WINDOW:
         return pred.new_full(batch, torch.nan)
-    offsets = torch.arange(losses.WINDOW, dtype=a.dtype, device=a.device) - losses.WINDOW // 2
-    window = torch.exp(-(offsets**2) / (2 * losses.SIGMA**2))
-    window = window / window.sum()
+    down, across = (_window_means(length, a) for length in (height, width))
 
     def mean(x: Tensor) -> Tensor:
-        return F.conv2d(F.conv2d(x, window.view(1, 1, 1, -1)), window.view(1, 1, -1, 1))
+        return down @ x @ across.T
 
     mean_a, mean_b = mean(a), mean(b)
     energy, product = mean(a * a + b * b) - mean_a**2 - mean_b**2, mean(a * b) - mean_a * mean_b
     similarity = (2 * mean_a * mean_b + losses.C1) * (2 * product + losses.C2)
     similarity = similarity / ((mean_a**2 + mean_b**2 + losses.C1) * (energy + losses.C2))
     return similarity.reshape(*batch, channels, -1).mean(dim=(-2, -1)).to(pred.dtype)
+
+
+def _window_means(length: int, like: Tensor) -> Tensor:
+    """The matrix [length - 10, length] of the weighted means over all windows that lie inside a line.
+
+    The window is separable, and two products with a band are faster than a convolution in float64.
+    """
+    steps = torch.arange(length, dtype=like.dtype, device=like.device)
+    starts = steps[: length - losses.WINDOW + 1, None]
+    offsets = steps - starts - losses.WINDOW // 2
+    weights = torch.exp(-(offsets**2) / (2 * losses.SIGMA**2)) * (offsets.abs() <= losses.WINDOW // 2)
+    return weights / weights.sum(dim=-1, keepdim=True)
 
 
 def mse(pred: Tensor, true: Tensor) -> Tensor:
