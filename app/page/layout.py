@@ -12,6 +12,7 @@ import gradio as gr
 
 from app import api
 from app.page import html
+from app.page.arrivals import Arrivals
 from app.page.cutout_handlers import CutoutHandlers
 from app.page.run_handlers import RunHandlers, tab_of
 from app.page.session import Session, browser_state, found, report_user_errors, to_gradio_error
@@ -45,7 +46,7 @@ class Page:
         """
         self.service, self.example = service, example
         self._following: dict[str, object] = {}  # by connection: its newest follower
-        self._started: set[str] = set()  # connections whose visitor has chosen a clip
+        self.arrivals = Arrivals()
         with gr.Blocks(title="AR4D", fill_width=True) as self.demo:
             self.session = browser_state()
             gr.HTML(html.HEADER, elem_id="header")
@@ -82,6 +83,7 @@ class Page:
         self._estimates = [step.estimate, cut.estimate]
         self._reopened = [*self.opened, step.quality, step.preset, *step.chosen]
         arrived = self.demo.load(self._arrive, [self.session], [*self._reopened, *self._cut], **PRIVATE)
+        arrived.then(self.arrivals.finish, None, None, **PRIVATE)
         for event in (self._tail(), self._guess()):
             arrived.then(**event)
         self.demo.unload(self._leave)
@@ -97,11 +99,15 @@ class Page:
         taken = [self.session, self.tabs, *self.cutout.shown]
         uploads = ((source.drop.upload, source.drop), (source.webcam.stop_recording, source.webcam))
         for event, component in uploads:
-            uploaded = event(self._take_file, [self.session, component], taken, **PRIVATE)
+            ready = event(self.arrivals.wait, None, None, **PRIVATE)
+            uploaded = ready.success(self._take_file, [self.session, component], taken, **PRIVATE)
             uploaded.then(lambda: None, None, component, **PRIVATE)  # the next one may come
             self._then_cut(uploaded)
-        self._then_cut(source.examples.select(self._take_example, [self.session], taken, **PRIVATE))
-        made = source.generate.click(
+        chosen = source.examples.select(self.arrivals.choice, None, source.example, **PRIVATE)
+        inputs = [self.session, source.example]
+        self._then_cut(chosen.success(self._take_example, inputs, taken, **PRIVATE))
+        ready = source.generate.click(self.arrivals.wait, None, None, **PRIVATE)
+        made = ready.success(
             self._generate_clip, [self.session, *source.prompt_inputs], [*taken, source.generating], **PRIVATE
         )
         self._then_cut(made)
@@ -164,10 +170,7 @@ class Page:
 
     @report_user_errors
     def _arrive(self, stored: Any, request: gr.Request) -> list[Any]:
-        """Restores the visitor's draft and run when the page is opened or reloaded.
-
-        On a slow server the visitor may have chosen a clip meanwhile; then nothing is restored over it.
-        """
+        """Restores the visitor's draft and run when the page is opened or reloaded."""
         session = Session.from_browser(stored)
         run = found(self.service.storage.run, session.visitor, session.run)
         draft = found(self.service.storage.draft, session.visitor, session.draft)
@@ -179,12 +182,11 @@ class Page:
         ready = Buttons.for_state(job.state if job else None).updates(record is not None)
         arrows = facing.of_draft(self.generate.facing, draft, record, "auto")
         cut = [*self.cutout.show(draft, record), *controls, *ready, arrows]
-        restored = [*self.open(session, job, tab, request), *self.generate.settings_of(job), *cut]
-        return [gr.skip()] * len(restored) if request.session_hash in self._started else restored
+        return [*self.open(session, job, tab, request), *self.generate.settings_of(job), *cut]
 
     def _leave(self, request: gr.Request) -> None:
         self._following.pop(request.session_hash or "", None)
-        self._started.discard(request.session_hash or "")
+        self.arrivals.leave(request)
 
     def open(self, session: Session, job: Job | None, tab: str | None, request: gr.Request) -> list[Any]:
         """Shows a run: the values of `self.opened`. Without a tab, the visitor's own choice stays."""
@@ -228,25 +230,22 @@ class Page:
     # --- the steps ------------------------------------------------------------------------------
 
     @report_user_errors
-    def _take_file(self, stored: Any, paths: str | list[str] | None, request: gr.Request) -> list[Any]:
+    def _take_file(self, stored: Any, paths: str | list[str] | None) -> list[Any]:
         session = Session.from_browser(stored)
-        return self._taken(session, self.source.from_files(session.visitor, paths), request)
+        return self._taken(session, self.source.from_files(session.visitor, paths))
 
     @report_user_errors
-    def _take_example(self, stored: Any, event: gr.EventData, request: gr.Request) -> list[Any]:
+    def _take_example(self, stored: Any, name: str) -> list[Any]:
         session = Session.from_browser(stored)
-        draft = self.source.from_example(session.visitor, str(event._data.get("name")))
-        return self._taken(session, draft, request)
+        return self._taken(session, self.source.from_example(session.visitor, name))
 
-    def _generate_clip(
-        self, request: gr.Request, stored: Any, *prompt: Any
-    ) -> Generator[list[Any], None, None]:
+    def _generate_clip(self, stored: Any, *prompt: Any) -> Generator[list[Any], None, None]:
         """Makes a clip from a prompt: yields its progress, then the draft."""
         session = Session.from_browser(stored)
         try:
             for progress, draft in self.source.from_prompt(session.visitor, *prompt):
                 nothing = [gr.skip()] * (2 + len(self.cutout.shown))
-                yield [*(self._taken(session, draft, request) if draft else nothing), progress]
+                yield [*(self._taken(session, draft) if draft else nothing), progress]
         except (UserError, WorkerDied, TaskFailed) as error:
             raise to_gradio_error(error) from error
 
@@ -254,8 +253,7 @@ class Page:
     def _cancel_clip(self, stored: Any) -> None:
         self.source.prompt_jobs.cancel(Session.from_browser(stored).visitor)
 
-    def _taken(self, session: Session, draft: Path, request: gr.Request) -> list[Any]:
-        self._started.add(request.session_hash or "")
+    def _taken(self, session: Session, draft: Path) -> list[Any]:
         stored = session.replace(draft=draft.name).to_browser()
         empty = self.cutout.show(None, None)
         return [stored, gr.Tabs(selected="cutout"), cutout.BUSY, *empty[1:]]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
-from app.page.layout import Page
+from app.page import layout
 from app.runs.limits import Limits
+from app.service import Service
 from tests.support.browser import CHROMIUM
 from tests.support.lifting import disk_video, serving_page
 from tests.support.visiting import upload, visit
@@ -21,24 +23,41 @@ pytestmark = [
 ]
 
 
-def test_a_clip_chosen_before_the_page_is_restored_is_kept(
-    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    restored, opened, may_open = threading.Event(), Page.open, threading.Event()
+def _upload(page: Page, folder: Path) -> None:
+    upload(page, disk_video(folder, num_frames=3))
 
-    def open_late(self: Page, *arguments: Any) -> list[Any]:
+
+def _choose(page: Page, folder: Path) -> None:
+    page.locator("#examples button[data-name=dinosaur]").click()
+
+
+@pytest.mark.parametrize("take", [_upload, _choose])
+def test_a_clip_chosen_before_the_page_is_restored_is_kept(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, take: Callable[[Page, Path], None]
+) -> None:
+    opened, create, may_open = layout.Page.open, Service.create_draft, threading.Event()
+    order: list[str] = []
+
+    def open_late(self: layout.Page, *arguments: Any) -> list[Any]:
         may_open.wait(120)
-        restored.set()
+        order.append("restored")
         return opened(self, *arguments)
 
-    monkeypatch.setattr(Page, "open", open_late)
-    clip = disk_video(tmp_path, num_frames=3)
+    def create_draft(self: Service, *arguments: Any, **options: Any) -> Path:
+        order.append("taken")
+        return create(self, *arguments, **options)
+
+    monkeypatch.setattr(layout.Page, "open", open_late)
+    monkeypatch.setattr(Service, "create_draft", create_draft)
     with serving_page(tmp_path / "runs", Limits()) as server, visit(browser, server) as page:
-        upload(page, clip)
-        page.locator("ar4d-cutout").wait_for()
+        take(page, tmp_path)
+        page.wait_for_timeout(1500)  # the click has reached the server by now
         may_open.set()
-        assert restored.wait(60)
-        page.wait_for_timeout(1500)  # what was restored has come to the page by now
-        assert page.locator("ar4d-cutout").is_visible()
+        page.locator("ar4d-cutout").wait_for()
+        assert order == ["restored", "taken"]
+        page.get_by_role("button", name="Continue").click()
+        expect(page.locator("#generate")).to_be_enabled()
+        page.reload()
+        page.locator("ar4d-cutout").wait_for()  # the draft and the stored session are one visitor's
         page.get_by_role("button", name="Continue").click()
         expect(page.locator("#generate")).to_be_enabled()

@@ -55,6 +55,7 @@ class SourceStep:
             with gr.Tab("Prompt"):
                 self._build_prompt()
         gr.HTML("<h2>Or choose an example</h2>")
+        self.example = gr.State("")
         self.examples = gr.HTML(
             examples.cards(),
             elem_id="examples",
