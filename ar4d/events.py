@@ -144,6 +144,17 @@ class Step(_Timed):
 
 
 @dataclass(frozen=True)
+class FrameImagined(_Timed):
+    """An expert has made a frame that is yet to be fitted to the clip: a preview of it, within seconds."""
+
+    stage: Stage
+    frame_index: int
+    """From 0."""
+    gaussians: Annotated[Gaussians | None, Field(exclude=True), _InMemory]
+    """What the expert made. None in an event that was read from JSON; the run's folder holds it."""
+
+
+@dataclass(frozen=True)
 class FrameFinished(_Timed):
     """The Gaussians of a frame exist."""
 
@@ -250,6 +261,7 @@ Event = (
     | ViewsImagined
     | TokensPredicted
     | Step
+    | FrameImagined
     | FrameFinished
     | Refined
     | StageFinished

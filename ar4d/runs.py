@@ -44,6 +44,7 @@ from ar4d.events import (
     ExpertChosen,
     Finished,
     FrameFinished,
+    FrameImagined,
     Planned,
     Refined,
     Role,
@@ -215,6 +216,11 @@ class Run(CleanedByHand):
         return self.folder / ASSET_FILE
 
     @property
+    def imagined_path(self) -> Path:
+        """File of the canonical frame as an expert made it, while it is being fitted."""
+        return self.folder / "imagined.safetensors"
+
+    @property
     def preview_path(self) -> Path:
         """File of the asset as a refinement that is at work has it so far."""
         return self.folder / "preview.safetensors"
@@ -346,9 +352,13 @@ class Run(CleanedByHand):
 
     def _write(self, event: Event) -> None:
         match event:
+            case FrameImagined(gaussians=Gaussians() as gaussians):
+                with atomic(self.imagined_path) as path:
+                    gaussians.save(path)
             case FrameFinished(gaussians=Gaussians() as gaussians):
                 with atomic(self.frame_path(event.frame_index)) as path:
                     gaussians.save(path)
+                self.imagined_path.unlink(missing_ok=True)
             case ExpertChosen():
                 self.record.experts[event.role] = event.name
             case Warned() if event.message not in self.record.warnings:

@@ -28,7 +28,7 @@ SHOWN = "() => document.querySelector('iframe.viewer')?.contentWindow?.ar4d?.vie
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--example", default="mug", help="the clip that is lifted")
+    parser.add_argument("--example", default="robot", help="the clip that is lifted")
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "screenshots")
     arguments = parser.parse_args()
@@ -85,6 +85,7 @@ def on_a_phone(browser: Browser, server: Server, stored: object, out: Path) -> N
     page.goto(server.address)
     page.locator("ar4d-exports article").first.wait_for()
     page.wait_for_function(SHOWN)
+    page.wait_for_timeout(3000)  # the still picture fades over the first splats
     shots = []
     for step in ("2 Cut-out", "3 Generate", "4 Result"):
         page.get_by_role("tab", name=step).click()
@@ -99,7 +100,8 @@ def on_a_phone(browser: Browser, server: Server, stored: object, out: Path) -> N
 
 
 def take(page: Page, path: Path) -> None:
-    """Writes what the window shows as a JPEG."""
+    """Writes what the top of the page shows as a JPEG."""
+    page.evaluate("scrollTo(0, 0)")
     page.screenshot(path=path, type="jpeg", quality=QUALITY)
 
 

@@ -14,7 +14,7 @@ import torch
 
 from ar4d.clip import Clip, ClipSettings
 from ar4d.errors import UserError
-from ar4d.events import CanonicalChosen, Finished, FrameFinished
+from ar4d.events import CanonicalChosen, Finished, FrameFinished, FrameImagined
 from ar4d.gaussians import Gaussians
 from ar4d.runs import Recipe, Run, read_record
 from tests.conftest import make_clip, quick
@@ -78,6 +78,22 @@ def test_stopped_run_resumes_to_the_same_result(undisturbed, tmp_path, stop_at):
         pass
     assert run.frame_path(stop_at).stat().st_mtime_ns == before  # not made twice
     assert results(run.folder) == results(undisturbed)
+
+
+def test_the_imagined_first_frame_is_kept_while_it_is_fitted(undisturbed, tmp_path):
+    run = Run.create(tmp_path / "run", recipe(), make_clip())
+    work = run.work()
+    for event in work:
+        if isinstance(event, FrameImagined):
+            break
+    assert len(Gaussians.load(run.imagined_path)) > 0
+    assert not run.frame_path(0).exists()
+    for event in work:
+        if isinstance(event, FrameFinished):
+            break
+    assert not run.imagined_path.exists()
+    work.close()
+    assert not Run.open(undisturbed).imagined_path.exists()
 
 
 def canonical_clip() -> Clip:

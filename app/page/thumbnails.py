@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from ar4d.errors import UserError
 from ar4d.runs import Run
 
 SIDE = 256  # pixels
@@ -44,6 +45,11 @@ def frame_picture(run: Run, frame: int) -> str | None:
     return _picture_of(run.folder, run.frame_path(frame), frame)
 
 
+def imagined_picture(run: Run, frame: int) -> str | None:
+    """The canonical frame as an expert made it; None while it does not exist, and once it is fitted."""
+    return _picture_of(run.folder, run.imagined_path, frame)
+
+
 def asset_picture(run: Run, frame: int) -> str | None:
     """The asset at a frame's time as the reference camera sees it; None while it does not exist."""
     return _picture_of(run.folder, run.result_path, frame)
@@ -56,10 +62,13 @@ def preview_picture(run: Run, frame: int) -> str | None:
 
 def _picture_of(run: Path, source: Path, frame: int) -> str | None:
     try:
-        changed = source.stat().st_mtime
+        return _picture(run, source, frame, source.stat().st_mtime)
     except FileNotFoundError:
         return None
-    return _picture(run, source, frame, changed)
+    except UserError:
+        if source.exists():
+            raise
+        return None  # a preview that has just been replaced
 
 
 def _input(source: Path) -> Image.Image:

@@ -29,6 +29,7 @@ from ar4d.events import (
     Event,
     Finished,
     FrameFinished,
+    FrameImagined,
     Planned,
     Progress,
     Refined,
@@ -38,6 +39,7 @@ from ar4d.events import (
     Step,
 )
 from ar4d.formats.player import record
+from ar4d.gaussians import Gaussians
 from ar4d.player.packing import pack
 from ar4d.player.state import DEPTH_COLORS, extent
 from ar4d.runs import Run
@@ -80,6 +82,7 @@ class RunViewer:
         self._buffers: SingleFlightCache[bytes] = SingleFlightCache(LOOP_BYTES, len)
         self._plan: tuple[StageInfo, ...] = ()
         self._psnr: dict[int, float] = {}
+        self._imagined: int | None = None  # index of the frame that is shown as an expert made it
         self._refined: tuple[float, ...] = ()  # PSNR of the finished asset, dB by frame
         self._progress: dict | None = None
         self._notified = 0.0  # when the watchers were last notified
@@ -115,8 +118,11 @@ class RunViewer:
                 self._progress = {"stage": event.stage, "frame": event.frame_index, "fraction": fraction}
                 if event.step < event.num_steps and not self._is_due():
                     return
+            case FrameImagined():
+                self._set_imagined(event)
             case FrameFinished():
                 self._set_frame(event)
+                self._imagined = None
                 self._psnr[event.frame_index] = event.psnr
                 self._progress = None
             case Refined():
@@ -175,7 +181,7 @@ class RunViewer:
         stages.revision = self._stages.revision + 1
         self._extent = extent(stages.first())
         self._inputs, self._clip_fps = _thumbnails(clip), clip.fps
-        self._run, self._stages, self._progress = run, stages, None
+        self._run, self._stages, self._progress, self._imagined = run, stages, None, None
         self._elevation_deg = run.record.recipe.settings.elevation_deg
         self._notify()
 
@@ -196,6 +202,23 @@ class RunViewer:
                 return
             self.closed = True
         self._notify()
+
+    def _set_imagined(self, event: FrameImagined) -> None:
+        """Takes a frame as an expert made it, unless the finished one has come meanwhile."""
+        index, frame = event.frame_index, event.gaussians
+        if index in self._stages.finished:
+            return
+        if frame is None:
+            if self._run is None or not self._run.imagined_path.exists():
+                return
+            try:
+                frame = Gaussians.load(self._run.imagined_path)
+            except UserError:  # the finished frame has just taken its place
+                return
+        self._imagined = index
+        self._stages.set_frame(index, frame, event.stage)
+        if index == self._stages.canonical:
+            self._extent = extent(self._stages.first())
 
     def _set_frame(self, event: FrameFinished) -> None:
         """Takes a frame from the run's folder if it is there, else from the event."""
@@ -226,6 +249,7 @@ class RunViewer:
             "best": self._best(),
             "revision": stages.revision,
             "progress": self._progress,
+            "imagined": self._imagined,
             "psnr": [round(self._psnr.get(k, 0.0), 2) for k in range(done.stop)],
             "notice": self._notice,
             "elevation": self._elevation_deg,

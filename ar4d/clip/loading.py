@@ -79,7 +79,7 @@ class Loaded:
     num_chosen: int
 
 
-def load_clip(path: Path, settings: ClipSettings, size: int) -> Clip:
+def load_clip(path: str | Path, settings: ClipSettings, size: int) -> Clip:
     """Cut the subject out of a video and put it into the reference camera's square.
 
     The source is read twice: a survey of small pictures separates the subject from the background and finds
@@ -94,7 +94,7 @@ def load_clip(path: Path, settings: ClipSettings, size: int) -> Clip:
         UserError: the source or a setting cannot be used; the sentence says why.
     """
     _check(settings, size)
-    return finish(prepare(path, settings), settings, size).clip
+    return finish(prepare(Path(path), settings), settings, size).clip
 
 
 def prepare(path: Path, settings: ClipSettings, on_frame: OnFrame = ignore) -> Prepared:

@@ -112,6 +112,7 @@ def _state(asset: Asset4D, first: Gaussians, inputs: int, elevation_deg: float) 
         "stages": [{"name": "asset", "title": "Asset", "shortTitle": "Asset", "limit": asset.num_frames - 1}],
         "revision": 0,
         "progress": None,
+        "imagined": None,
         "psnr": [],
         "notice": "",
         "elevation": elevation_deg,

@@ -16,7 +16,7 @@ from ar4d.asset import FrameSequence
 from ar4d.cameras import FOV_Y_DEG, orbit
 from ar4d.clip import ClipSettings
 from ar4d.errors import UserError
-from ar4d.events import Finished, FrameFinished, StageStarted, Step
+from ar4d.events import Finished, FrameFinished, FrameImagined, StageStarted, Step
 from ar4d.gaussians import Gaussians, interpolate
 from ar4d.player.packing import pack
 from ar4d.player.state import DEPTH_COLORS
@@ -66,6 +66,14 @@ def test_a_stage_that_lacks_frames_is_not_the_best(viewer):
     viewer.on(FrameFinished("refine", 3, fish(1.0, 100), 40.0, 0.9, 1.0))
     viewer.on(Finished(Swimming(4, 8.0, 100), (10.0,) * 4, (0.9,) * 4))
     assert viewer.state()["best"] == "refine"
+
+
+def test_a_preview_never_replaces_a_finished_frame(viewer):
+    viewer.on(PLAN)
+    viewer.on(FrameFinished("initialize", 0, fish(0.0, 100), 20.0, 0.9, 1.0))
+    viewer.on(FrameImagined("initialize", 0, fish(0.5, 100)))
+    assert viewer.state()["imagined"] is None
+    assert torch.equal(viewer._stages.at("initialize", 0.0).means, fish(0.0, 100).means)
 
 
 # --- stages ----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from app.server import Viewers
 from app.viewer import RunViewer
 from app.viewer.protocol import CLOSED_REASON
 from ar4d.cameras import orbit
-from ar4d.events import Finished, Refined, Step
+from ar4d.events import Finished, FrameImagined, Refined, Step
 from tests.support.browser import (
     CHROMIUM,
     PLAN,
@@ -77,6 +77,22 @@ def test_frames_appear_while_they_are_made(browser, viewer, address):
             add_frame(viewer, k)
         viewer.on(Finished(Swimming(FRAMES, 6.0, COUNT), (), ()))
         page.wait_for_selector("[data-stage=refine][aria-checked=true]", state="attached")
+
+
+def test_what_an_expert_imagined_is_shown_as_a_preview_until_it_is_fitted(browser, viewer, address):
+    label = "text=Preview: not fitted to the video yet"
+    with opened(browser, address, 900, 600) as page:
+        viewer.on(PLAN)
+        viewer.on(FrameImagined("initialize", 0, fish(0.5, COUNT)))
+        eventually(page, lambda: shows(fish(0.5, COUNT))(page), 30)
+        assert page.locator(label).is_visible()
+        viewer.on(Step("initialize", 0, 10, 100, 0.1, 25.0))
+        page.wait_for_selector("text=Frame 1 of 6 · 10 %")
+        assert page.locator(label).is_visible()
+        screenshot(page, "viewer-preview")
+        add_frame(viewer, 0)
+        eventually(page, lambda: shows(fish(0.0, COUNT))(page))
+        assert not page.locator(label).is_visible()
 
 
 def test_the_better_stage_is_shown_as_the_run_finishes(browser, viewer, address):

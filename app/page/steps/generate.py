@@ -271,14 +271,16 @@ class GenerateStep:
             panel = html.panel(job, state, position, seconds, expected)
             curves, log = charts.curves(job.progress), html.log(job.progress)
             frame = job.progress.order[max(job.progress.frames_done - 1, 0)]
-            refining = job.run.preview_path.exists()
+            refining, imagined = job.run.preview_path.exists(), job.run.imagined_path.exists()
             if refining:  # another frame each time, so that the whole clip is seen
                 frame = job.progress.step // PREVIEW_STEPS % max(job.progress.num_frames, 1)
             psnr = None if refining else job.progress.psnr.get(frame)
-        which = "Last finished: frame" if alive and not refining else "Frame"
+        which = "Last finished: frame" if alive and not (refining or imagined) else "Frame"
         quality = f" · {psnr:.1f} dB" if psnr is not None else ""
         picture = thumbnails.asset_picture if state == "finished" else thumbnails.frame_picture
         picture = thumbnails.preview_picture if refining else picture
+        if imagined:
+            quality, picture = ", not fitted yet", thumbnails.imagined_picture
         pair = html.figures(
             [
                 (f"{which} {frame + 1}", thumbnails.input_picture(run, frame)),

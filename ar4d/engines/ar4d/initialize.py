@@ -21,7 +21,7 @@ from ar4d.engines.ar4d.fitting import (
     random_stream,
 )
 from ar4d.engines.ar4d.hold import Hold
-from ar4d.events import Event, FrameFinished, StageFinished, StageStarted, Step
+from ar4d.events import Event, FrameFinished, FrameImagined, StageFinished, StageStarted, Step
 from ar4d.experts import ImageToGaussians
 from ar4d.gaussians import Gaussians
 from ar4d.losses import preservation, psnr, ssim
@@ -57,7 +57,7 @@ def initialize(
         frame_index: of the canonical frame.
 
     Yields:
-        Progress, then the finished canonical frame.
+        Progress, the frame as the expert made it, then the finished canonical frame.
 
     Returns:
         G₁ = {μ^ft, α^init, s^init, r^init, c^ft}.
@@ -69,6 +69,8 @@ def initialize(
     reference = orbit(0.0, rig.elevation_deg, size=rig.size)
     if options.body != BodySettings():
         initial = tidied(initial, exposure(initial, reference), options.body)
+    if options.finetune:
+        yield FrameImagined("initialize", frame_index, initial.detach())
     gaussians = (
         (yield from _finetune(initial, target, options, rig, seed, frame_index))
         if options.finetune

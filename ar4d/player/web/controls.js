@@ -214,9 +214,10 @@ export class Controls {
     part("stages").replaceChildren(...buttons, compare);
   }
 
-  setProgress({ progress, numFrames, notice }) {
+  setProgress({ progress, numFrames, notice, imagined }) {
     part("notice").hidden = !notice;
     part("notice").textContent = notice;
+    part("imagined").hidden = imagined === null;
     part("progress").hidden = !progress;
     part("making").style.width = 0;
     if (!progress) return;

@@ -7,7 +7,7 @@ import torch
 
 from ar4d.engines.ar4d import initialize as stage
 from ar4d.engines.ar4d.initialize import PRUNE_BELOW, initialize
-from ar4d.events import FrameFinished, Step
+from ar4d.events import FrameFinished, FrameImagined, Step
 from ar4d.images import on_white
 from ar4d.settings import InitializeSettings, LearningRates
 from tests.support.streams import drained
@@ -55,6 +55,22 @@ def test_without_finetuning_the_gaussians_are_the_experts():
     assert not any(isinstance(event, Step) for event in events)
     (frame,) = [event for event in events if isinstance(event, FrameFinished)]
     assert frame.gaussians is gaussians
+
+
+def test_the_experts_gaussians_are_a_preview_before_the_first_step():
+    _, expert, events, _ = start(replace(PLAIN, iterations=20))
+    kinds = [type(event) for event in events]
+    assert kinds.count(FrameImagined) == 1
+    assert kinds.index(FrameImagined) < kinds.index(Step)
+    (preview,) = [event for event in events if isinstance(event, FrameImagined)]
+    assert preview.frame_index == 0
+    for name, value in expert.known[0].state().items():
+        assert torch.equal(preview.gaussians.state()[name], value), name  # the fit has not moved it
+
+
+def test_without_finetuning_there_is_no_preview():
+    _, _, events, _ = start(replace(PLAIN, finetune=False))
+    assert not any(isinstance(event, FrameImagined) for event in events)
 
 
 def test_gaussians_that_show_nothing_are_dropped():
