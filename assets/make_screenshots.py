@@ -1,4 +1,4 @@
-"""Takes the README's pictures of the page: `python -m assets.make_screenshots [--frames 8] [--out DIR]`.
+"""Takes the README's pictures of the page: `python -m assets.make_screenshots [--frames 24] [--out DIR]`.
 
 The page is served, and a browser does what a visitor would: it takes an example, starts a run and looks at
 the result, at a desk and on a phone. It needs Chromium and the tests' requirements, and takes as long as the
@@ -28,8 +28,8 @@ SHOWN = "() => document.querySelector('iframe.viewer')?.contentWindow?.ar4d?.vie
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--example", default="robot", help="the clip that is lifted")
-    parser.add_argument("--frames", type=int, default=8)
+    parser.add_argument("--example", default="mug", help="the clip that is lifted")
+    parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "screenshots")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -38,9 +38,9 @@ const STYLE = `
   }
   button[aria-pressed="true"] { border-color: var(--color-accent); background: var(--color-accent); color: var(--on-accent); }
   button:disabled { opacity: 0.62; cursor: default; }
-  .width { display: flex; flex: 1; align-items: center; gap: 6px; min-width: 196px; font-size: 12.5px; }
-  .width input { flex: 1; min-width: 60px; accent-color: var(--color-accent); }
-  .width output { min-width: 76px; white-space: nowrap; }
+  .width { display: flex; flex: 1; align-items: center; gap: 6px; min-width: 170px; font-size: 12.5px; }
+  .width input { flex: 1; min-width: 46px; accent-color: var(--color-accent); }
+  .width output { min-width: 66px; white-space: nowrap; }
   .play { padding: 0; font-size: 10px; }
   .ground { min-height: 22px; border: 0; font-size: 15px; padding: 0; }
   .keys { display: flex; flex-wrap: wrap; gap: 4px; min-height: 20px; font-size: 12px; }

@@ -20,6 +20,7 @@ from ar4d.clip.matting.components import drop_specks, follow_subject, largest_le
 from ar4d.clip.matting.gaps import open_gaps
 from ar4d.clip.matting.morphology import dilate
 from ar4d.clip.matting.overlays import find_picture, standing_lines, without_lines
+from ar4d.clip.matting.plate import compare_with_plate
 from ar4d.clip.matting.refinement import (
     fill_false_holes,
     foreground_colors,
@@ -338,6 +339,7 @@ class Salient:
             parts = saliency([p[where] for p, where in zip(pictures, windows, strict=True)], on_frame)
             maps = steady(_placed(parts, windows, pictures.shape[:3]), pictures)
         maps = np.stack([fill_false_holes(m, p, threshold) for m, p in zip(maps, pictures, strict=True)])
+        maps = compare_with_plate(maps, pictures, threshold)
         self.everything = maps > threshold
         subject, self.findings = _select(self.everything, selection)
         # With its soft outline, which lies outside what is above the threshold.
