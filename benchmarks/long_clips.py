@@ -1,8 +1,8 @@
-"""What a long clip costs: `python -m benchmarks.long_clips --frames 24 300`.
+"""What a long clip costs: `python -m benchmarks.long_clips [--engine star] --frames 24 300`.
 
 A made clip of each length is lifted with the preset `cpu`, all its Gaussians and nodes but few steps, in a
 process of its own on one thread. Processor time is that of a frame of stage 2 and of a step of stage 3; steps
-are the same for any length, so that what grows with the frames shows.
+are the same for any length, so that what grows with the frames shows. The engine star is measured as it is.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ar4d.clip.clip import Clip
 from ar4d.clip.framing import Crop
 from ar4d.events import FrameFinished, Step
 from ar4d.lifting import lift_events
-from ar4d.presets import CPU
+from ar4d.presets import CPU, STAR
 from ar4d.warmup import warm_up
 
 STEPS = 4  # of a frame in stage 2
@@ -36,20 +36,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--frames", type=int, nargs="+", default=[24, 300])
     parser.add_argument("--expert", default="silhouette")
+    parser.add_argument("--engine", choices=["ar4d", "star"], default="ar4d")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    predicts = arguments.engine == "star"
     if arguments.one:
-        print(json.dumps(measured(arguments.one, arguments.expert)))
+        found = predicted(arguments.one) if predicts else measured(arguments.one, arguments.expert)
+        print(json.dumps(found))
         return
-    print("| frames | stage 2, a frame | stage 3, a step | peak memory |")
+    parts = ("first frame", "a later frame") if predicts else ("stage 2, a frame", "stage 3, a step")
+    print(f"| frames | {' | '.join(parts)} | peak memory |")
     print("|---:|---:|---:|---:|", flush=True)
     for count in arguments.frames:
         command = [sys.executable, "-m", "benchmarks.long_clips", "--one", str(count)]
-        command += ["--expert", arguments.expert]
+        command += ["--expert", arguments.expert, "--engine", arguments.engine]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-        frame, step, memory = json.loads(done.stdout.splitlines()[-1])
-        print(f"| {count} | {frame:.2f} s | {1000 * step:.0f} ms | {memory:.0f} MB |", flush=True)
+        first, second, memory = json.loads(done.stdout.splitlines()[-1])
+        print(f"| {count} | {first:.2f} s | {1000 * second:.0f} ms | {memory:.0f} MB |", flush=True)
+
+
+def predicted(count: int) -> tuple[float, float, float]:
+    """Seconds until star's first frame and of a later one, and the peak of the memory in MB."""
+    torch.set_num_threads(1)
+    warm_up()
+    settings = replace(STAR, device="cpu")
+    clip, began, frames = made_clip(count, settings.size), time.process_time(), []
+    for event in lift_events(clip, settings):
+        if isinstance(event, FrameFinished):
+            frames.append(time.process_time())
+    return frames[0] - began, (frames[-1] - frames[0]) / max(len(frames) - 1, 1), peak_memory()
 
 
 def measured(count: int, expert: str) -> tuple[float, float, float]:
@@ -71,8 +87,12 @@ def measured(count: int, expert: str) -> tuple[float, float, float]:
             steps.append((event.step, time.process_time()))
     (first, began), (last, ended) = steps[0], steps[-1]
     a_frame = (frames[-1] - frames[0]) / (len(frames) - 1)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 2**20)
-    return a_frame, (ended - began) / (last - first), peak
+    return a_frame, (ended - began) / (last - first), peak_memory()
+
+
+def peak_memory() -> float:
+    """The most that this process has held, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 2**20)
 
 
 def made_clip(count: int, size: int) -> Clip:
