@@ -119,7 +119,7 @@ class RunViewer:
                 if event.step < event.num_steps and not self._is_due():
                     return
             case FrameImagined():
-                self._set_imagined(event)
+                self._set_imagined(event.frame_index, event.gaussians, event.stage)
             case FrameFinished():
                 self._set_frame(event)
                 self._imagined = None
@@ -182,6 +182,7 @@ class RunViewer:
         self._extent = extent(stages.first())
         self._inputs, self._clip_fps = _thumbnails(clip), clip.fps
         self._run, self._stages, self._progress, self._imagined = run, stages, None, None
+        self._set_imagined(run.record.canonical, None, stages.names[0] if stages.names else "initialize")
         self._elevation_deg = run.record.recipe.settings.elevation_deg
         self._notify()
 
@@ -203,9 +204,8 @@ class RunViewer:
             self.closed = True
         self._notify()
 
-    def _set_imagined(self, event: FrameImagined) -> None:
-        """Takes a frame as an expert made it, unless the finished one has come meanwhile."""
-        index, frame = event.frame_index, event.gaussians
+    def _set_imagined(self, index: int, frame: Gaussians | None, stage: Stage) -> None:
+        """Takes a frame as an expert made it, or what the run's folder has of it, unless it is finished."""
         if index in self._stages.finished:
             return
         if frame is None:
@@ -216,7 +216,7 @@ class RunViewer:
             except UserError:  # the finished frame has just taken its place
                 return
         self._imagined = index
-        self._stages.set_frame(index, frame, event.stage)
+        self._stages.set_frame(index, frame, stage)
         if index == self._stages.canonical:
             self._extent = extent(self._stages.first())
 

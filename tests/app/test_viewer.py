@@ -261,6 +261,19 @@ def test_serves_splats_and_makes_each_once(viewer):
     assert viewer.counts["packed"] == 3
 
 
+def test_a_viewer_that_opens_late_shows_the_preview_of_the_runs_folder(tmp_path, viewer):
+    run = Run.create(tmp_path / "run", Recipe("clip.mp4", ClipSettings(), CPU), make_clip(3, 32))
+    imagined, fitted = fish(0.5, 30), fish(0.0, 30)
+    imagined.save(run.imagined_path)
+    viewer.show_run(run)
+    assert viewer.state()["imagined"] == 0
+    assert viewer.splats("initialize", 0.0) == pack(imagined)
+    fitted.save(run.frame_path(0))
+    viewer.on(FrameFinished("initialize", 0, None, 25.0, 0.9, 1.0))
+    assert viewer.state()["imagined"] is None
+    assert viewer.splats("initialize", 0.0) == pack(fitted)
+
+
 def test_shows_a_runs_folder(tmp_path, viewer):
     clip = make_clip(3, 32)
     run = Run.create(tmp_path / "run", Recipe("clip.mp4", ClipSettings(), CPU), clip)
