@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from ar4d.clip.matting.morphology import connected_parts, dilate, erode, nearest_set
+from ar4d.clip.matting.refinement import smoothed
 from ar4d.threads import parallel_map
 
 _FREE = 0.1  # of a map, below which a place shows the background
@@ -90,8 +90,7 @@ def _corrected(values: np.ndarray, picture: np.ndarray, plate: Plate, threshold:
     area = int(subject.sum())
     if not area:
         return values
-    smooth = ndimage.uniform_filter(picture.astype(np.float32), (3, 3, 1))
-    ground = ndimage.uniform_filter(plate.picture, (3, 3, 1))
+    smooth, ground = smoothed(picture), smoothed(plate.picture)
     difference = np.abs(smooth - ground).max(axis=-1)
     corrected = values.copy()
     share = (smooth * ground).sum(-1) / np.maximum((ground * ground).sum(-1), 1)

@@ -66,6 +66,11 @@ def fill_false_holes(mask: np.ndarray, picture: np.ndarray, threshold: float) ->
     return filled
 
 
+def smoothed(picture: np.ndarray) -> np.ndarray:
+    """Means over 3×3 pixels of a picture [h, w, 3], as float32."""
+    return np.stack([ndimage.uniform_filter(picture[..., c].astype(np.float32), 3) for c in range(3)], -1)
+
+
 def guided_filter(guide: np.ndarray, values: np.ndarray, radius: int, eps: float = 1e-4) -> np.ndarray:
     """Moves soft edges to the picture's edges (He et al. 2010): locally, the result is affine in colour.
 

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from ar4d.clip.matting.morphology import connected_parts, dilate, erode
+from ar4d.clip.matting.refinement import smoothed
 from ar4d.threads import parallel_map
 
 _DARKEST, _LIGHTEST = 0.3, 0.985  # of the floor's brightness
@@ -98,7 +99,7 @@ def _with_rim(core: np.ndarray, lighter: np.ndarray) -> np.ndarray:
 
 def _floor_share(picture: np.ndarray, color: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """s of I = s B, the largest difference from it in a channel, and the slope of the brightness; [h, w]."""
-    values = np.stack([ndimage.uniform_filter(picture[..., c].astype(np.float32), 3) for c in range(3)], -1)
+    values = smoothed(picture)
     share = values @ color / (color @ color)
     tint = np.abs(values - share[..., None] * color).max(axis=-1)
     slope = np.asarray(ndimage.gaussian_gradient_magnitude(values.mean(axis=-1), 1.0))

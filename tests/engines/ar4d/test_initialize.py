@@ -64,6 +64,7 @@ def test_the_experts_gaussians_are_a_preview_before_the_first_step():
     assert kinds.index(FrameImagined) < kinds.index(Step)
     (preview,) = [event for event in events if isinstance(event, FrameImagined)]
     assert preview.frame_index == 0
+    assert preview.gaussians is not None
     for name, value in expert.known[0].state().items():
         assert torch.equal(preview.gaussians.state()[name], value), name  # the fit has not moved it
 
