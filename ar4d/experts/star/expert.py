@@ -102,11 +102,13 @@ class Star4D:
         """
         codec, star = self.networks.codec, self.networks.star
         clip = clip.to(self.device).float()
-        seen = codec.encode(self._pictures(clip)).codes  # [F, N, K]
+        seen = self._encoded(clip[:1])  # [frames needed so far, N, K]
         unseen = self._checked(known, len(clip))
         embedded = None if self.embedded is None else self.embedded.with_clip(clip)
         shown: ShownByClip | None = None
         for k in range(len(clip)):
+            needed = range(len(seen), min(k + 1 + star.config.ahead, len(clip)))
+            seen = torch.cat([seen, *(self._encoded(clip[i : i + 1]) for i in needed)])
             if k == len(unseen):
                 context = context_of(seen[None], unseen.flatten(1, 2)[None], k, codec.config, star.config)
                 if embedded is not None:
@@ -136,11 +138,11 @@ class Star4D:
         window = codec.decode(window_codes(codes, frame, codec.config.window))
         return Splats(*(part[-1:] for part in vars(window).values()))
 
-    def _pictures(self, clip: Tensor) -> Tensor:
-        """The clip's frames as the encoder takes them: [F, 4, size, size], premultiplied."""
-        size = self.networks.codec.config.size
-        light = premultiply(clip).permute(0, 3, 1, 2)
-        return F.interpolate(light, size=(size, size), mode="area")
+    def _encoded(self, frames: Tensor) -> Tensor:
+        """The codes [F, N, K] of frames [F, S, S, 4] of the clip."""
+        codec = self.networks.codec
+        light = premultiply(frames).permute(0, 3, 1, 2)
+        return codec.encode(F.interpolate(light, size=(codec.config.size,) * 2, mode="area")).codes
 
     def _checked(self, known: Tensor | None, num_frames: int) -> Tensor:
         """The known codes, or none of them.

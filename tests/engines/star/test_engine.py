@@ -204,3 +204,20 @@ def test_a_frame_of_a_long_clip_costs_what_one_of_a_short_clip_costs():
     groups = torch.zeros(1, 300, 3 * codec.tokens, codec.codebooks, dtype=torch.long)
     lengths = {context_of(clip, groups, k, codec, star).codes.shape[1] for k in range(10, 299)}
     assert len(lengths) == 1
+
+
+def test_the_first_frame_waits_for_no_more_of_the_clip_than_it_looks_at(settings, monkeypatch):
+    encoded, encode = [], Codec.encode
+
+    def counted(self, pictures, *rest):
+        encoded.append(len(pictures))
+        return encode(self, pictures, *rest)
+
+    monkeypatch.setattr(Codec, "encode", counted)
+    clip = clip_of([two_sided(front=(0.01 * k, 0, 0)) for k in range(12)], RIG)
+    stream = lift_events(clip, settings)
+    for event in stream:
+        if isinstance(event, FrameFinished):
+            break
+    stream.close()
+    assert 1 <= sum(encoded) <= 1 + STARS["test"].ahead
