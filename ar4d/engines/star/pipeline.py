@@ -94,7 +94,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.rgba = torch.from_numpy(self.clip.frames).to(self.device).float() / 255  # [F, S, S, 4]
-        self.targets = self.clip.rgb_on_white().to(self.device)  # [F, S, S, 3]
+        self.targets = self.clip.streamed_on_white(self.device)  # frames [S, S, 3]
 
     def events(self, finished: Sequence[Gaussians]) -> Generator[Event, None, Asset4D]:
         settings, clip = self.settings, self.clip
@@ -106,8 +106,8 @@ class _Run:
                 "as the canonical one."
             )
             finished = ()  # they are the first ones of another order
-        for k, frame in enumerate(self.rgba):
-            if k > 0 and float(frame[..., 3].max()) < SOLID:
+        for k, frame in enumerate(clip.frames):
+            if k > 0 and frame[..., 3].max() < 255 * SOLID:
                 yield Warned(f"Frame {k + 1} of the clip is empty, and so it is in the asset.")
         expert = yield from self._expert()
         frames = yield from self._predict(expert, [frame.to(self.device) for frame in finished])

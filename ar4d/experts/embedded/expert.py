@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +34,8 @@ SHA256 = "c7c746303edb5c921335e5898386313430523eacc282cf653656fff19ce232d1"
 """Hash of the file at WEIGHTS."""
 PSEUDO_BUDGET = 8000
 """Gaussians of a reconstruction from four views."""
+MOST_LOOKED_AT = 48
+"""Frames of a clip that are asked where the object faces."""
 LEAST_WEIGHT = 0.02
 """Weight of a plane of symmetry from which its prediction counts. Without those of less weight, alphas of
 reconstructions from four views change by 0.0007 on average at most, and most take half the time."""
@@ -73,10 +76,14 @@ class Embedded:
         return Embedded(network, NetworkPlaneFinder(facing))
 
     def with_clip(self, clip: Tensor, facing_deg: float | None = None) -> Embedded:
-        """See `ClipAware.with_clip`: several frames show the facing direction better than one."""
+        """See `ClipAware.with_clip`: several frames show the facing direction better than one.
+
+        A long clip's first frame would wait for it, so that no more than MOST_LOOKED_AT frames are looked at.
+        """
         size = min(clip.shape[1], SUPERSAMPLE * IN_SIZE)
         pictures = (_resize(_to_channels(premultiply(frame.cpu().float())), size) for frame in clip)
-        return replace(self, plane_finder=self.plane_finder.with_clip(pictures, facing_deg))
+        stride = math.ceil(len(clip) / MOST_LOOKED_AT)
+        return replace(self, plane_finder=self.plane_finder.with_clip(pictures, facing_deg, stride))
 
     @property
     def facing_estimate(self) -> tuple[float, float] | None:

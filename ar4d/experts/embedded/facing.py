@@ -108,12 +108,15 @@ class PlaneFinder(Protocol):
         """
         ...
 
-    def with_clip(self, pictures: Iterable[Tensor], facing_deg: float | None = None) -> PlaneFinder:
+    def with_clip(
+        self, pictures: Iterable[Tensor], facing_deg: float | None = None, stride: int = 1
+    ) -> PlaneFinder:
         """The same finder, informed by a clip.
 
         Args:
             pictures: F pictures [4, S, S], premultiplied.
             facing_deg: azimuth towards which the object looks in the first frame, as hinted by the user.
+            stride: from one picture that is looked at to the next.
         """
         ...
 
@@ -133,7 +136,9 @@ class KnownPlane:
         """Return the plane [1, 4] with weight 1."""
         return self.plane[None], torch.ones(1)
 
-    def with_clip(self, pictures: Iterable[Tensor], facing_deg: float | None = None) -> KnownPlane:
+    def with_clip(
+        self, pictures: Iterable[Tensor], facing_deg: float | None = None, stride: int = 1
+    ) -> KnownPlane:
         """Return this finder: a clip adds nothing."""
         return self
 
@@ -149,6 +154,7 @@ class ClipEvidence:
     thumbnails: Tensor  # [F, 4, S, S] premultiplied
     logits: Tensor  # [F, 36] log probabilities after smoothing
     offsets: Tensor  # [F, 36] in OFFSET_UNIT
+    num_looked_at: int
 
 
 @dataclass(frozen=True)
@@ -170,19 +176,30 @@ class NetworkPlaneFinder:
         return top_planes(self.clip.logits[frame], self.clip.offsets[frame], self.config)
 
     @torch.no_grad()
-    def with_clip(self, pictures: Iterable[Tensor], facing_deg: float | None = None) -> NetworkPlaneFinder:
-        """See `PlaneFinder.with_clip`."""
-        each = [(self._thumbnails(picture[None]), *self._predict(picture)) for picture in pictures]
-        thumbnails, logits, offsets = (torch.cat(parts) for parts in zip(*each, strict=True))
-        smoothed = smooth_over_clip(logits, facing_deg, self.config)
-        return replace(self, clip=ClipEvidence(thumbnails, smoothed, offsets))
+    def with_clip(
+        self, pictures: Iterable[Tensor], facing_deg: float | None = None, stride: int = 1
+    ) -> NetworkPlaneFinder:
+        """See `PlaneFinder.with_clip`. A picture that is not looked at says nothing: all its logits are 0."""
+        thumbnails, logits, offsets = [], [], []
+        for k, picture in enumerate(pictures):
+            thumbnails.append(self._thumbnails(picture[None]))
+            if k % stride == 0:
+                said, offset = self._predict(picture)
+            else:
+                said, offset = torch.zeros_like(logits[-1]), offsets[-1]
+            logits.append(said)
+            offsets.append(offset)
+        smoothed = smooth_over_clip(torch.cat(logits), facing_deg, self.config)
+        looked_at = len(range(0, len(logits), stride))
+        evidence = ClipEvidence(torch.cat(thumbnails), smoothed, torch.cat(offsets), looked_at)
+        return replace(self, clip=evidence)
 
     @property
     def facing_estimate(self) -> tuple[float, float] | None:
         """See `PlaneFinder.facing_estimate`."""
         if self.clip is None:
             return None
-        return estimate_facing(self.clip.logits[0], len(self.clip.logits), self.config)
+        return estimate_facing(self.clip.logits[0], self.clip.num_looked_at, self.config)
 
     def _predict(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and offsets [1, 36] of one picture."""

@@ -156,6 +156,30 @@ def test_a_clip_corrects_an_outlier_frame():
     assert 0.8 < seen[1] <= 1  # by six of seven frames
 
 
+def test_frames_that_are_not_looked_at_follow_those_that_are():
+    class Turning(Brightness):
+        looks = 0
+
+        def forward(self, pictures):
+            self.looks += 1
+            azimuth = 160 * float(pictures[:, :12].mean()) - 80
+            return peak(azimuth, 9.0)[None], torch.zeros(1, 36)
+
+    network = Turning()
+    pictures = torch.stack([torch.full((4, IN_SIZE, IN_SIZE), 0.2 + 0.6 * k / 19) for k in range(20)])
+    pictures[:, 3] = 1
+    each = NetworkPlaneFinder(network).with_clip(pictures)  # pyright: ignore[reportArgumentType]
+    assert network.looks == 20
+    some = NetworkPlaneFinder(network).with_clip(pictures, stride=4)  # pyright: ignore[reportArgumentType]
+    assert network.looks == 25
+    assert each.clip is not None
+    assert some.clip is not None
+    moved = (each.clip.logits.argmax(1) - some.clip.logits.argmax(1)).abs()
+    assert moved.max() <= 1  # steps of five degrees
+    assert some.clip.num_looked_at == 5
+    assert len(some.clip.thumbnails) == 20
+
+
 def test_a_known_plane_ignores_the_clip():
     plane = torch.tensor(upright_plane(20, 0.1))
     finder = KnownPlane(plane).with_clip(torch.zeros(2, 4, IN_SIZE, IN_SIZE))
