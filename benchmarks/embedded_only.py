@@ -74,9 +74,11 @@ class Likeliest:
             offset = self.offset
         return torch.tensor([upright_plane(azimuth_deg, offset)]), torch.ones(1)
 
-    def with_clip(self, pictures: Iterable[Tensor], facing_deg: float | None = None) -> Likeliest:
+    def with_clip(
+        self, pictures: Iterable[Tensor], facing_deg: float | None = None, stride: int = 1
+    ) -> Likeliest:
         """See `PlaneFinder.with_clip`."""
-        return replace(self, found=self.found.with_clip(pictures, facing_deg))
+        return replace(self, found=self.found.with_clip(pictures, facing_deg, stride))
 
     @property
     def facing_estimate(self) -> tuple[float, float] | None:
