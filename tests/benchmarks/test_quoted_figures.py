@@ -11,6 +11,7 @@ REPORT = ROOT / "benchmarks" / "results" / "bench4d.json"
 BODY_REPORT = ROOT / "benchmarks" / "results" / "bench4d-200-steps.json"
 TABLE = ROOT / "benchmarks" / "results" / "bench4d.md"
 OBJECTS = ROOT / "benchmarks" / "results" / "objects.json"
+ABLATION = ROOT / "benchmarks" / "results" / "ablation.md"
 BODY = ROOT / "docs" / "research" / "motion-and-body.md"
 
 
@@ -89,3 +90,29 @@ def test_the_parts_of_the_body_are_quoted(variant):
     reference = mean_of(report, variant, "psnr", "reference")
     psnr, lpips, iou = (mean_of(report, variant, metric) for metric in ("psnr", "lpips", "iou"))
     assert quoted[1:5] == [f"{reference:.2f}", f"{psnr:.2f}", f"{lpips:.3f}", f"{iou:.3f}"]
+
+
+@pytest.mark.parametrize(
+    "variant", ["full", "no-finetuning", "no-autoregression", "no-pseudo-views", "no-refinement"]
+)
+def test_docs_quote_the_ablation(variant):
+    docs = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    report = ABLATION.read_text(encoding="utf-8")
+    quoted = table(docs[docs.index("### AR4D's switches") :], f"`{variant}`")
+    measured = table(report[report.index("## Unseen views") :], variant)
+    assert len(quoted) == 7
+    for metric, value in quoted.items():
+        if metric != "unseen views, 21 objects":
+            assert value == measured[metric].partition(" ±")[0], metric
+    assert measured["pairs"] == "21"
+
+
+def table(text: str, first: str) -> dict[str, str]:
+    """The row of the text's first table that begins with a cell, by the names of the columns."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    names = [cell.strip() for cell in lines[0].split("|")[1:-1]]
+    for line in lines[2:]:
+        values = [cell.strip() for cell in line.split("|")[1:-1]]
+        if values[0] == first:
+            return dict(zip(names, values, strict=True))
+    raise AssertionError(f"no row begins with {first}")
