@@ -3,6 +3,7 @@
     run.json            settings, source, experts really used, versions, timings, status
     input/              the preprocessed clip
     cutout.png          what the background removal found, frame by frame
+    imagined.safetensors  G₁ as the expert made it, while it is fitted
     stage1.safetensors  G₁
     views/              the clip from other sides, where an expert drew them
     tokens/             the codes of each frame, where an engine predicts them
@@ -25,19 +26,17 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
 import imageio.v3 as iio
 import torch
 from filelock import FileLock, Timeout
-from pydantic import ConfigDict, PlainValidator, ValidationError, with_config
-from pydantic_core import PydanticCustomError
+from pydantic import ValidationError
 
 from ar4d.asset import ASSET_FILE, Asset4D, load_asset
 from ar4d.cleaned import CleanedByHand
-from ar4d.clip import Clip, ClipSettings, cutout_preview, generation_order
+from ar4d.clip import Clip, cutout_preview, generation_order
 from ar4d.devices import resolve_device
-from ar4d.engines.registry import engine_of, parse_settings
+from ar4d.engines.registry import engine_of
 from ar4d.errors import UserError
 from ar4d.events import (
     Event,
@@ -61,73 +60,11 @@ from ar4d.files import atomic, readable_errors, write_text
 from ar4d.gaussians import Gaussians
 from ar4d.lifting import lift_events
 from ar4d.records import first_problem, load_record
-from ar4d.settings import EngineSettings
+from ar4d.run_record import ClipLength, Metrics, Recipe, Record, ReferenceQuality, Status, read_record
 from ar4d.tokens import load_tokens, save_tokens
 from ar4d.views import ViewGrid, load_begun, save_begun
 
-Status = Literal["new", "running", "stopped", "failed", "finished"]
 RECORDED = ("torch", "numpy", "numba", "gsplat")  # versions that decide the result's bits
-
-
-def _settings(values: Any) -> EngineSettings:
-    """Settings of the engine that the record names."""
-    try:
-        return parse_settings(values)
-    except ValidationError as error:
-        raise PydanticCustomError("settings", "{problem}", {"problem": first_problem(error)}) from error
-    except UserError as error:
-        raise PydanticCustomError("engine", "{problem}", {"problem": str(error)}) from error
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """All that makes a run: replaying it gives the same result on the same machine."""
-
-    source: str
-    """Path of the clip."""
-    clip: ClipSettings
-    settings: Annotated[EngineSettings, PlainValidator(_settings)]
-
-
-@with_config(ConfigDict(extra="forbid"))
-@dataclasses.dataclass
-class Record:
-    """Contents of run.json."""
-
-    recipe: Recipe
-    status: Status = "new"
-    experts: dict[str, str] = dataclasses.field(default_factory=dict)
-    warnings: list[str] = dataclasses.field(default_factory=list)
-    canonical: int = 0
-    """Index in the clip of the frame that stage 1 lifts."""
-    canonical_reason: str = ""
-    """Why it is that frame; empty where the first frame was taken without a choice."""
-    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
-    versions: dict[str, str] = dataclasses.field(default_factory=dict)
-    machine: str = ""
-    error: str | None = None
-
-
-@dataclasses.dataclass
-class ReferenceQuality:
-    """PSNR (dB) and SSIM of an asset at the reference view, one value a frame."""
-
-    psnr: list[float]
-    ssim: list[float]
-
-
-@dataclasses.dataclass
-class ClipLength:
-    """The part of a clip's record that a run needs without reading the pictures."""
-
-    num_frames: int
-
-
-@dataclasses.dataclass
-class Metrics:
-    """Contents of metrics.json."""
-
-    reference: ReferenceQuality
 
 
 class Run(CleanedByHand):
@@ -387,20 +324,6 @@ class Run(CleanedByHand):
 
     def _write_record(self) -> None:
         write_text(self.folder / "run.json", json.dumps(dataclasses.asdict(self.record), indent=1))
-
-
-def read_record(path: Path) -> Record:
-    """Reads a run.json.
-
-    Raises:
-        UserError: the file is missing, cut short, of another version or not a run.json.
-    """
-    try:
-        return load_record(path, Record, "a run's record", "lift the clip again")
-    except OSError as error:
-        raise UserError(
-            f"{path.parent} holds no run: {path.name} cannot be read ({error.strerror})."
-        ) from error
 
 
 def _again(folder: Path) -> str:
