@@ -13,6 +13,7 @@ import numpy as np
 
 from ar4d.clip.matting.morphology import connected_parts, dilate, erode, nearest_set
 from ar4d.clip.matting.refinement import smoothed
+from ar4d.clip.matting.shadows import darkened
 from ar4d.threads import parallel_map
 
 _FREE = 0.1  # of a map, below which a place shows the background
@@ -93,8 +94,7 @@ def _corrected(values: np.ndarray, picture: np.ndarray, plate: Plate, threshold:
     smooth, ground = smoothed(picture), smoothed(plate.picture)
     difference = np.abs(smooth - ground).max(axis=-1)
     corrected = values.copy()
-    share = (smooth * ground).sum(-1) / np.maximum((ground * ground).sum(-1), 1)
-    tint = np.abs(smooth - share[..., None] * ground).max(axis=-1)
+    share, tint = darkened(smooth, ground)
     shaded = (share < 1.1) & (share > _SHADE) & (tint < _TINT)
     other = plate.near & ~subject & (difference > _OTHER) & ~shaded
     for part in _parts(_without_lines(other), area):

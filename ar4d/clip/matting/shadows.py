@@ -100,7 +100,17 @@ def _with_rim(core: np.ndarray, lighter: np.ndarray) -> np.ndarray:
 def _floor_share(picture: np.ndarray, color: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """s of I = s B, the largest difference from it in a channel, and the slope of the brightness; [h, w]."""
     values = smoothed(picture)
-    share = values @ color / (color @ color)
-    tint = np.abs(values - share[..., None] * color).max(axis=-1)
+    share, tint = darkened(values, color)
     slope = np.asarray(ndimage.gaussian_gradient_magnitude(values.mean(axis=-1), 1.0))
     return share, tint, slope
+
+
+def darkened(values: np.ndarray, ground: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """s of I = s B, and the largest difference from it in a channel; both [h, w].
+
+    Args:
+        values: [h, w, 3], I, 0 to 255.
+        ground: [3] or [h, w, 3], B.
+    """
+    share = (values * ground).sum(axis=-1) / np.maximum((ground * ground).sum(axis=-1), 1)
+    return share, np.abs(values - share[..., None] * ground).max(axis=-1)
