@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import os
@@ -13,10 +12,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import torch
-from PIL import Image
 
+from app.viewer.inputs import thumbnails
 from app.viewer.live import Layout, View, draw, encode
 from app.viewer.posters import Form, Posters
 from app.viewer.stages import SingleFlightCache, Stages
@@ -49,7 +49,6 @@ DEFAULT_FPS = 8.0  # frame rate until a clip or an asset is known
 LOOP_BYTES = 32 << 20
 """Size of the cache of packed splats: a loop of 24 frames of 8,000 Gaussians in quarter steps. With it,
 many visitors who watch the same loop cost hardly more than one."""
-INPUT_SIDE = 256  # pixels of the clip's frames beside the 3D view
 _recorder = ThreadPoolExecutor(1, thread_name_prefix="ar4d-recorder")  # one at a time, beside the runs
 _log = logging.getLogger(__name__)
 MAX_PIXELS = {"cpu": 1_000_000, "cuda": 2_500_000}  # largest view that the server draws
@@ -74,7 +73,7 @@ class RunViewer:
         self.id = secrets.token_urlsafe(24)
         self.counts: Counter[str] = Counter()
         self.closed = False
-        self._inputs = _thumbnails(clip) if clip else []
+        self._inputs = thumbnails(clip) if clip else []
         self._clip_fps = clip.fps if clip else None
         self._run: Run | None = None
         self._device = _live_device()
@@ -180,7 +179,7 @@ class RunViewer:
             stages.set_asset(run.result())
         stages.revision = self._stages.revision + 1
         self._extent = extent(stages.first())
-        self._inputs, self._clip_fps = _thumbnails(clip), clip.fps
+        self._inputs, self._clip_fps = thumbnails(clip), clip.fps
         self._run, self._stages, self._progress, self._imagined = run, stages, None, None
         self._set_imagined(run.record.canonical, None, stages.names[0] if stages.names else "initialize")
         self._elevation_deg = run.record.recipe.settings.elevation_deg
@@ -216,9 +215,7 @@ class RunViewer:
             except UserError:  # the finished frame has just taken its place
                 return
         self._imagined = index
-        self._stages.set_frame(index, frame, stage)
-        if index == self._stages.canonical:
-            self._extent = extent(self._stages.first())
+        self._show_frame(index, frame, stage)
 
     def _set_frame(self, event: FrameFinished) -> None:
         """Takes a frame from the run's folder if it is there, else from the event."""
@@ -227,7 +224,10 @@ class RunViewer:
             frame = self._run.frame_path(index)
         if frame is None:
             return  # the file was deleted
-        self._stages.set_frame(index, frame, event.stage)
+        self._show_frame(index, frame, event.stage)
+
+    def _show_frame(self, index: int, frame: Gaussians | Path, stage: Stage) -> None:
+        self._stages.set_frame(index, frame, stage)
         if index == self._stages.canonical:
             self._extent = extent(self._stages.first())
 
@@ -398,14 +398,3 @@ class RunViewer:
 def _live_device() -> str:
     """The device for drawing views. A ZeroGPU Space can use its GPU inside special calls only."""
     return "cuda" if torch.cuda.is_available() and not os.environ.get("SPACES_ZERO_GPU") else "cpu"
-
-
-def _thumbnails(clip: Clip) -> list[bytes]:
-    """The clip's frames as small PNGs, so that a viewer need not hold the clip."""
-    files = []
-    for frame in clip.frames:
-        image, file = Image.fromarray(frame), io.BytesIO()
-        image.thumbnail((INPUT_SIDE, INPUT_SIDE))
-        image.save(file, "PNG", compress_level=3)
-        files.append(file.getvalue())
-    return files
