@@ -32,6 +32,9 @@ from ar4d.runs import Run
 from tests.support.lifting import make_run, quick_preset, service, slow
 
 ROOT = Path(__file__).parents[2]
+HOST_PATIENCE_SECONDS = 30
+"""What hosts of containers wait after SIGTERM before they kill. A server that waits for its browsers never
+ends; one that ends within its own 10 s needs twice that where the tests share two cores."""
 
 
 def client(opened: Service) -> TestClient:
@@ -153,7 +156,7 @@ def test_sigterm_ends_the_server_with_browsers_connected(tmp_path: Path) -> None
             process.send_signal(signal.SIGTERM)
             start = time.monotonic()
             _, errors = process.communicate(timeout=60)
-            assert time.monotonic() < start + 10 + 5  # 5 for a busy machine
+            assert time.monotonic() < start + HOST_PATIENCE_SECONDS
     assert process.returncode == 0
     lines = [json.loads(line) for line in errors.splitlines() if line.startswith("{")]
     assert "Stops on SIGTERM" in [line["message"] for line in lines]
