@@ -48,6 +48,12 @@ HINTED = "embedded-hinted"
 TRUE_VIEWS = "true-views"
 """The variant whose pseudo-views are reconstructed from ground truth."""
 
+
+def _with_views(settings: Settings, expert: str) -> Settings:
+    """The settings with an expert that draws the clip from other sides in place of pseudo-views."""
+    return replace(settings, views=replace(settings.views, expert=expert))
+
+
 VARIANTS: dict[str, Callable[[Settings], Settings]] = {
     "full": lambda s: s,
     **ABLATIONS,
@@ -58,6 +64,8 @@ VARIANTS: dict[str, Callable[[Settings], Settings]] = {
     "embedded": lambda s: with_experts(s, "embedded", "embedded"),
     HINTED: lambda s: with_experts(s, "embedded", "embedded"),
     TRUE_VIEWS: lambda s: with_experts(s, "embedded", "embedded"),
+    "embedded-views": lambda s: _with_views(s, "embedded-views"),
+    "grid": lambda s: _with_views(s, "grid"),
 }
 BASELINES = ("truth", "white", "input-frame")
 """Variants that lift nothing."""

@@ -72,6 +72,8 @@ class Options:
     processes: int = 1
     """Processes on a CPU, one for each core. Each takes its own batches; their gradients are averaged.
     Under torchrun it is the number of processes that torchrun has started."""
+    threads: int = 1
+    """Threads of each process on a CPU."""
     save_every: float = 6.0
     """Minutes between checkpoints and validations."""
     start: Path | None = None
@@ -250,7 +252,7 @@ def launch(train: Callable[[int, RunOptions], None], options: RunOptions) -> Non
         _join(train, options)
         return
     if options.processes == 1:
-        torch.set_num_threads(1)
+        torch.set_num_threads(options.threads)
         train(0, options)
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -267,7 +269,7 @@ def _join(train: Callable[[int, RunOptions], None], options: RunOptions) -> None
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         dist.init_process_group("nccl")
     else:
-        torch.set_num_threads(1)
+        torch.set_num_threads(options.threads)
         dist.init_process_group("gloo")
     try:
         train(dist.get_rank(), replace(options, processes=dist.get_world_size()))
@@ -278,7 +280,7 @@ def _join(train: Callable[[int, RunOptions], None], options: RunOptions) -> None
 def _run_process(
     rank: int, train: Callable[[int, RunOptions], None], options: RunOptions, init_method: str
 ) -> None:
-    torch.set_num_threads(1)
+    torch.set_num_threads(options.threads)
     dist.init_process_group("gloo", init_method=init_method, rank=rank, world_size=options.processes)
     train(rank, options)
     dist.destroy_process_group()

@@ -3,8 +3,8 @@
     AR4D_LPIPS=lpips_alex.pt python -m train.grid.evaluate --weights grid.safetensors --holdout holdout
 
 Rows: "given" is what the network was shown (in "transfer" the copied column), "steep" that with a decided
-alpha, "one" one step of the sampler (the mean of all answers), "one-steep" that with a decided alpha, and
-"sampled" all steps.
+alpha, "one" one step of the sampler (the mean of all answers), "sampled" all steps, and "one-steep" and
+"sampled-steep" these with a decided alpha.
 """
 
 from __future__ import annotations

@@ -68,8 +68,7 @@ def sampled(
             for part in zip(*(x.split(CHUNK) for x in (batch.clean, batch.given, batch.flags)), strict=True)
         ]
         rows[name] = torch.cat(parts)
-    rows["one-steep"] = decided(rows["one"])
-    return batch, rows
+    return batch, rows | {f"{name}-steep": decided(rows[name]) for name in ("one", "sampled")}
 
 
 @torch.no_grad()

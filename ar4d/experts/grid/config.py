@@ -35,7 +35,9 @@ class GridConfig:
     blocks: int = 4
     heads: int = 3
     stem: tuple[int, ...] = (24, 48, 96)
-    """Channels of the convolutions from full size down to twice the patches' grid; none: patches alone."""
+    """Channels of the convolutions from full size (over `fold`) down to twice the patches' grid; none: patches alone."""
+    fold: int = 1
+    """Side of the squares of pixels that enter the first convolution as one, and leave the last."""
     sync: Sync = "soft"
     azimuths_deg: tuple[float, ...] = (0.0, 90.0, 180.0, 270.0)
     """Of the views that it is trained for; the network knows them by their number."""
@@ -45,10 +47,10 @@ class GridConfig:
             raise UserError(f"{self.channels} channels are not a multiple of {self.heads} heads and of 2.")
         if self.height % self.patch or self.width % self.patch:
             raise UserError(f"{self.height}×{self.width} pixels are not whole patches of {self.patch}.")
-        if self.stem and 2 ** len(self.stem) != self.patch:
+        if self.stem and self.fold * 2 ** len(self.stem) != self.patch:
             raise UserError(
                 f"{len(self.stem)} convolutions halve a picture to patches of "
-                f"{2 ** len(self.stem)} pixels, not {self.patch}."
+                f"{self.fold * 2 ** len(self.stem)} pixels, not {self.patch}."
             )
         if len(self.azimuths_deg) != self.views or self.azimuths_deg[0] != 0:
             raise UserError(f"{self.views} views need as many azimuths, the first of them 0.")
@@ -65,7 +67,7 @@ def _turn(views: int) -> tuple[float, ...]:
 
 CONFIGS = {
     "pico": GridConfig(times=2, height=32, width=32, channels=64, blocks=2, heads=2, stem=(8, 16, 32)),
-    "nano": GridConfig(times=2, channels=128, heads=2, stem=(16, 32, 64)),
+    "nano": GridConfig(times=2, channels=96, heads=2, stem=(32, 48), fold=2),
     "small": GridConfig(),
     "base": GridConfig(channels=256, blocks=8, heads=4, stem=(32, 64, 128)),
     "base-96": GridConfig(height=96, width=96, channels=256, blocks=8, heads=4, stem=(32, 64, 128)),

@@ -17,25 +17,26 @@ class Stem(nn.Module):
 
     def __init__(self, config: GridConfig, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.patch, self.plain = config.patch, not config.stem
+        self.patch, self.plain, self.fold = config.patch, not config.stem, config.fold
         self.grid = config.height // config.patch, config.width // config.patch
         if self.plain:
             self.into = nn.Linear(inputs * config.patch**2, config.channels)
             self.out = zero(nn.Linear(config.channels, outputs * config.patch**2))
             return
         widths = [*config.stem, config.channels]
-        self.first = nn.Conv2d(inputs, widths[0], 3, padding=1)
+        self.first = nn.Conv2d(inputs * self.fold**2, widths[0], 3, padding=1)
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in pairwise(widths))
         self.mids = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for c in widths[1:-1])
         self.lifts = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in pairwise(widths))
         self.joins = nn.ModuleList(nn.Conv2d(2 * c, c, 3, padding=1) for c in widths[:-1])
-        self.out = zero(nn.Conv2d(widths[0], outputs, 3, padding=1))
+        self.out = zero(nn.Conv2d(widths[0], outputs * self.fold**2, 3, padding=1))
+        self.to(memory_format=torch.channels_last)  # convolutions on a CPU are a tenth faster so
 
     def tokens(self, pictures: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Tokens [K, N, C] of pictures [K, inputs, H, W], and the skips."""
         if self.plain:
             return self.into(patches(pictures, self.patch)), []
-        h = F.silu(self.first(pictures))
+        h = F.silu(self.first(F.pixel_unshuffle(pictures, self.fold)))
         skips = [h]
         for level, down in enumerate(self.downs):
             h = down(h)
@@ -52,7 +53,7 @@ class Stem(nn.Module):
         h = tokens.transpose(1, 2).unflatten(2, self.grid)
         for lift, join, skip in zip(self.lifts[::-1], self.joins[::-1], reversed(skips), strict=True):
             h = F.silu(join(torch.cat([F.pixel_shuffle(lift(h), 2), skip], 1)))
-        return self.out(h)
+        return F.pixel_shuffle(self.out(h), self.fold)
 
 
 def patches(pictures: Tensor, patch: int) -> Tensor:

@@ -21,7 +21,7 @@ from ar4d.images import premultiply
 from tests.experts.grid.tiny import TINY, moved
 
 CPU = torch.device("cpu")
-SMALL = replace(named("nano"), channels=16, blocks=1, heads=2, stem=(4, 4, 8))
+SMALL = replace(named("nano"), channels=16, blocks=1, heads=2, stem=(4, 8))
 
 
 @pytest.fixture(scope="module")

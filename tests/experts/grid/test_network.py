@@ -82,6 +82,15 @@ def test_an_untrained_network_draws_what_it_is_given(sync):
     assert (drawn - given).abs().mean() > 1e-3
 
 
+def test_a_folded_network_has_the_same_pictures_at_its_ends():
+    folded = replace(TINY, stem=(4, 8), fold=2)
+    noised, given, flags, sigma = inputs(2)
+    assert torch.equal(GridNetwork(folded)(noised, given, flags, sigma), given)
+    drawn = moved(config=folded)(noised, given, flags, sigma)
+    assert drawn.shape == given.shape
+    assert (drawn - given).abs().mean() > 1e-3
+
+
 def test_noise_reaches_the_pictures_by_the_tokens_alone():
     network = moved()
     noised, given, flags, sigma = inputs()
