@@ -35,8 +35,8 @@ class GridConfig:
     blocks: int = 4
     heads: int = 3
     stem: tuple[int, ...] = (24, 48, 96)
-    """Channels of the convolutions from full size, over `fold`, down to twice the patches' grid; none: patches
-    alone."""
+    """Channels of the convolutions from full size, over `fold`, down to twice the patches' grid; none:
+    patches alone."""
     fold: int = 1
     """Side of the squares of pixels that enter the first convolution as one, and leave the last."""
     sync: Sync = "soft"
