@@ -41,6 +41,8 @@ class Options:
     """Largest number of grids."""
     steps: int = 12
     """Euler steps of the row "sampled"."""
+    temperature: float = 1.0
+    """Standard deviation of the noise that samples begin with."""
     residual: int = 0
     """Number of moments to which Gaussians are fitted for the 3D residual, which takes seconds each."""
     sheets: Path | None = None
@@ -56,7 +58,7 @@ def main(argv: Sequence[str]) -> None:
     )
     shards = GridShards(options.holdout, options.count, network.config.height)
     for condition in ("refine", "transfer"):
-        batch, rows = sampled(network, shards, condition, options.steps)
+        batch, rows = sampled(network, shards, condition, options.steps, options.temperature)
         truth = from_network(batch.clean)
         print(f"\n{condition}, {len(truth)} grids\n\n| row | {' | '.join(COLUMNS)} |")
         print("|---" * (1 + len(COLUMNS)) + "|")

@@ -36,6 +36,8 @@ class Options:
     """The safetensors file."""
     steps: int = 12
     """Euler steps of a sampling; 1: the mean."""
+    temperature: float = 1.0
+    """Standard deviation of the noise that a sampling begins with."""
     decided: bool = False
     """Make alpha steep afterwards."""
 
@@ -44,7 +46,7 @@ def main(argv: Sequence[str]) -> None:
     """Write the file and print its size."""
     options = tyro.cli(Options, prog="python -m train.grid.export", args=argv)
     network = read_run(options.run, options.size, options.sync)
-    checkpoint.save(network, Sampling(options.steps, options.decided), options.out)
+    checkpoint.save(network, Sampling(options.steps, options.temperature, options.decided), options.out)
     print(f"{options.out}: {options.out.stat().st_size / 2**20:.1f} MiB")
 
 

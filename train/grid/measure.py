@@ -54,7 +54,11 @@ def validate(network: GridNetwork, holdout: GridShards, steps: int, out: Path | 
 
 @torch.no_grad()
 def sampled(
-    network: GridNetwork, shards: GridShards, condition: Literal["refine", "transfer"], steps: int
+    network: GridNetwork,
+    shards: GridShards,
+    condition: Literal["refine", "transfer"],
+    steps: int,
+    temperature: float = 1.0,
 ) -> tuple[GridExamples, Rows]:
     """A batch of all shards' first times, and grids [N, V, T, 4, S, S] in [0, 1], premultiplied, by name."""
     times = torch.arange(network.config.times)
@@ -64,7 +68,7 @@ def sampled(
     rows: Rows = {"given": given, "steep": decided(given)}
     for name, count in {"one": 1, "sampled": steps}.items():
         parts = [
-            sample(network, GridExamples(*part), count, SEED)
+            sample(network, GridExamples(*part), count, temperature, SEED)
             for part in zip(*(x.split(CHUNK) for x in (batch.clean, batch.given, batch.flags)), strict=True)
         ]
         rows[name] = torch.cat(parts)
@@ -72,11 +76,12 @@ def sampled(
 
 
 @torch.no_grad()
-def sample(network: GridNetwork, batch: GridExamples, steps: int, seed: int) -> Tensor:
+def sample(network: GridNetwork, batch: GridExamples, steps: int, temperature: float, seed: int) -> Tensor:
     """Grids of a batch, known cells as they are: premultiplied, in [0, 1], on the CPU."""
     device = network.place.device
     given, flags = batch.given.to(device), batch.flags.to(device)
-    start = torch.randn(given.shape, generator=torch.Generator().manual_seed(seed)).to(device)
+    noise = torch.randn(given.shape, generator=torch.Generator().manual_seed(seed))
+    start = temperature * noise.to(device)
 
     def denoise(z: Tensor, sigma: Tensor) -> Tensor:
         with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):

@@ -27,6 +27,9 @@ class Sampling:
 
     steps: int = 12
     """Euler steps; 1: the mean of all answers."""
+    temperature: float = 1.0
+    """Standard deviation of the noise that it begins with. Below 1, answers are nearer to their mean:
+    smoother, steadier over time, and closer to the truth in outline."""
     decided: bool = False
     """Make alpha steep afterwards: a mean is foggy."""
 

@@ -201,7 +201,8 @@ class _Drawing:
         self.hints: dict[int, Tensor] = {}  # [V, 4, size, size] in the network's range, by frame
         # One noise for all windows, so that neighbouring ones differ less; from the CPU on every device.
         shape = config.views, config.times, *small.shape[1:]
-        self.noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(expert.device)
+        noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+        self.noise = expert.sampling.temperature * noise.to(expert.device)
         self.reported = 0
 
     @property

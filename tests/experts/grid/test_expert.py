@@ -90,6 +90,20 @@ def test_windows_are_reported_and_an_interrupted_run_goes_on(embedded, clip):
     torch.testing.assert_close(premultiply(again.rgba), premultiply(whole.rgba), atol=2e-3, rtol=0)
 
 
+def test_noise_that_is_not_there_draws_alike(embedded, clip):
+    drawn = {
+        temperature: [
+            GridExpert(moved(config=SMALL), Sampling(2, temperature), embedded, CPU)
+            .imagine(clip[:1], None, 0.0, seed)
+            .rgba
+            for seed in (0, 1)
+        ]
+        for temperature in (0.0, 1.0)
+    }
+    assert torch.equal(*drawn[0.0])
+    assert not torch.equal(*drawn[1.0])
+
+
 def test_an_engine_sees_the_windows_as_they_come(embedded, clip):
     events = list(draw_views(clip, None, expert(embedded), 0.0, 0))
     drawn = [event for event in events if isinstance(event, ViewsDrawn)]
@@ -163,9 +177,9 @@ def test_views_are_drawn_over(embedded, clip):
 def test_weights_files_are_read_back_and_faults_are_named(tmp_path, monkeypatch):
     path = tmp_path / "grid.safetensors"
     network = moved()
-    checkpoint.save(network, Sampling(1, True), path)
+    checkpoint.save(network, Sampling(1, 0.5, True), path)
     found, sampling = checkpoint.load(path)
-    assert sampling == Sampling(1, True)
+    assert sampling == Sampling(1, 0.5, True)
     assert found.config == TINY
     torch.testing.assert_close(found.place, network.place.detach(), atol=1e-3, rtol=1e-3)
     monkeypatch.setenv(checkpoint.VARIABLE, str(path))
