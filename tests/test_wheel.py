@@ -58,6 +58,7 @@ def test_it_owns_one_name_and_carries_the_weights(wheel: Path):
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"ar4d"}
     assert "ar4d/experts/embedded/weights/embedded.safetensors" in names
     assert "ar4d/experts/star/weights/star.safetensors" in names
+    assert "ar4d/experts/grid/weights/grid.safetensors" in names
     assert "ar4d/py.typed" in names
     assert {"ar4d/bench/objects.toml", "ar4d/bench/checksums.json"} <= set(names)
     assert "ar4d = ar4d.cli:main" in points

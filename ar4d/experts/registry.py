@@ -176,7 +176,7 @@ ENTRIES = (
     Entry(
         name="grid",
         roles=("clip_to_views",),
-        summary="after 4Real-Video: refines these guesses over all views and times; train it first",
+        summary="after 4Real-Video: refines these guesses over all views and times at once; a small network",
         check=GridExpert.available,
         build=GridExpert.load,
         own_licence=EMBEDDED_LICENCE,
