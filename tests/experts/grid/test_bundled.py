@@ -23,10 +23,8 @@ def test_they_are_small_and_found(monkeypatch):
 
 
 def test_their_mean_is_closer_to_the_truth_than_the_guess(tmp_path: Path):
-    make_grids.main(
-        ["--procedural", "6", "--count", str(OBJECTS), "--times", "2", "--holdout", "--seed", "3"]
-        + ["--out", str(tmp_path)]
-    )
+    asked = ["--procedural", "6", "--count", str(OBJECTS), "--times", "2", "--holdout", "--seed", "3"]
+    make_grids.main([*asked, "--out", str(tmp_path)])
     network, _ = checkpoint.load(checkpoint.BUNDLED)
     batch, rows = sampled(network, GridShards((tmp_path,)), "refine", 2)
     truth = from_network(batch.clean)
