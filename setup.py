@@ -16,6 +16,7 @@ setup(
             "py.typed",
             "experts/embedded/weights/*",
             "experts/star/weights/*",
+            "experts/grid/weights/*",
             "player/web/*",
             "bench/*.toml",
             "bench/*.json",
