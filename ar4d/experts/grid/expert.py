@@ -201,8 +201,7 @@ class _Drawing:
         self.hints: dict[int, Tensor] = {}  # [V, 4, size, size] in the network's range, by frame
         # One noise for all windows, so that neighbouring ones differ less; from the CPU on every device.
         shape = config.views, config.times, *small.shape[1:]
-        noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-        self.noise = expert.sampling.temperature * noise.to(expert.device)
+        self.noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(expert.device)
         self.reported = 0
 
     @property
@@ -255,8 +254,11 @@ class _Drawing:
         given = self._given(window)
         flags, shown = given.flags, given.pictures
         noise = self.noise[: len(window.views), : len(window.times)][None]
-        start = noise if self.sigma >= 1 else (1 - self.sigma) * shown + self.sigma * noise
-        steps = self.expert.sampling.steps
+        steps, temperature = self.expert.sampling.steps, self.expert.sampling.temperature
+        if self.sigma >= 1:
+            start = temperature * noise
+        else:  # the noise that was asked for, at the level that the network is told
+            start = (1 - self.sigma) * shown + self.sigma * noise
         sigmas = noise_levels(steps) if self.sigma >= 1 else noise_levels_from(self.sigma, steps)
         network = self.expert.network
 

@@ -174,6 +174,17 @@ def test_views_are_drawn_over(embedded, clip):
     torch.testing.assert_close(premultiply(again.rgba), premultiply(first.rgba), atol=4e-3, rtol=0)
 
 
+def test_the_noise_of_drawing_over_is_what_was_asked_for(embedded, clip):
+    first = expert(embedded).imagine(clip[:1], None, 0.0, 0)
+    cold, warm = (
+        GridExpert(moved(config=SMALL), Sampling(2, temperature), embedded, CPU)
+        .draw_over(clip[:1], first, 2.7, 0)
+        .rgba
+        for temperature in (0.0, 1.0)
+    )
+    assert torch.equal(cold, warm)
+
+
 def test_weights_files_are_read_back_and_faults_are_named(tmp_path, monkeypatch):
     path = tmp_path / "grid.safetensors"
     network = moved()
