@@ -254,11 +254,10 @@ class _Drawing:
         given = self._given(window)
         flags, shown = given.flags, given.pictures
         noise = self.noise[: len(window.views), : len(window.times)][None]
-        steps, temperature = self.expert.sampling.steps, self.expert.sampling.temperature
-        if self.sigma >= 1:
-            start = temperature * noise
-        else:  # the noise that was asked for, at the level that the network is told
-            start = (1 - self.sigma) * shown + self.sigma * noise
+        steps = self.expert.sampling.steps
+        # Drawing over adds the noise that was asked for, at the level that the network is told.
+        temperature = self.expert.sampling.temperature if self.sigma >= 1 else 1.0
+        start = (1 - self.sigma) * shown + self.sigma * temperature * noise
         sigmas = noise_levels(steps) if self.sigma >= 1 else noise_levels_from(self.sigma, steps)
         network = self.expert.network
 
